@@ -1,0 +1,20 @@
+/**
+ * How `npm test` runs: every package and script from its sources, two processes at a time, one thread of
+ * tensor work each, so that a two-core machine is busy but not oversubscribed.
+ */
+import { defineConfig } from "vitest/config";
+
+const conditions = ["source", "node", "import", "module", "default"];
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: ["source", "node", "import"] } },
+  test: {
+    include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" },
+  },
+});
