@@ -1,0 +1,29 @@
+import { expect, test } from "vitest";
+import { GenerateOptions, TrainJob } from "./jobs.ts";
+import { ltxvSizes } from "./sizes.ts";
+
+test("a training job says where its output and data folders are", () => {
+  expect(TrainJob.safeParse({ training_data_url: "x" }).error?.issues.map((issue) => issue.path)).toEqual([
+    ["out"],
+    ["home"],
+  ]);
+  expect(TrainJob.parse({ training_data_url: "x", out: "o", home: "h" })).toMatchObject({
+    resume: false,
+    seed: 42,
+  });
+});
+
+test("width and height come together", () => {
+  expect(GenerateOptions.safeParse({ prompt: "a", width: 64, height: 64 }).success).toBe(true);
+  expect(GenerateOptions.safeParse({ prompt: "a", width: 64 }).error?.issues).toMatchObject([
+    { path: ["height"] },
+  ]);
+});
+
+test("every named size is a multiple of 32 and turns on its side", () => {
+  for (const row of Object.values(ltxvSizes)) {
+    for (const { width, height } of Object.values(row)) expect([width % 32, height % 32]).toEqual([0, 0]);
+    expect(row["9:16"]).toEqual({ width: row["16:9"].height, height: row["16:9"].width });
+    expect(row["1:1"].width).toBe(row["1:1"].height);
+  }
+});

@@ -1,0 +1,241 @@
+/**
+ * What the trainer process is asked to do, and what it answers: `node main.js <command> <job.json>`.
+ *
+ * The job is a JSON file that fits the command's schema; the answer is the `outputs` of the `finished` event. Field names
+ * are those of the API, so that a job file can be written by hand.
+ */
+import { z } from "zod";
+import { DatasetReport } from "./dataset-report.ts";
+import { localFields } from "./local-training.ts";
+import { aspectRatios, resolutions } from "./sizes.ts";
+import { type Heading, imagesOnAllOrNone } from "./training.ts";
+
+export const trainerCommands = ["train", "generate", "inspect", "doctor", "models"] as const;
+export type TrainerCommand = (typeof trainerCommands)[number];
+
+/** The data folder: every job names its own, so that the trainer never reads the environment for it. */
+const home = z.string().min(1);
+
+export const TrainJob = z
+  .object({ ...localFields, out: z.string().min(1), home })
+  .superRefine(imagesOnAllOrNone);
+export type TrainJob = z.infer<typeof TrainJob>;
+
+export const TrainOutputs = z.object({
+  lora_file: z.string(),
+  lora_file_comfyui: z.string(),
+  config_file: z.string(),
+  video: z.string().nullable(),
+  contact_sheet: z.string().nullable(),
+  out: z.string(),
+  steps: z.int(),
+  /** Of this run, from start to end. */
+  seconds: z.number(),
+  final_loss: z.number().nullable(),
+});
+export type TrainOutputs = z.infer<typeof TrainOutputs>;
+
+/** Options as for `train`; nothing is trained and no base model is loaded. */
+export const InspectJob = z.object({ ...localFields, home }).superRefine(imagesOnAllOrNone);
+export type InspectJob = z.infer<typeof InspectJob>;
+
+export const InspectOutputs = z.object({
+  report: DatasetReport,
+  plan: z.record(z.string(), z.unknown()).optional(),
+});
+export type InspectOutputs = z.infer<typeof InspectOutputs>;
+
+const what = { group: "What to show" } as const;
+const how = { group: "How to sample" } as const;
+const files = { group: "Files" } satisfies Heading;
+
+export const generateFields = {
+  prompt: z
+    .string()
+    .min(1)
+    .meta({ description: "What the video should show.", ...what }),
+  negative_prompt: z
+    .string()
+    .default("blurry, low quality, bad quality, out of focus")
+    .meta({ description: "What it should not look like.", ...what }),
+  image: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({
+      description: "First frame: a path, an http(s) URL or a data URI.",
+      ...what,
+    }),
+  lora: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({ description: "LoRA file (.safetensors).", ...what }),
+  lora_scale: z
+    .number()
+    .min(-10)
+    .max(10)
+    .default(1)
+    .meta({ description: "Strength of the LoRA.", ...what }),
+  compare: z
+    .boolean()
+    .default(false)
+    .meta({
+      description: "Show the same seed without the LoRA beside it.",
+      ...what,
+    }),
+  reverse: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Play the finished video backwards.", ...what }),
+  resolution: z
+    .enum(resolutions)
+    .default("medium")
+    .meta({
+      description: "Named size; the pixels depend on the base model.",
+      ...how,
+    }),
+  aspect_ratio: z
+    .enum(aspectRatios)
+    .default("1:1")
+    .meta({ description: "Shape of the video.", ...how }),
+  width: z
+    .int()
+    .min(32)
+    .max(4096)
+    .optional()
+    .meta({
+      description: "Pixels, instead of a named size; needs height too.",
+      ...how,
+    }),
+  height: z
+    .int()
+    .min(32)
+    .max(4096)
+    .optional()
+    .meta({
+      description: "Pixels, instead of a named size; needs width too.",
+      ...how,
+    }),
+  number_of_frames: z
+    .int()
+    .min(1)
+    .max(257)
+    .optional()
+    .meta({
+      description: "Frames, lowered to the nearest 8k + 1. Default: the LoRA's own, else the base model's.",
+      ...how,
+    }),
+  frame_rate: z
+    .int()
+    .min(1)
+    .max(120)
+    .optional()
+    .meta({
+      description: "Frames per second. Default: the LoRA's own, else the base model's.",
+      ...how,
+    }),
+  steps: z
+    .int()
+    .min(1)
+    .max(1000)
+    .optional()
+    .meta({
+      description: "Denoising steps. Default: the base model's own.",
+      ...how,
+    }),
+  guidance: z
+    .number()
+    .min(1)
+    .max(100)
+    .optional()
+    .meta({
+      description: "Guidance scale; 1 is none. Default: the base model's own.",
+      ...how,
+    }),
+  seed: z
+    .int()
+    .min(0)
+    .max(Number.MAX_SAFE_INTEGER)
+    .default(42)
+    .meta({
+      description: "The same seed gives the same video.",
+      ...how,
+    }),
+  base: localFields.base,
+  device: localFields.device,
+  dtype: localFields.dtype,
+  threads: localFields.threads,
+  out: z
+    .string()
+    .min(1)
+    .default("video.mp4")
+    .meta({ description: "Video file to write.", ...files }),
+  home: localFields.home,
+};
+
+type MaybeSize = { readonly width?: number | undefined; readonly height?: number | undefined };
+
+function bothOrNeitherSide({ width, height }: MaybeSize, context: z.core.$RefinementCtx): void {
+  if ((width === undefined) === (height === undefined)) return;
+  const missing = width === undefined ? "width" : "height";
+  context.addIssue({
+    code: "custom",
+    path: [missing],
+    message: "missing, expected width and height together",
+  });
+}
+
+/** What `generate` takes on the command line. */
+export const GenerateOptions = z.object(generateFields).superRefine(bothOrNeitherSide);
+export type GenerateOptions = z.infer<typeof GenerateOptions>;
+
+export const GenerateJob = z.object({ ...generateFields, home }).superRefine(bothOrNeitherSide);
+export type GenerateJob = z.infer<typeof GenerateJob>;
+
+export const GenerateOutputs = z.object({
+  video: z.string(),
+  width: z.int(),
+  height: z.int(),
+  frames: z.int(),
+  frame_rate: z.number(),
+  seed: z.int(),
+  /** LoRA modules applied; null without a LoRA. */
+  lora_modules: z.int().nullable(),
+  seconds: z.number(),
+});
+export type GenerateOutputs = z.infer<typeof GenerateOutputs>;
+
+export const DoctorJob = z.object({ home });
+export type DoctorJob = z.infer<typeof DoctorJob>;
+
+/** One thing that was looked at. */
+export const DoctorCheck = z.object({
+  name: z.string(),
+  status: z.enum(["ok", "warn", "fail"]),
+  /** What was found. */
+  detail: z.string(),
+  /** How to make it better; only when it is not ok. */
+  fix: z.string().optional(),
+});
+export type DoctorCheck = z.infer<typeof DoctorCheck>;
+
+export const DoctorOutputs = z.object({ checks: z.array(DoctorCheck) });
+export type DoctorOutputs = z.infer<typeof DoctorOutputs>;
+
+export const ModelsJob = z.object({ home, action: z.enum(["list"]).default("list") });
+export type ModelsJob = z.infer<typeof ModelsJob>;
+
+export const InstalledModel = z.object({
+  name: z.string(),
+  folder: z.string(),
+  source: z.enum(["bundled", "installed"]),
+  family: z.string(),
+  sizeBytes: z.number(),
+  /** Why it cannot be used; absent when it can. */
+  problem: z.string().optional(),
+});
+export type InstalledModel = z.infer<typeof InstalledModel>;
+
+export const ModelsOutputs = z.object({ models: z.array(InstalledModel) });
+export type ModelsOutputs = z.infer<typeof ModelsOutputs>;
