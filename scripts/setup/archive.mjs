@@ -43,7 +43,8 @@ export async function installArchive(onProgress, source = archive, folder = arch
   const unpacked = `${folder}.unpacking`;
   await download(source.url, zip, {
     sha256: source.sha256,
-    onProgress: (done, total) => onProgress(`${megabytes(done)} of ${megabytes(total)} MB`, total > 0 ? done / total : 0),
+    onProgress: (done, total) =>
+      onProgress(`${megabytes(done)} of ${megabytes(total)} MB`, total > 0 ? done / total : 0),
   });
   await rm(unpacked, { recursive: true, force: true });
   await mkdir(unpacked, { recursive: true });

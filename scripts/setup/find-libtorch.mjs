@@ -46,8 +46,8 @@ export function findLibtorch(options = {}) {
     return found;
   };
 
-  if (env["LIBTORCH"]) {
-    return { found: look("environment", `LIBTORCH=${env["LIBTORCH"]}`, torchRoot(env["LIBTORCH"])), tried };
+  if (env.LIBTORCH) {
+    return { found: look("environment", `LIBTORCH=${env.LIBTORCH}`, torchRoot(env.LIBTORCH)), tried };
   }
   tried.push({ place: "LIBTORCH", outcome: "not set" });
 
@@ -56,7 +56,8 @@ export function findLibtorch(options = {}) {
   const found =
     (pytorch && look("pytorch", `PyTorch of ${python}`, pytorch)) ||
     systemRoots.reduce(
-      (/** @type {Libtorch | null} */ done, root) => done ?? look("system", `system package in ${root}`, root),
+      (/** @type {Libtorch | null} */ done, root) =>
+        done ?? look("system", `system package in ${root}`, root),
       null,
     ) ||
     look("archive", "downloaded archive", options.archive ?? archiveFolder());
@@ -72,7 +73,9 @@ function torchRoot(named) {
   const root = resolve(named);
   const lib = join(root, "lib");
   const pythons = existsSync(lib) ? readdirSync(lib).filter((name) => name.startsWith("python3")) : [];
-  const inside = pythons.map((name) => join(lib, name, "site-packages/torch")).find((folder) => existsSync(folder));
+  const inside = pythons
+    .map((name) => join(lib, name, "site-packages/torch"))
+    .find((folder) => existsSync(folder));
   return inside ?? root;
 }
 
@@ -82,7 +85,8 @@ function torchRoot(named) {
  * @param {string} python
  */
 function pythonTorch(python) {
-  const program = "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')";
+  const program =
+    "import importlib.util as u; s = u.find_spec('torch'); print(s.submodule_search_locations[0] if s else '')";
   const folder = output(python, ["-c", program])?.trim();
   return folder ? folder : null;
 }

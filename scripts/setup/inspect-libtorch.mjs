@@ -36,11 +36,14 @@ import { output } from "./run.mjs";
  * @returns {LibtorchFolders | string} a sentence saying what is missing, when it is not a libtorch
  */
 export function libtorchFolders(root) {
-  const libDirs = ["lib", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64"].map((name) => join(root, name));
+  const libDirs = ["lib", "lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64"].map((name) =>
+    join(root, name),
+  );
   const libDir = libDirs.find((folder) => existsSync(join(folder, "libtorch_cpu.so")));
   if (!libDir) return `no libtorch_cpu.so under ${join(root, "lib")}`;
   const include = join(root, "include");
-  if (!existsSync(join(include, "ATen/ATen.h"))) return `${libDir} has the library, but ${include}/ATen is missing`;
+  if (!existsSync(join(include, "ATen/ATen.h")))
+    return `${libDir} has the library, but ${include}/ATen is missing`;
   return { root, includeDirs: [include, join(include, "torch/csrc/api/include")], libDir };
 }
 
@@ -119,7 +122,9 @@ function readCxx11Abi(config, libDir) {
 
 /** @param {string} libDir */
 function findTorchConfig(libDir) {
-  const places = ["cmake/Torch", "../share/cmake/Torch"].map((place) => join(libDir, place, "TorchConfig.cmake"));
+  const places = ["cmake/Torch", "../share/cmake/Torch"].map((place) =>
+    join(libDir, place, "TorchConfig.cmake"),
+  );
   return places.find((file) => existsSync(file)) ?? "";
 }
 
@@ -130,7 +135,9 @@ function findTorchConfig(libDir) {
  */
 function findCudaInclude(root) {
   const packages = join(root, "../nvidia");
-  const beside = existsSync(packages) ? readdirSync(packages).map((name) => join(packages, name, "include")) : [];
+  const beside = existsSync(packages)
+    ? readdirSync(packages).map((name) => join(packages, name, "include"))
+    : [];
   const places = [...beside, "/usr/local/cuda/include", "/usr/include"];
   return places.find((folder) => existsSync(join(folder, "cuda_runtime_api.h"))) ?? null;
 }
