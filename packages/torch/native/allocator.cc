@@ -1,0 +1,132 @@
+// A CPU allocator that keeps large freed blocks and counts live bytes.
+//
+// glibc hands a large block back to the system at every free and faults its pages in again at the next allocation;
+// a training step allocates the same few sizes over and over, so kept blocks turn that cost into a list lookup.
+// It also makes the count of live bytes exact, autograd's saved tensors included.
+#include "native.h"
+
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <cstdlib>
+#include <mutex>
+#include <unordered_map>
+
+namespace ltx {
+namespace {
+
+constexpr size_t kHeader = 64;               // keeps the data 64-byte aligned, as oneDNN wants
+constexpr size_t kKeptFrom = 256 * 1024;     // smaller blocks: malloc is already quick
+
+struct Header {
+  size_t capacity;
+  size_t requested;
+};
+
+std::atomic<int64_t> live{0};
+std::atomic<int64_t> cached{0};
+std::mutex mutex;
+
+std::unordered_map<size_t, std::vector<void*>>& bins() {
+  static auto* map = new std::unordered_map<size_t, std::vector<void*>>();
+  return *map;
+}
+
+// At most a quarter of the machine's memory is kept idle.
+int64_t cacheLimit() {
+  static const int64_t limit = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE) / 4;
+  return limit;
+}
+
+// Rounds up to eighths of a power of two, so that nearly equal sizes share a bin and at most 12.5 % is wasted.
+size_t capacityFor(size_t bytes) {
+  if (bytes < kKeptFrom) return bytes;
+  size_t step = kKeptFrom / 8;
+  while (step * 16 <= bytes) step *= 2;
+  return (bytes + step - 1) / step * step;
+}
+
+void* takeKept(size_t capacity) {
+  const std::lock_guard<std::mutex> lock(mutex);
+  auto found = bins().find(capacity);
+  if (found == bins().end() || found->second.empty()) return nullptr;
+  void* block = found->second.back();
+  found->second.pop_back();
+  cached -= static_cast<int64_t>(capacity);
+  return block;
+}
+
+bool keepBlock(void* block, size_t capacity) {
+  if (capacity < kKeptFrom || cached + static_cast<int64_t>(capacity) > cacheLimit()) return false;
+  const std::lock_guard<std::mutex> lock(mutex);
+  bins()[capacity].push_back(block);
+  cached += static_cast<int64_t>(capacity);
+  return true;
+}
+
+void* obtain(size_t bytes) {
+  const size_t capacity = capacityFor(bytes);
+  void* block = capacity >= kKeptFrom ? takeKept(capacity) : nullptr;
+  if (block == nullptr && posix_memalign(&block, kHeader, capacity + kHeader) != 0) {
+    releaseCachedCpuBytes();
+    if (posix_memalign(&block, kHeader, capacity + kHeader) != 0) {
+      throw BindingError("out of memory: could not allocate " + std::to_string(bytes) + " bytes (" +
+                         std::to_string(live.load()) + " bytes are in live tensors)");
+    }
+  }
+  *static_cast<Header*>(block) = Header{capacity, bytes};
+  live += static_cast<int64_t>(bytes);
+  return static_cast<char*>(block) + kHeader;
+}
+
+void giveBack(void* data) {
+  if (data == nullptr) return;
+  void* block = static_cast<char*>(data) - kHeader;
+  const Header header = *static_cast<Header*>(block);
+  live -= static_cast<int64_t>(header.requested);
+  if (!keepBlock(block, header.capacity)) std::free(block);
+}
+
+// libtorch 1.13 declares `allocate` const and 2.x does not, and 2.3 added `copy_data`. Whichever signature the found
+// library has is overridden; the other is an ordinary method. That is why none carries `override`.
+class KeepingAllocator final : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) const { return make(bytes); }
+  c10::DataPtr allocate(size_t bytes) { return make(bytes); }
+  c10::DeleterFnPtr raw_deleter() const override { return &giveBack; }
+  void copy_data(void* destination, const void* source, std::size_t count) const {
+    std::memcpy(destination, source, count);
+  }
+
+ private:
+  static c10::DataPtr make(size_t bytes) {
+    if (bytes == 0) return {nullptr, nullptr, &giveBack, c10::Device(c10::DeviceType::CPU)};
+    void* data = obtain(bytes);
+    return {data, data, &giveBack, c10::Device(c10::DeviceType::CPU)};
+  }
+};
+
+}  // namespace
+
+void installAllocator() {
+  static KeepingAllocator allocator;
+  c10::SetCPUAllocator(&allocator, 100);
+}
+
+int64_t liveCpuBytes() { return live; }
+int64_t cachedCpuBytes() { return cached; }
+
+void releaseCachedCpuBytes() {
+  const std::lock_guard<std::mutex> lock(mutex);
+  for (auto& bin : bins()) {
+    for (void* block : bin.second) std::free(block);
+  }
+  bins().clear();
+  cached = 0;
+}
+
+}  // namespace ltx

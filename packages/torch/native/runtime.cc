@@ -1,0 +1,243 @@
+// The parts of libtorch that are not operators: backward passes, gradient mode, random generators, threads, devices.
+#include "native.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <c10/core/GradMode.h>
+#include <torch/csrc/api/include/torch/cuda.h>
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/version.h>
+
+#ifdef LTX_CUDA_HEADERS
+#include <c10/cuda/CUDACachingAllocator.h>
+#endif
+
+namespace ltx {
+namespace {
+
+std::vector<at::Tensor> tensorsOf(napi_env env, napi_value value) {
+  std::vector<at::Tensor> tensors;
+  for (const double handle : numbersOf(env, value)) tensors.push_back(tensorAt(handle));
+  return tensors;
+}
+
+std::vector<at::Tensor> gradientsOf(napi_env env, napi_value value) {
+  return isNothing(env, value) ? std::vector<at::Tensor>() : tensorsOf(env, value);
+}
+
+// backward(outputs, gradients | undefined, retainGraph)
+napi_value backward(napi_env env, napi_callback_info info) {
+  return guarded(env, "backward", [&]() -> napi_value {
+    const Arguments arguments(env, info);
+    const bool retain = numberOf(env, arguments.at[2]) != 0;
+    torch::autograd::backward(tensorsOf(env, arguments.at[0]), gradientsOf(env, arguments.at[1]), retain);
+    return makeNothing(env);
+  });
+}
+
+// gradients(outputs, inputs, gradients | undefined, retainGraph, allowUnused) -> handles or undefined
+napi_value gradients(napi_env env, napi_callback_info info) {
+  return guarded(env, "gradients", [&]() -> napi_value {
+    const Arguments arguments(env, info);
+    const auto result = torch::autograd::grad(
+        tensorsOf(env, arguments.at[0]), tensorsOf(env, arguments.at[1]), gradientsOf(env, arguments.at[2]),
+        numberOf(env, arguments.at[3]) != 0, false, numberOf(env, arguments.at[4]) != 0);
+    napi_value array;
+    napi_create_array_with_length(env, result.size(), &array);
+    for (size_t i = 0; i < result.size(); ++i) {
+      napi_value item = result[i].defined() ? makeNumber(env, putTensor(result[i])) : makeNothing(env);
+      napi_set_element(env, array, static_cast<uint32_t>(i), item);
+    }
+    return array;
+  });
+}
+
+// setGradMode(on) -> what it was
+napi_value setGradMode(napi_env env, napi_callback_info info) {
+  return guarded(env, "setGradMode", [&]() -> napi_value {
+    const bool before = c10::GradMode::is_enabled();
+    c10::GradMode::set_enabled(numberOf(env, Arguments(env, info).at[0]) != 0);
+    napi_value result;
+    napi_get_boolean(env, before, &result);
+    return result;
+  });
+}
+
+bool isCpu(const std::string& device) { return c10::Device(device).is_cpu(); }
+
+uint64_t seedOf(napi_env env, napi_value value) {
+  uint64_t seed;
+  bool lossless;
+  if (napi_get_value_bigint_uint64(env, value, &seed, &lossless) == napi_ok) return seed;
+  return static_cast<uint64_t>(numberOf(env, value));
+}
+
+// makeGenerator(device, seed)
+napi_value makeGenerator(napi_env env, napi_callback_info info) {
+  return guarded(env, "makeGenerator", [&]() -> napi_value {
+    const Arguments arguments(env, info);
+    const std::string device = stringOf(env, arguments.at[0]);
+    at::Generator generator = isCpu(device)
+        ? at::detail::createCPUGenerator()
+        : at::globalContext().defaultGenerator(c10::Device(device)).clone();
+    generator.set_current_seed(seedOf(env, arguments.at[1]));
+    return makeNumber(env, putGenerator(std::move(generator)));
+  });
+}
+
+// The process-wide generator of a device, which operators without a generator argument use.
+napi_value defaultGenerator(napi_env env, napi_callback_info info) {
+  return guarded(env, "defaultGenerator", [&]() -> napi_value {
+    const c10::Device device(stringOf(env, Arguments(env, info).at[0]));
+    return makeNumber(env, putGenerator(at::globalContext().defaultGenerator(device)));
+  });
+}
+
+napi_value seedGenerator(napi_env env, napi_callback_info info) {
+  return guarded(env, "seedGenerator", [&]() -> napi_value {
+    const Arguments arguments(env, info);
+    generatorAt(numberOf(env, arguments.at[0])).set_current_seed(seedOf(env, arguments.at[1]));
+    return makeNothing(env);
+  });
+}
+
+napi_value generatorState(napi_env env, napi_callback_info info) {
+  return guarded(env, "generatorState", [&]() -> napi_value {
+    return makeNumber(env, putTensor(generatorAt(numberOf(env, Arguments(env, info).at[0])).get_state()));
+  });
+}
+
+napi_value setGeneratorState(napi_env env, napi_callback_info info) {
+  return guarded(env, "setGeneratorState", [&]() -> napi_value {
+    const Arguments arguments(env, info);
+    generatorAt(numberOf(env, arguments.at[0])).set_state(tensorAt(numberOf(env, arguments.at[1])));
+    return makeNothing(env);
+  });
+}
+
+napi_value setNumThreads(napi_env env, napi_callback_info info) {
+  return guarded(env, "setNumThreads", [&]() -> napi_value {
+    at::set_num_threads(static_cast<int>(numberOf(env, Arguments(env, info).at[0])));
+    return makeNothing(env);
+  });
+}
+
+napi_value numThreads(napi_env env, napi_callback_info) { return makeNumber(env, at::get_num_threads()); }
+
+napi_value setDeterministic(napi_env env, napi_callback_info info) {
+  return guarded(env, "setDeterministic", [&]() -> napi_value {
+    const bool on = numberOf(env, Arguments(env, info).at[0]) != 0;
+    at::globalContext().setDeterministicAlgorithms(on, on);
+    return makeNothing(env);
+  });
+}
+
+// Whether this libtorch has an element type of that number; 8-bit floats came with 2.1.
+napi_value knowsDType(napi_env env, napi_callback_info info) {
+  return guarded(env, "knowsDType", [&]() -> napi_value {
+    const auto type = static_cast<at::ScalarType>(static_cast<int>(numberOf(env, Arguments(env, info).at[0])));
+    napi_value result;
+    napi_get_boolean(env, std::string(c10::toString(type)).rfind("UNKNOWN", 0) != 0, &result);
+    return result;
+  });
+}
+
+napi_value version(napi_env env, napi_callback_info) { return makeString(env, TORCH_VERSION); }
+
+napi_value configuration(napi_env env, napi_callback_info) { return makeString(env, at::show_config()); }
+
+napi_value cudaDeviceCount(napi_env env, napi_callback_info info) {
+  return guarded(env, "cudaDeviceCount", [&]() -> napi_value {
+    const bool available = at::globalContext().hasCUDA() && torch::cuda::is_available();
+    return makeNumber(env, available ? static_cast<double>(torch::cuda::device_count()) : 0);
+  });
+}
+
+napi_value synchronize(napi_env env, napi_callback_info info) {
+  return guarded(env, "synchronize", [&]() -> napi_value {
+    const c10::Device device(stringOf(env, Arguments(env, info).at[0]));
+    if (device.is_cuda()) torch::cuda::synchronize(device.has_index() ? device.index() : -1);
+    return makeNothing(env);
+  });
+}
+
+// cudaMemory(index) -> [allocated, peak allocated, reserved, peak reserved] in bytes, or undefined
+napi_value cudaMemory(napi_env env, napi_callback_info info) {
+  return guarded(env, "cudaMemory", [&]() -> napi_value {
+#ifdef LTX_CUDA_HEADERS
+    const auto index = static_cast<int>(numberOf(env, Arguments(env, info).at[0]));
+    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index);
+    const double figures[4] = {
+        static_cast<double>(stats.allocated_bytes[0].current), static_cast<double>(stats.allocated_bytes[0].peak),
+        static_cast<double>(stats.reserved_bytes[0].current), static_cast<double>(stats.reserved_bytes[0].peak)};
+    napi_value array;
+    napi_create_array_with_length(env, 4, &array);
+    for (uint32_t i = 0; i < 4; ++i) napi_set_element(env, array, i, makeNumber(env, figures[i]));
+    return array;
+#else
+    return makeNothing(env);
+#endif
+  });
+}
+
+// Gives cached blocks back: the CPU allocator's and, where there is one, the CUDA allocator's.
+napi_value emptyCache(napi_env env, napi_callback_info info) {
+  return guarded(env, "emptyCache", [&]() -> napi_value {
+    releaseCachedCpuBytes();
+#ifdef LTX_CUDA_HEADERS
+    if (at::globalContext().hasCUDA() && torch::cuda::is_available()) c10::cuda::CUDACachingAllocator::emptyCache();
+#endif
+    return makeNothing(env);
+  });
+}
+
+napi_value liveTensors(napi_env env, napi_callback_info) {
+  return makeNumber(env, static_cast<double>(liveTensorCount()));
+}
+
+napi_value liveBytes(napi_env env, napi_callback_info) { return makeNumber(env, static_cast<double>(liveCpuBytes())); }
+
+napi_value cachedBytes(napi_env env, napi_callback_info) {
+  return makeNumber(env, static_cast<double>(cachedCpuBytes()));
+}
+
+// Tells the garbage collector what the tensors weigh; called at scope ends, not at every operator.
+napi_value reportMemory(napi_env env, napi_callback_info info) {
+  static thread_local int64_t reported = 0;
+  const int64_t now = liveCpuBytes();
+  int64_t total;
+  napi_adjust_external_memory(env, now - reported, &total);
+  reported = now;
+  return makeNothing(env);
+}
+
+}  // namespace
+
+void registerRuntimeFunctions(napi_env env, napi_value exports) {
+  addFunction(env, exports, "backward", backward);
+  addFunction(env, exports, "gradients", gradients);
+  addFunction(env, exports, "setGradMode", setGradMode);
+  addFunction(env, exports, "makeGenerator", makeGenerator);
+  addFunction(env, exports, "defaultGenerator", defaultGenerator);
+  addFunction(env, exports, "seedGenerator", seedGenerator);
+  addFunction(env, exports, "generatorState", generatorState);
+  addFunction(env, exports, "setGeneratorState", setGeneratorState);
+  addFunction(env, exports, "setNumThreads", setNumThreads);
+  addFunction(env, exports, "numThreads", numThreads);
+  addFunction(env, exports, "setDeterministic", setDeterministic);
+  addFunction(env, exports, "knowsDType", knowsDType);
+  addFunction(env, exports, "version", version);
+  addFunction(env, exports, "configuration", configuration);
+  addFunction(env, exports, "cudaDeviceCount", cudaDeviceCount);
+  addFunction(env, exports, "synchronize", synchronize);
+  addFunction(env, exports, "cudaMemory", cudaMemory);
+  addFunction(env, exports, "emptyCache", emptyCache);
+  addFunction(env, exports, "liveTensors", liveTensors);
+  addFunction(env, exports, "liveBytes", liveBytes);
+  addFunction(env, exports, "cachedBytes", cachedBytes);
+  addFunction(env, exports, "reportMemory", reportMemory);
+}
+
+}  // namespace ltx

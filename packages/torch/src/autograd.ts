@@ -1,0 +1,62 @@
+/**
+ * Gradients: switching the recording on and off, and backward passes.
+ */
+import { native } from "./binding.ts";
+import { type Tensor, wrap } from "./tensor.ts";
+
+let recording = true;
+
+/** Whether operators are recorded for a backward pass. */
+export function isGradEnabled(): boolean {
+  return recording;
+}
+
+function withRecording<T>(on: boolean, body: () => T): T {
+  const before = recording;
+  recording = on;
+  native.setGradMode(on);
+  try {
+    return body();
+  } finally {
+    recording = before;
+    native.setGradMode(before);
+  }
+}
+
+/** Runs `body` without recording: less memory, no gradients. */
+export function noGrad<T>(body: () => T): T {
+  return withRecording(false, body);
+}
+
+/** Undoes an enclosing `noGrad`. */
+export function enableGrad<T>(body: () => T): T {
+  return withRecording(true, body);
+}
+
+const handles = (tensors: readonly Tensor[]): number[] => tensors.map((tensor) => tensor.handle);
+
+/** Accumulates the gradient of every leaf the outputs depend on. */
+export function backward(
+  outputs: readonly Tensor[],
+  gradOutputs?: readonly Tensor[],
+  options: { readonly retainGraph?: boolean } = {},
+): void {
+  native.backward(handles(outputs), gradOutputs && handles(gradOutputs), options.retainGraph ?? false);
+}
+
+/**
+ * Gradients of the outputs with respect to `inputs`, without touching any `.grad`; undefined for an input the outputs
+ * do not depend on, which is an error unless `allowUnused`.
+ */
+export function grad(
+  outputs: readonly Tensor[],
+  inputs: readonly Tensor[],
+  gradOutputs?: readonly Tensor[],
+  options: { readonly retainGraph?: boolean; readonly allowUnused?: boolean } = {},
+): (Tensor | undefined)[] {
+  const { retainGraph = false, allowUnused = false } = options;
+  const seeds = gradOutputs && handles(gradOutputs);
+  return native
+    .gradients(handles(outputs), handles(inputs), seeds, retainGraph, allowUnused)
+    .map((handle) => (handle === undefined ? undefined : wrap(handle)));
+}

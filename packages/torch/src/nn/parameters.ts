@@ -1,0 +1,178 @@
+/**
+ * The tensors of one model, by the names of its released checkpoint.
+ *
+ * A model is built by asking for its tensors: `p.at("attn1", "to_q").tensor("weight", [D, D], init)`. Whether the
+ * answer comes from a checkpoint or from a random generator is decided by who made `p`; the model does not know.
+ * Names are therefore spelled exactly once, where the tensor is used.
+ */
+import { type Device, type DType, dtypeBytes } from "../dtype.ts";
+import type { Generator } from "../generator.ts";
+import { ones, rand, randn, zeros } from "../ops/create.ts";
+import { keep, scope } from "../scope.ts";
+import type { Tensor } from "../tensor.ts";
+import type { Linear } from "./layers.ts";
+
+/** How a tensor starts when there is no checkpoint: a constant, U(-bound, bound), or N(0, deviation). */
+export type Init = "zeros" | "ones" | { readonly uniform: number } | { readonly normal: number };
+
+export type TensorInfo = { readonly dtype: DType; readonly shape: readonly number[] };
+
+/** Named tensors to build a model from: a safetensors file, a sharded folder, a renaming view of either. */
+export type TensorSource = {
+  names(): readonly string[];
+  has(name: string): boolean;
+  info(name: string): TensorInfo;
+  tensor(name: string): Tensor;
+};
+
+/** What a checkpoint lacks or has too much of; the message lists all of it at once. */
+export class CheckpointError extends Error {
+  override readonly name = "CheckpointError";
+  readonly missing: readonly string[];
+  readonly unexpected: readonly string[];
+  readonly misshapen: readonly string[];
+
+  constructor(what: string, problems: Pick<CheckpointError, "missing" | "unexpected" | "misshapen">) {
+    const lines = [
+      listing("missing", problems.missing),
+      listing("unexpected", problems.unexpected),
+      listing("of another shape", problems.misshapen),
+    ];
+    const text = lines.filter((line) => line !== "").join("\n");
+    super(`${what}: the checkpoint does not fit the model's configuration.\n${text}`);
+    this.missing = problems.missing;
+    this.unexpected = problems.unexpected;
+    this.misshapen = problems.misshapen;
+  }
+}
+
+function listing(title: string, names: readonly string[]): string {
+  if (names.length === 0) return "";
+  const shown = names.slice(0, 12).map((name) => `    ${name}`);
+  if (names.length > shown.length) shown.push(`    … and ${names.length - shown.length} more`);
+  return [`  ${names.length} ${title}:`, ...shown].join("\n");
+}
+
+type Placement = { readonly dtype?: DType | undefined; readonly device?: Device | undefined };
+type Maker = (name: string, shape: readonly number[], init: Init) => Tensor;
+
+/** What every name scope of one model shares. */
+type Registry = {
+  readonly make: Maker;
+  readonly tensors: Map<string, Tensor>;
+  readonly linears: Map<string, Linear>;
+  readonly missing: string[];
+  readonly misshapen: string[];
+  readonly offered: readonly string[];
+};
+
+export class Parameters {
+  /** The names so far, joined with dots; empty at the root. */
+  readonly path: string;
+  private readonly registry: Registry;
+
+  private constructor(path: string, registry: Registry) {
+    this.path = path;
+    this.registry = registry;
+  }
+
+  /** Fresh parameters, drawn in the order the model asks for them. */
+  static random(
+    options: Placement & { readonly generator: Generator; readonly trainable?: boolean },
+  ): Parameters {
+    const { generator, trainable = false } = options;
+    const make: Maker = (_name, shape, init) =>
+      scope(() => drawn(shape, init, generator).to(placed(options)).requiresGrad_(trainable));
+    return new Parameters("", registryOf(make, []));
+  }
+
+  /** Parameters of a checkpoint, cast and moved as they are asked for; call `finish()` when the model is built. */
+  static from(source: TensorSource, options: Placement & { readonly trainable?: boolean } = {}): Parameters {
+    const registry: Registry = registryOf((name, shape) => {
+      const problem = source.has(name) ? shapeProblem(name, source.info(name).shape, shape) : undefined;
+      if (!source.has(name)) registry.missing.push(name);
+      else if (problem) registry.misshapen.push(problem);
+      else {
+        return scope(() => {
+          const placedTensor = source.tensor(name).to(placed(options));
+          return options.trainable ? placedTensor.clone().requiresGrad_() : placedTensor;
+        });
+      }
+      return zeros(shape);
+    }, source.names());
+    return new Parameters("", registry);
+  }
+
+  /** The scope of a child: `at("transformer_blocks", 3)`. */
+  at(...path: readonly (string | number)[]): Parameters {
+    const parts = this.path === "" ? path : [this.path, ...path];
+    return new Parameters(parts.join("."), this.registry);
+  }
+
+  /** The tensor of that name and shape, kept until `free()`. A name may be asked for once. */
+  tensor(name: string, shape: readonly number[], init: Init): Tensor {
+    const full = this.path === "" ? name : `${this.path}.${name}`;
+    if (this.registry.tensors.has(full)) throw new RangeError(`parameters: ${full} was asked for twice`);
+    const made = keep(this.registry.make(full, shape, init));
+    this.registry.tensors.set(full, made);
+    return made;
+  }
+
+  /** Linear layers announce themselves here, so that LoRA finds them by name. */
+  register(linear: Linear): void {
+    this.registry.linears.set(this.path, linear);
+  }
+
+  /** Every tensor made so far, by its full name. */
+  get all(): ReadonlyMap<string, Tensor> {
+    return this.registry.tensors;
+  }
+
+  /** Every linear layer made so far, by its full name. */
+  get linears(): ReadonlyMap<string, Linear> {
+    return this.registry.linears;
+  }
+
+  /** Bytes of all tensors together. */
+  get bytes(): number {
+    let total = 0;
+    for (const tensor of this.all.values()) total += tensor.numel * dtypeBytes(tensor.dtype);
+    return total;
+  }
+
+  /** @throws CheckpointError naming every missing, unexpected and misshapen tensor of the checkpoint */
+  finish(what: string): void {
+    const { missing, misshapen, offered, tensors } = this.registry;
+    const unexpected = offered.filter((name) => !tensors.has(name));
+    if (missing.length + misshapen.length + unexpected.length === 0) return;
+    this.free();
+    throw new CheckpointError(what, { missing, misshapen, unexpected });
+  }
+
+  free(): void {
+    for (const tensor of this.registry.tensors.values()) tensor.free();
+  }
+}
+
+function registryOf(make: Maker, offered: readonly string[]): Registry {
+  return { make, offered, tensors: new Map(), linears: new Map(), missing: [], misshapen: [] };
+}
+
+function placed(options: Placement): { dtype?: DType; device?: Device } {
+  return {
+    ...(options.dtype && { dtype: options.dtype }),
+    ...(options.device && { device: options.device }),
+  };
+}
+
+function shapeProblem(name: string, got: readonly number[], wanted: readonly number[]): string | undefined {
+  const same = got.length === wanted.length && got.every((size, axis) => size === wanted[axis]);
+  return same ? undefined : `${name}: got [${got.join(", ")}], expected [${wanted.join(", ")}]`;
+}
+
+function drawn(shape: readonly number[], init: Init, generator: Generator): Tensor {
+  if (init === "zeros") return zeros(shape);
+  if (init === "ones") return ones(shape);
+  if ("uniform" in init) return rand(shape, { generator }).mul(2).sub(1).mul(init.uniform);
+  return randn(shape, { generator }).mul(init.normal);
+}

@@ -1,0 +1,145 @@
+/**
+ * AdamW, gradient clipping and the learning-rate schedule.
+ *
+ * Source: Loshchilov and Hutter, arXiv:1711.05101; the order of operations follows torch.optim.AdamW.
+ */
+import * as aten from "./aten.generated.ts";
+import { noGrad } from "./autograd.ts";
+import { hasOp } from "./binding.ts";
+import { stack } from "./ops/combine.ts";
+import { zerosLike } from "./ops/create.ts";
+import { keep, scope } from "./scope.ts";
+import type { Tensor } from "./tensor.ts";
+
+export type AdamWOptions = {
+  readonly lr: number;
+  readonly betas?: readonly [number, number];
+  readonly eps?: number;
+  /** Decoupled: weights shrink by `lr * weightDecay` a step. */
+  readonly weightDecay?: number;
+};
+
+type Slot = {
+  readonly name: string;
+  readonly parameter: Tensor;
+  readonly mean: Tensor;
+  readonly square: Tensor;
+};
+
+export class AdamW {
+  /** Steps taken; bias correction depends on it, so it is part of the state. */
+  stepCount = 0;
+  lr: number;
+  private readonly slots: readonly Slot[];
+  private readonly betas: readonly [number, number];
+  private readonly eps: number;
+  private readonly weightDecay: number;
+
+  constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions) {
+    this.lr = options.lr;
+    this.betas = options.betas ?? [0.9, 0.999];
+    this.eps = options.eps ?? 1e-8;
+    this.weightDecay = options.weightDecay ?? 0.01;
+    this.slots = Array.from(parameters, ([name, parameter]) => ({
+      name,
+      parameter,
+      mean: keep(noGrad(() => zerosLike(parameter))),
+      square: keep(noGrad(() => zerosLike(parameter))),
+    }));
+  }
+
+  /** One update of every parameter that has a gradient. */
+  step(lr = this.lr): void {
+    this.lr = lr;
+    this.stepCount += 1;
+    scope(() => noGrad(() => this.update(lr)));
+  }
+
+  private update(lr: number): void {
+    const active: { slot: Slot; gradient: Tensor }[] = [];
+    for (const slot of this.slots) {
+      const gradient = slot.parameter.grad;
+      if (gradient) active.push({ slot, gradient });
+    }
+    if (active.length === 0) return;
+    const parameters = active.map(({ slot }) => slot.parameter);
+    const gradients = active.map(({ gradient }) => gradient);
+    const means = active.map(({ slot }) => slot.mean);
+    const squares = active.map(({ slot }) => slot.square);
+    const [beta1, beta2] = this.betas;
+    aten._foreach_mul__Scalar(parameters, 1 - lr * this.weightDecay);
+    blend(means, gradients, beta1);
+    aten._foreach_mul__Scalar(squares, beta2);
+    aten._foreach_addcmul__Scalar(squares, gradients, gradients, 1 - beta2);
+    const denominators = aten._foreach_sqrt(squares);
+    aten._foreach_div__Scalar(denominators, Math.sqrt(1 - beta2 ** this.stepCount));
+    aten._foreach_add__Scalar(denominators, this.eps);
+    aten._foreach_addcdiv__Scalar(parameters, means, denominators, -lr / (1 - beta1 ** this.stepCount));
+  }
+
+  zeroGrad(): void {
+    for (const { parameter } of this.slots) parameter.grad = undefined;
+  }
+
+  /** Both moments of every parameter, as `<name>.exp_avg` and `<name>.exp_avg_sq`; `stepCount` goes beside them. */
+  state(): Map<string, Tensor> {
+    const tensors = new Map<string, Tensor>();
+    for (const { name, mean, square } of this.slots) {
+      tensors.set(`${name}.exp_avg`, mean);
+      tensors.set(`${name}.exp_avg_sq`, square);
+    }
+    return tensors;
+  }
+
+  /** @throws RangeError when a moment is missing */
+  loadState(tensors: { tensor(name: string): Tensor; has(name: string): boolean }, stepCount: number): void {
+    for (const [name, target] of this.state()) {
+      if (!tensors.has(name)) throw new RangeError(`optimizer state: ${name} is missing`);
+      scope(() => noGrad(() => target.copy_(tensors.tensor(name))));
+    }
+    this.stepCount = stepCount;
+  }
+
+  free(): void {
+    for (const { mean, square } of this.slots) {
+      mean.free();
+      square.free();
+    }
+  }
+}
+
+/** `mean += (1 - beta) * (gradient - mean)` */
+function blend(means: readonly Tensor[], gradients: readonly Tensor[], beta: number): void {
+  if (hasOp("_foreach_lerp_.Scalar")) {
+    aten._foreach_lerp__Scalar(means, gradients, 1 - beta);
+    return;
+  }
+  for (const [index, mean] of means.entries()) mean.lerp_(gradients[index] as Tensor, 1 - beta);
+}
+
+/**
+ * Scales all gradients so that their joint L2 norm is at most `maxNorm`; returns the norm before.
+ *
+ * Source: torch.nn.utils.clip_grad_norm_, its 1e-6 included.
+ */
+export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): number {
+  return scope(() =>
+    noGrad(() => {
+      const gradients: Tensor[] = [];
+      for (const parameter of parameters) {
+        const gradient = parameter.grad;
+        if (gradient) gradients.push(gradient);
+      }
+      if (gradients.length === 0) return 0;
+      const norm = stack(aten._foreach_norm_Scalar(gradients, 2), 0).norm().item();
+      const factor = Math.min(1, Math.fround(maxNorm / Math.fround(norm + 1e-6)));
+      aten._foreach_mul__Scalar(gradients, factor);
+      return norm;
+    }),
+  );
+}
+
+/** Factor of the learning rate at a step: straight from `from` to `to` over `total` steps, then `to`. */
+export function linearDecay(step: number, total: number, from = 1, to = 0.1): number {
+  return from + ((to - from) * Math.min(step, total)) / total;
+}

@@ -1,0 +1,79 @@
+/**
+ * The process around the tensors: threads, devices, memory, versions.
+ */
+import { availableParallelism } from "node:os";
+import { native } from "./binding.ts";
+import type { Device } from "./dtype.ts";
+
+export { hasOp } from "./binding.ts";
+
+export function torchVersion(): string {
+  return native.version();
+}
+
+/** libtorch's own description of how it was built: BLAS, oneDNN, CPU capability. */
+export function torchConfiguration(): string {
+  return native.configuration();
+}
+
+/** Threads inside one operator. */
+export function setNumThreads(count: number): void {
+  native.setNumThreads(count);
+}
+
+export function numThreads(): number {
+  return native.numThreads();
+}
+
+/** Refuses operators whose result could differ between two runs. */
+export function setDeterministic(on: boolean): void {
+  native.setDeterministic(on);
+}
+
+export function cudaDeviceCount(): number {
+  return native.cudaDeviceCount();
+}
+
+export function cudaIsAvailable(): boolean {
+  return native.cudaDeviceCount() > 0;
+}
+
+/** Waits until the device has done everything asked of it; nothing to wait for on a CPU. */
+export function synchronize(device: Device): void {
+  native.synchronize(device);
+}
+
+/** Tensors JavaScript holds now. */
+export function liveTensors(): number {
+  return native.liveTensors();
+}
+
+/** Bytes of CPU tensors alive now, those held only by autograd included. */
+export function liveBytes(): number {
+  return native.liveBytes();
+}
+
+export type MemoryStats = {
+  readonly allocatedBytes: number;
+  /** Only known for CUDA devices. */
+  readonly peakBytes?: number;
+  /** Freed blocks kept for reuse. */
+  readonly cachedBytes: number;
+};
+
+/** Undefined for a CUDA device when the addon was built without CUDA's headers. */
+export function memoryStats(device: Device): MemoryStats | undefined {
+  if (device === "cpu") return { allocatedBytes: native.liveBytes(), cachedBytes: native.cachedBytes() };
+  const figures = native.cudaMemory(device === "cuda" ? 0 : Number(device.slice("cuda:".length)));
+  if (!figures) return undefined;
+  const [allocatedBytes, peakBytes, reserved] = figures;
+  return { allocatedBytes, peakBytes, cachedBytes: reserved - allocatedBytes };
+}
+
+/** Gives cached blocks back to the system and the GPU. */
+export function emptyCache(): void {
+  native.emptyCache();
+}
+
+// Debian's libtorch starts with one thread; every core is what a user expects. OMP_NUM_THREADS still decides when set.
+if (!process.env.OMP_NUM_THREADS) native.setNumThreads(availableParallelism());

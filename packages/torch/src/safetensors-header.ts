@@ -1,0 +1,105 @@
+/**
+ * The header of a safetensors file: which tensors it holds, of which type and shape, at which bytes.
+ *
+ * Source: the format's description in huggingface/safetensors, README.
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { type DType, dtypeBytes } from "./dtype.ts";
+
+export type Entry = {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly start: number;
+  readonly end: number;
+};
+export type Header = {
+  readonly entries: ReadonlyMap<string, Entry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Where the first tensor's bytes begin, from the start of the file. */
+  readonly dataStart: number;
+};
+
+const types: Readonly<Record<string, DType>> = {
+  U8: "uint8",
+  I8: "int8",
+  I16: "int16",
+  I32: "int32",
+  I64: "int64",
+  F16: "float16",
+  BF16: "bfloat16",
+  F32: "float32",
+  F64: "float64",
+  BOOL: "bool",
+  F8_E4M3: "float8_e4m3fn",
+  F8_E5M2: "float8_e5m2",
+};
+
+/** The format refuses larger ones, so that a wrong file is noticed before gigabytes are read. */
+const largestHeader = 100_000_000;
+
+export function typeName(dtype: DType): string {
+  for (const [name, type] of Object.entries(types)) if (type === dtype) return name;
+  throw new RangeError(`safetensors: ${dtype} has no name in this format`);
+}
+
+/** @throws Error naming the file when it is no safetensors file, is cut short, or claims bytes it does not have */
+export function readHeader(path: string): Header {
+  const descriptor = openSync(path, "r");
+  try {
+    const size = fstatSync(descriptor).size;
+    const length = Number(readAt(descriptor, 0, 8, path).readBigUInt64LE());
+    if (length > largestHeader || length + 8 > size) {
+      throw new Error(
+        `${path}: got a header of ${length} bytes in a file of ${size}; not a safetensors file, or cut short`,
+      );
+    }
+    const text = readAt(descriptor, 8, length, path).toString("utf8");
+    return parseHeader(text, 8 + length, size, path);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function readAt(descriptor: number, position: number, length: number, path: string): Buffer {
+  const buffer = Buffer.alloc(length);
+  if (readSync(descriptor, buffer, 0, length, position) < length)
+    throw new Error(`${path}: the file ends too early`);
+  return buffer;
+}
+
+type RawEntry = {
+  readonly dtype: string;
+  readonly shape: readonly number[];
+  readonly data_offsets: readonly [number, number];
+};
+
+function parseHeader(text: string, dataStart: number, fileSize: number, path: string): Header {
+  let raw: Record<string, RawEntry | Record<string, string>>;
+  try {
+    raw = JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${path}: the header is not JSON; not a safetensors file`, { cause });
+  }
+  const { __metadata__: metadata = {}, ...tensors } = raw;
+  const entries = new Map<string, Entry>();
+  for (const [name, entry] of Object.entries(tensors as Record<string, RawEntry>)) {
+    entries.set(name, checkedEntry(name, entry, fileSize - dataStart, path));
+  }
+  return { entries, metadata: metadata as Record<string, string>, dataStart };
+}
+
+function checkedEntry(name: string, entry: RawEntry, dataSize: number, path: string): Entry {
+  const dtype = types[entry.dtype];
+  if (!dtype)
+    throw new Error(
+      `${path}: ${name} has type ${entry.dtype}, expected one of ${Object.keys(types).join(", ")}`,
+    );
+  const [start, end] = entry.data_offsets;
+  const bytes = entry.shape.reduce((product, size) => product * size, dtypeBytes(dtype));
+  if (start < 0 || end - start !== bytes || end > dataSize) {
+    throw new Error(
+      `${path}: ${name} claims bytes ${start} to ${end}, expected ${bytes} bytes within ${dataSize}`,
+    );
+  }
+  return { dtype, shape: entry.shape, start, end };
+}

@@ -1,0 +1,194 @@
+/**
+ * Safetensors files: memory-mapped and lazy to read, streamed and renamed into place to write.
+ */
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { native } from "./binding.ts";
+import { type DType, dtypeBytes, dtypeCode } from "./dtype.ts";
+import { decodeFloat8, float8IsNative, isFloat8 } from "./float8.ts";
+import type { TensorInfo, TensorSource } from "./nn/parameters.ts";
+import { type Header, readHeader, typeName } from "./safetensors-header.ts";
+import { scope } from "./scope.ts";
+import { type Tensor, wrap } from "./tensor.ts";
+
+/** One file. Tensors are views of the mapped file; only what is read is ever loaded. */
+export class SafetensorsFile implements TensorSource {
+  readonly path: string;
+  private readonly header: Header;
+  private readonly mapping: number;
+
+  private constructor(path: string, header: Header, mapping: number) {
+    this.path = path;
+    this.header = header;
+    this.mapping = mapping;
+  }
+
+  /** @throws Error naming the file when it is missing, damaged or of another format */
+  static open(path: string): SafetensorsFile {
+    const header = readHeader(path);
+    return new SafetensorsFile(path, header, native.openMapping(path));
+  }
+
+  get metadata(): Readonly<Record<string, string>> {
+    return this.header.metadata;
+  }
+
+  names(): readonly string[] {
+    return [...this.header.entries.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.header.entries.has(name);
+  }
+
+  info(name: string): TensorInfo {
+    const { dtype, shape } = this.entry(name);
+    return { dtype, shape };
+  }
+
+  /** A view of the file; 8-bit floats become float32 where libtorch has no such type. */
+  tensor(name: string): Tensor {
+    const { dtype, shape, start } = this.entry(name);
+    const decoded = isFloat8(dtype) && !float8IsNative();
+    const offset = this.header.dataStart + start;
+    // libtorch reads through aligned pointers; the format only promises that the header's length is a multiple of 8.
+    const isAligned = offset % dtypeBytes(dtype) === 0;
+    const stored = isAligned ? (decoded ? "uint8" : dtype) : "uint8";
+    const isBytes = stored === "uint8" && dtypeBytes(dtype) > 1;
+    const size = isBytes ? [shape.reduce((product, length) => product * length, dtypeBytes(dtype))] : shape;
+    const view = () => wrap(native.mappedTensor(this.mapping, offset, size, dtypeCode(stored)));
+    if (isBytes) return scope(() => wrap(native.fromBytes(view().toUint8Array(), shape, dtypeCode(dtype))));
+    return decoded ? scope(() => decodeFloat8(view(), dtype)) : view();
+  }
+
+  /** No new tensors can be read; those already read stay valid. */
+  close(): void {
+    native.closeMapping(this.mapping);
+  }
+
+  private entry(name: string) {
+    const entry = this.header.entries.get(name);
+    if (!entry) throw new RangeError(`${this.path}: no tensor named ${name}`);
+    return entry;
+  }
+}
+
+export type OpenTensors = TensorSource & {
+  readonly metadata: Readonly<Record<string, string>>;
+  close(): void;
+};
+
+/**
+ * A file, or a folder with one file or several shards and their `*.index.json`.
+ *
+ * @throws Error when the folder holds no safetensors file, or a shard of the index is missing
+ */
+export function openTensors(path: string): OpenTensors {
+  if (!statSync(path).isDirectory()) return SafetensorsFile.open(path);
+  const names = readdirSync(path).toSorted();
+  const index = names.find((name) => name.endsWith(".safetensors.index.json"));
+  if (index) return openShards(path, join(path, index));
+  const files = names.filter((name) => name.endsWith(".safetensors"));
+  const [only] = files;
+  if (files.length === 1 && only) return SafetensorsFile.open(join(path, only));
+  const found = files.length === 0 ? "none" : files.join(", ");
+  throw new Error(
+    `${path}: got ${found}, expected one .safetensors file, or shards with a .safetensors.index.json`,
+  );
+}
+
+function openShards(folder: string, indexPath: string): OpenTensors {
+  const index: { weight_map?: Record<string, string> } = JSON.parse(readFileSync(indexPath, "utf8"));
+  if (!index.weight_map) throw new Error(`${indexPath}: no "weight_map" in this index`);
+  const home = new Map(Object.entries(index.weight_map));
+  const shards = new Map<string, SafetensorsFile>();
+  for (const name of new Set(home.values())) shards.set(name, SafetensorsFile.open(join(folder, name)));
+  const shardOf = (name: string): SafetensorsFile => {
+    const shard = shards.get(home.get(name) ?? "");
+    if (!shard?.has(name)) throw new RangeError(`${indexPath}: no tensor named ${name}`);
+    return shard;
+  };
+  return {
+    names: () => [...home.keys()],
+    has: (name) => home.has(name),
+    info: (name) => shardOf(name).info(name),
+    tensor: (name) => shardOf(name).tensor(name),
+    metadata: shards.values().next().value?.metadata ?? {},
+    close: () => {
+      for (const shard of shards.values()) shard.close();
+    },
+  };
+}
+
+type Named = ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>;
+
+/** Writes beside the target, one tensor in memory at a time, flushes to disk, and renames: never half a file. */
+export function writeSafetensors(
+  path: string,
+  tensors: Named,
+  metadata: Readonly<Record<string, string>> = {},
+): void {
+  const entries = tensors instanceof Map ? [...tensors] : Object.entries(tensors);
+  const beside = `${path}.${process.pid}.tmp`;
+  const descriptor = openSync(beside, "w");
+  try {
+    writeAll(descriptor, headerBytes(entries, metadata));
+    for (const [, tensor] of entries) writeAll(descriptor, tensor.toBytes());
+    fsyncSync(descriptor);
+  } catch (error) {
+    closeSync(descriptor);
+    rmSync(beside, { force: true });
+    throw error;
+  }
+  closeSync(descriptor);
+  renameSync(beside, path);
+  syncFolder(dirname(path));
+}
+
+function headerBytes(
+  entries: readonly (readonly [string, Tensor])[],
+  metadata: Readonly<Record<string, string>>,
+): Uint8Array {
+  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  let offset = 0;
+  for (const [name, tensor] of entries) {
+    const end = offset + tensor.nbytes;
+    header[name] = {
+      dtype: typeName(tensor.dtype as DType),
+      shape: tensor.shape,
+      data_offsets: [offset, end],
+    };
+    offset = end;
+  }
+  const text = Buffer.from(JSON.stringify(header), "utf8");
+  const padded = Math.ceil(text.length / 8) * 8;
+  const bytes = Buffer.alloc(8 + padded, " ");
+  bytes.writeBigUInt64LE(BigInt(padded));
+  text.copy(bytes, 8);
+  return bytes;
+}
+
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  let written = 0;
+  while (written < bytes.length) written += writeSync(descriptor, bytes, written);
+}
+
+/** A rename is only durable once its folder is on disk too. */
+function syncFolder(folder: string): void {
+  const descriptor = openSync(folder, "r");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
