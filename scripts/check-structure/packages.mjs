@@ -1,0 +1,138 @@
+/**
+ * The dependency rule: which of our packages may use which, in import statements and in package.json alike.
+ *
+ *   trainer -> ltx -> torch      contract <- trainer, cli      cli starts the trainer by path
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { join, posix } from "node:path";
+
+/**
+ * @typedef {import("./source-file.mjs").SourceFile} SourceFile
+ * @typedef {import("./source-file.mjs").Import} Import
+ * @typedef {import("./rules.mjs").Violation} Violation
+ * @typedef {{ name: string, folder: string, dependencies: Set<string>, development: Set<string> }} Package
+ * @typedef {{ uses: string[], node: boolean, world: boolean }} Permission
+ *   uses: our packages it may import; node: may it use Node; world: may it read the environment and clocks
+ */
+
+const scope = "@ltx-trainer/";
+
+/** @type {Record<string, Permission>} */
+const permissions = {
+  contract: { uses: [], node: false, world: false },
+  torch: { uses: [], node: true, world: true },
+  ltx: { uses: ["torch"], node: true, world: false },
+  trainer: { uses: ["contract", "ltx", "torch"], node: true, world: true },
+  cli: { uses: ["contract"], node: true, world: true },
+};
+
+/**
+ * @param {string} root
+ * @returns {Package[]}
+ */
+export function readPackages(root) {
+  const folder = join(root, "packages");
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names
+    .filter((name) => existsSync(join(folder, name, "package.json")))
+    .map((name) => {
+      const manifest = JSON.parse(readFileSync(join(folder, name, "package.json"), "utf8"));
+      return {
+        name,
+        folder: `packages/${name}`,
+        dependencies: new Set(Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })),
+        development: new Set(Object.keys(manifest.devDependencies ?? {})),
+      };
+    });
+}
+
+/**
+ * What package.json itself promises too much.
+ *
+ * @param {Package} owner
+ * @returns {Violation[]}
+ */
+export function checkManifest(owner) {
+  const path = `${owner.folder}/package.json`;
+  const permission = permissions[owner.name];
+  if (!permission) {
+    return [
+      {
+        path,
+        line: 1,
+        message: `package ${owner.name} has no place in the dependency rule yet; give it one`,
+      },
+    ];
+  }
+  return [...owner.dependencies]
+    .filter((name) => name.startsWith(scope) && !permission.uses.includes(name.slice(scope.length)))
+    .map((name) => ({
+      path,
+      line: 1,
+      message: `depends on ${name}; ${owner.name} may use ${listed(permission)}`,
+    }));
+}
+
+/**
+ * What a file of a package imports or reads and may not.
+ *
+ * @param {SourceFile} file
+ * @param {Package} owner
+ * @param {Set<string>} shared packages that every test may import, from the root package.json
+ * @returns {Violation[]}
+ */
+export function checkImports(file, owner, shared) {
+  const permission = permissions[owner.name];
+  if (!permission) return [];
+  const isTest = /\.test\.tsx?$/.test(file.path) || file.path.includes("/testing/");
+  const wrong = file.imports.flatMap((item) => {
+    const message = refusal(item.request, file, owner, permission, isTest ? shared : undefined);
+    return message ? [{ path: file.path, line: item.line, message }] : [];
+  });
+  if (permission.world || isTest) return wrong;
+  const world = file.readsWorld.map(({ request, line }) => ({
+    path: file.path,
+    line,
+    message: `reads ${request}; ${owner.name} must give the same answer to the same input`,
+  }));
+  return [...wrong, ...world];
+}
+
+/**
+ * @param {string} request
+ * @param {SourceFile} file
+ * @param {Package} owner
+ * @param {Permission} permission
+ * @param {Set<string> | undefined} shared set for a test
+ * @returns {string | undefined}
+ */
+function refusal(request, file, owner, permission, shared) {
+  if (request.startsWith(".")) {
+    const target = posix.join(posix.dirname(file.path), request);
+    return target.startsWith(`${owner.folder}/`)
+      ? undefined
+      : `imports ${request}, which lies outside ${owner.folder}`;
+  }
+  if (request.startsWith("node:") || builtinModules.includes(request)) {
+    return permission.node || shared ? undefined : `imports ${request}; ${owner.name} must run without Node`;
+  }
+  if (request.startsWith(scope)) {
+    const [name = "", ...rest] = request.slice(scope.length).split("/");
+    if (!permission.uses.includes(name))
+      return `imports ${request}; ${owner.name} may use ${listed(permission)}`;
+    if (rest.length > 0) return `imports ${request}; use what ${scope}${name} exports`;
+  }
+  const name = request
+    .split("/")
+    .slice(0, request.startsWith("@") ? 2 : 1)
+    .join("/");
+  if (owner.dependencies.has(name)) return undefined;
+  if (shared && (shared.has(name) || owner.development.has(name))) return undefined;
+  return `imports ${name}, which is not in the dependencies of ${owner.folder}/package.json`;
+}
+
+/** @param {Permission} permission */
+function listed(permission) {
+  return permission.uses.length > 0 ? `only ${permission.uses.join(", ")} of ours` : "none of our packages";
+}
