@@ -3,6 +3,7 @@
  * tensor work each, so that a two-core machine is busy but not oversubscribed.
  */
 import { defineConfig } from "vitest/config";
+import { SummaryReporter } from "./scripts/test/summary.mjs";
 
 const conditions = ["source", "node", "import", "module", "default"];
 
@@ -11,6 +12,7 @@ export default defineConfig({
   ssr: { resolve: { conditions, externalConditions: ["source", "node", "import"] } },
   test: {
     include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],
+    reporters: ["default", new SummaryReporter()],
     pool: "forks",
     maxWorkers: 2,
     testTimeout: 60_000,
