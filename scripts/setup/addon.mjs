@@ -54,7 +54,7 @@ export function addonIsCurrent(root, libtorch) {
  * @throws {SetupError} with the compiler's last lines
  */
 export async function buildAddon(root, libtorch, progress) {
-  const { native, build, addon, info, headers } = places(root);
+  const { native, build, addon, headers } = places(root);
   // Another libtorch's answers must not survive in CMake's cache.
   for (const name of ["CMakeCache.txt", "CMakeFiles", "build-info.json"]) {
     rmSync(join(build, name), { recursive: true, force: true });
@@ -77,7 +77,17 @@ export async function buildAddon(root, libtorch, progress) {
         "To use another libtorch, name its folder in LIBTORCH and run this again.",
     );
   }
-  writeFileSync(info, formatInfo(buildInfo(root, libtorch)));
+  recordBuild(root, libtorch);
+}
+
+/**
+ * Notes what the addon that is there now was built from.
+ *
+ * @param {string} root
+ * @param {Libtorch} libtorch
+ */
+export function recordBuild(root, libtorch) {
+  writeFileSync(places(root).info, formatInfo(buildInfo(root, libtorch)));
 }
 
 /**
