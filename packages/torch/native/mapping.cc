@@ -19,6 +19,9 @@ namespace {
 struct Mapping {
   char* data;
   size_t length;
+  Mapping(char* start, size_t bytes) : data(start), length(bytes) {}
+  Mapping(const Mapping&) = delete;
+  Mapping& operator=(const Mapping&) = delete;
   ~Mapping() { munmap(data, length); }
 };
 
@@ -39,7 +42,7 @@ std::shared_ptr<Mapping> mapFile(const std::string& path) {
   const int problem = errno;
   close(descriptor);
   if (data == MAP_FAILED) throw BindingError(path + ": cannot map the file: " + std::strerror(problem));
-  return std::make_shared<Mapping>(Mapping{static_cast<char*>(data), length});
+  return std::make_shared<Mapping>(static_cast<char*>(data), length);
 }
 
 napi_value openMapping(napi_env env, napi_callback_info info) {
