@@ -18,16 +18,7 @@ export {
 export { TorchError } from "./error.ts";
 export { float8Value } from "./float8.ts";
 export { defaultGenerator, Generator, manualSeed } from "./generator.ts";
-export {
-  type Adapter,
-  Conv2d,
-  Conv3d,
-  Embedding,
-  GroupNorm,
-  LayerNorm,
-  Linear,
-  RmsNorm,
-} from "./nn/layers.ts";
+export { Conv2d, Conv3d, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm } from "./nn/layers.ts";
 export {
   CheckpointError,
   type Init,

@@ -3,15 +3,12 @@
  */
 import { conv2d, conv3d, embedding, groupNorm, layerNorm, linear, rmsNorm } from "../ops/nn.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Init, Parameters } from "./parameters.ts";
-
-/** Something whose output is added to a linear layer's: a LoRA. */
-export type Adapter = { forward(x: Tensor): Tensor };
+import type { Adapter, Init, LinearLayer, Parameters } from "./parameters.ts";
 
 /** PyTorch's default: U(-1/sqrt(fanIn), 1/sqrt(fanIn)) for weight and bias alike. */
 const fanInInit = (fanIn: number): Init => ({ uniform: 1 / Math.sqrt(fanIn) });
 
-export class Linear {
+export class Linear implements LinearLayer {
   readonly weight: Tensor;
   readonly bias: Tensor | undefined;
   readonly inFeatures: number;

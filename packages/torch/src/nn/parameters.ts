@@ -10,12 +10,22 @@ import type { Generator } from "../generator.ts";
 import { ones, rand, randn, zeros } from "../ops/create.ts";
 import { keep, scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
-import type { Linear } from "./layers.ts";
 
 /** How a tensor starts when there is no checkpoint: a constant, U(-bound, bound), or N(0, deviation). */
 export type Init = "zeros" | "ones" | { readonly uniform: number } | { readonly normal: number };
 
 export type TensorInfo = { readonly dtype: DType; readonly shape: readonly number[] };
+
+/** Something whose output is added to a linear layer's: a LoRA. */
+export type Adapter = { forward(x: Tensor): Tensor };
+
+/** A linear layer as the registry knows it: its weight `[out, in]`, and the place for an adapter. */
+export type LinearLayer = {
+  readonly weight: Tensor;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  adapter: Adapter | undefined;
+};
 
 /** Named tensors to build a model from: a safetensors file, a sharded folder, a renaming view of either. */
 export type TensorSource = {
@@ -60,7 +70,7 @@ type Maker = (name: string, shape: readonly number[], init: Init) => Tensor;
 type Registry = {
   readonly make: Maker;
   readonly tensors: Map<string, Tensor>;
-  readonly linears: Map<string, Linear>;
+  readonly linears: Map<string, LinearLayer>;
   readonly missing: string[];
   readonly misshapen: string[];
   readonly offered: readonly string[];
@@ -119,7 +129,7 @@ export class Parameters {
   }
 
   /** Linear layers announce themselves here, so that LoRA finds them by name. */
-  register(linear: Linear): void {
+  register(linear: LinearLayer): void {
     this.registry.linears.set(this.path, linear);
   }
 
@@ -129,7 +139,7 @@ export class Parameters {
   }
 
   /** Every linear layer made so far, by its full name. */
-  get linears(): ReadonlyMap<string, Linear> {
+  get linears(): ReadonlyMap<string, LinearLayer> {
     return this.registry.linears;
   }
 
