@@ -1,0 +1,73 @@
+/** For tests: a parity fixture, that is one file of reference tensors with the configuration that made them. */
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Parameters, SafetensorsFile, type Tensor, type TensorSource } from "@ltx-trainer/torch";
+import { ConfigFields } from "../config-fields.ts";
+
+const FOLDER = fileURLToPath(new URL("../../../../fixtures/", import.meta.url));
+
+/** Path of a file or folder under `fixtures/`. */
+export function fixturePath(name: string): string {
+  return FOLDER + name;
+}
+
+/** One fixture file, opened; see `fixtures/README.md` for what it holds. */
+export class Fixture {
+  readonly file: SafetensorsFile;
+  readonly #name: string;
+
+  /** @param name area and case, for example `transformer/t_a` */
+  constructor(name: string) {
+    const path = `${FOLDER}${name}.safetensors`;
+    if (!existsSync(path))
+      throw new Error(`fixture: got no file ${path}, expected one made by scripts/fixtures`);
+    this.#name = name;
+    this.file = SafetensorsFile.open(path);
+  }
+
+  /** The configuration under its diffusers or transformers names. */
+  get config(): ConfigFields {
+    return new ConfigFields(JSON.parse(this.file.metadata.config ?? "{}"), this.#name);
+  }
+
+  /** What was asked of the reference. */
+  case<T>(): T {
+    return JSON.parse(this.file.metadata.case ?? "{}") as T;
+  }
+
+  tensor(name: string): Tensor {
+    return this.file.tensor(name);
+  }
+
+  has(name: string): boolean {
+    return this.file.has(name);
+  }
+
+  /** Names that begin with a prefix, without it. */
+  names(prefix: string): string[] {
+    return this.file
+      .names()
+      .filter((name) => name.startsWith(prefix))
+      .map((name) => name.slice(prefix.length));
+  }
+
+  /** The tensors whose names begin with `prefix`, under the rest of their names. */
+  source(prefix = "weights."): TensorSource {
+    const names = this.names(prefix);
+    return {
+      names: () => names,
+      has: (name) => names.includes(name),
+      info: (name) => this.file.info(prefix + name),
+      tensor: (name) => this.file.tensor(prefix + name),
+    };
+  }
+
+  /** A float32 model built from the fixture's weights; every key must be used. */
+  model<M>(build: (p: Parameters) => M, o: { trainable?: boolean; prefix?: string } = {}): M {
+    const { trainable = false, prefix = "weights." } = o;
+    const parameters = Parameters.from(this.source(prefix), { dtype: "float32", trainable });
+    const model = build(parameters);
+    parameters.finish(this.#name);
+    return model;
+  }
+}

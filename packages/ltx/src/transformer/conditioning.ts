@@ -1,0 +1,105 @@
+/**
+ * What steers the blocks besides the video itself: the noise level (as modulation) and the caption (as text tokens).
+ *
+ * Shapes: B batch, G groups of consecutive tokens that share a timestep, T video tokens, L text tokens,
+ * D transformer width.
+ * Source: huggingface/diffusers@58eb52c, `models/normalization.py` (AdaLayerNormSingle), `models/embeddings.py`
+ * (get_timestep_embedding, TimestepEmbedding, PixArtAlphaTextProjection).
+ */
+import { arange, cat, type DType, Linear, type Parameters, scope, type Tensor } from "@ltx-trainer/torch";
+
+const SINUSOID_SIZE = 256;
+const MAX_PERIOD = 10_000;
+
+/**
+ * Cosines, then sines of `t * 10000^(-k/128)`: float32 `[n, 256]`.
+ *
+ * @param timestep_n any number type, on the 0 to 1000 scale; taken to float32 (in bfloat16 993.7 would become 992)
+ */
+export function timestepSinusoid(timestep_n: Tensor): Tensor {
+  return scope(() => {
+    const half = SINUSOID_SIZE / 2;
+    const k = arange(0, half, 1, { dtype: "float32", device: timestep_n.device });
+    const frequencies = k.mul(-Math.log(MAX_PERIOD)).div(half).exp();
+    const angles = timestep_n.to("float32").unsqueeze(1).mul(frequencies.unsqueeze(0));
+    return cat([angles.cos(), angles.sin()], -1);
+  });
+}
+
+/** The embedded noise level: once as it is (for the output layer) and once as six modulation rows a block adds to. */
+export type EmbeddedTimestep = { readonly modulation_BG6D: Tensor; readonly embedded_BGD: Tensor };
+
+/** `time_embed`: timestep to modulation. */
+export class TimeEmbedding {
+  readonly #linear1: Linear;
+  readonly #linear2: Linear;
+  readonly #modulation: Linear;
+
+  constructor(p: Parameters, width: number) {
+    const embedder = p.at("emb", "timestep_embedder");
+    this.#linear1 = new Linear(embedder.at("linear_1"), SINUSOID_SIZE, width);
+    this.#linear2 = new Linear(embedder.at("linear_2"), width, width);
+    this.#modulation = new Linear(p.at("linear"), width, 6 * width);
+  }
+
+  /** @param dtype the type the layers run in; the sinusoid is made in float32 and cast to it */
+  forward(timestep_BG: Tensor, dtype: DType): EmbeddedTimestep {
+    const [B, G] = timestep_BG.shape as readonly [number, number];
+    const sinusoid = timestepSinusoid(timestep_BG.flatten()).to(dtype);
+    const embedded = this.#linear2.forward(this.#linear1.forward(sinusoid).silu());
+    const modulation = this.#modulation.forward(embedded.silu());
+    return {
+      modulation_BG6D: modulation.reshape([B, G, 6, -1]),
+      embedded_BGD: embedded.reshape([B, G, -1]),
+    };
+  }
+}
+
+/** `caption_projection`: text embeddings to the transformer's width. */
+export class CaptionProjection {
+  readonly #linear1: Linear;
+  readonly #linear2: Linear;
+
+  constructor(p: Parameters, captionChannels: number, width: number) {
+    this.#linear1 = new Linear(p.at("linear_1"), captionChannels, width);
+    this.#linear2 = new Linear(p.at("linear_2"), width, width);
+  }
+
+  forward(text_BLC: Tensor): Tensor {
+    return this.#linear2.forward(this.#linear1.forward(text_BLC).gelu("tanh"));
+  }
+}
+
+/**
+ * The text mask as a term added to attention scores, `[B,1,1,L]`: 0 where there is text, -10000 elsewhere.
+ *
+ * Finite on purpose, like the reference's: a fully padded row attends evenly instead of becoming NaN. In bfloat16
+ * the value is -9984.
+ *
+ * @param mask_BL 1 (or true) for real text tokens
+ */
+export function textBias(mask_BL: Tensor, dtype: DType): Tensor {
+  return scope(() => mask_BL.to(dtype).rsub(1).mul(-10_000).unsqueeze(1).unsqueeze(1));
+}
+
+/**
+ * Scales and shifts tokens group by group: `x * (1 + scale) + shift`.
+ *
+ * Every value of a group covers T/G consecutive tokens, so conditioning a whole frame on another timestep costs a
+ * broadcast, not a `[B,T,6D]` tensor.
+ */
+export function modulate(x_BTD: Tensor, scale_BGD: Tensor, shift_BGD: Tensor): Tensor {
+  return grouped(x_BTD, scale_BGD)
+    .mul(scale_BGD.add(1).unsqueeze(2))
+    .add(shift_BGD.unsqueeze(2))
+    .flatten(1, 2);
+}
+
+/** Multiplies tokens group by group: the gate of a residual branch. */
+export function gate(x_BTD: Tensor, gate_BGD: Tensor): Tensor {
+  return grouped(x_BTD, gate_BGD).mul(gate_BGD.unsqueeze(2)).flatten(1, 2);
+}
+
+function grouped(x_BTD: Tensor, values_BGD: Tensor): Tensor {
+  return x_BTD.unflatten(1, [values_BGD.size(1), -1]);
+}

@@ -1,0 +1,151 @@
+import { arange, liveTensors, noGrad, ones, randn, stack, type Tensor } from "@ltx-trainer/torch";
+import { describe, expect, test } from "vitest";
+import { gridOf } from "../latent-grid.ts";
+import { compare, expectClose } from "../testing/expect-close.ts";
+import { Fixture } from "../testing/fixture.ts";
+import {
+  applyRope,
+  buildRope,
+  causalCoords,
+  RopeCache,
+  ropeFrequencies,
+  ropeFromCoords,
+  secondsOf,
+} from "./rope.ts";
+
+type Case = {
+  grid: [number, number, number];
+  fps: number;
+  causal: boolean;
+  frame_index: number;
+  rows: number[];
+};
+
+describe.each([
+  ["r_2b", 2048],
+  ["r_13b", 4096],
+] as const)("tables at full width, %s", (name, width) => {
+  const fixture = new Fixture(`rope/${name}`);
+
+  test("frequencies", () => {
+    const why = "one float32 ulp of pow between libtorch versions (ltx-model.md 9.3)";
+    const reference = fixture.tensor("out.freqs");
+    expectClose(
+      `rope/${name} freqs`,
+      ropeFrequencies(width, "cpu").div(reference),
+      ones([reference.size(0)]),
+      {
+        abs: 2e-7,
+        why,
+      },
+    );
+  });
+
+  test.each(Object.entries(fixture.case<Record<string, Case>>()))("case %s", (label, asked) => {
+    const { cos_BTD, sin_BTD } = tablesOf(width, asked);
+    const rows = fixture.tensor(`in.${label}.rows`);
+    const even = arange(0, width, 2);
+    const signs = leadSigns(width);
+    const cos = cos_BTD.select(0, 0).indexSelect(0, rows).indexSelect(1, even);
+    const sin = sin_BTD.select(0, 0).indexSelect(0, rows).indexSelect(1, even).mul(signs);
+    // ltx-model.md 9.3 allows 2e-3 on the fastest bands (an angle of 15,700 rad has an ulp of 1e-3); since our
+    // frequencies are equal to the bit, so are the angles, and only the last bit of sin and cos may differ.
+    const top = { abs: 1e-6, why: "an ulp or two of sin and cos in another libtorch; the angles are equal" };
+    expectClose(`rope/${name} ${label} cos`, cos, fixture.tensor(`out.${label}.cos_even`), top);
+    expectClose(`rope/${name} ${label} sin`, sin, fixture.tensor(`out.${label}.sin_even`), top);
+    // Below 100 rad an ulp is 8e-6: those bands must agree to rounding.
+    const slow = ropeFrequencies(width, "cpu")
+      .toArray()
+      .filter((frequency) => frequency < 100).length;
+    const lead = (width % 6) / 2;
+    for (const [kind, ours] of [
+      ["cos", cos],
+      ["sin", sin],
+    ] as const) {
+      const gap = ours.sub(fixture.tensor(`out.${label}.${kind}_even`)).narrow(1, lead, 3 * slow);
+      expect(gap.square().mean().sqrt().item(), `${kind} rms of slow bands`).toBeLessThan(1e-5);
+    }
+  });
+});
+
+function tablesOf(width: number, asked: Case): { cos_BTD: Tensor; sin_BTD: Tensor } {
+  const [F, H, W] = asked.grid;
+  const grid = gridOf({ F, H, W });
+  if (asked.frame_index !== 0) {
+    const coords_B3T = secondsOf(causalCoords(grid, "cpu", asked.frame_index), asked.fps);
+    return ropeFromCoords({ width, coords_B3T });
+  }
+  const timeRule = asked.causal ? "causal" : "plain";
+  return buildRope({ width, grid, frameRate: asked.fps, timeRule, device: "cpu" });
+}
+
+/** The sign our sine table carries on even channels: -1, but 1 (of a zero) in the unrotated lead. */
+function leadSigns(width: number): Tensor {
+  const lead = (width % 6) / 2;
+  return arange(0, width / 2, 1)
+    .lt(lead)
+    .to("float32")
+    .mul(2)
+    .sub(1);
+}
+
+test("rotation keeps lengths and turns a pair by its angle", () => {
+  const x_BTD = randn([2, 4, 12]);
+  const rope = buildRope({
+    width: 12,
+    grid: gridOf({ F: 1, H: 2, W: 2 }),
+    frameRate: 25,
+    timeRule: "plain",
+    device: "cpu",
+  });
+  const turned = applyRope(x_BTD, rope);
+  expect(compare(turned.square().sum(2), x_BTD.square().sum(2)).rel).toBeLessThan(1e-5);
+  const [a, b] = x_BTD.select(1, 3).select(0, 0).toArray() as [number, number];
+  const [cos, , ,] = rope.cos_BTD.select(1, 3).select(0, 0).toArray() as [number];
+  const [, sin] = rope.sin_BTD.select(1, 3).select(0, 0).toArray() as [number, number];
+  const [first, second] = turned.select(1, 3).select(0, 0).toArray() as [number, number];
+  expect(first).toBeCloseTo(a * cos - b * sin, 5);
+  expect(second).toBeCloseTo(b * cos + a * sin, 5);
+});
+
+test("causal time starts the second latent frame one pixel frame in", () => {
+  const [f_T] = causalCoords(gridOf({ F: 3, H: 1, W: 1 }), "cpu")
+    .select(0, 0)
+    .unbind(0) as [Tensor];
+  expect(f_T.toArray()).toEqual([0, 1, 9]);
+});
+
+describe("the cache", () => {
+  const place = (F: number) => gridOf({ F, H: 1, W: 1 });
+
+  test("hands out the same tables until it is freed", () => {
+    const before = liveTensors();
+    const cache = new RopeCache(12);
+    const first = cache.get(place(2), 25, "plain", "cpu");
+    expect(cache.get(place(2), 25, "plain", "cpu")).toBe(first);
+    expect(cache.get(place(2), 25, "causal", "cpu")).not.toBe(first);
+    cache.free();
+    expect(first.cos_BTD.isFreed).toBe(true);
+    expect(liveTensors()).toBe(before);
+  });
+
+  test("drops the table that was used longest ago", () => {
+    const cache = new RopeCache(12, 2);
+    const tables = noGrad(() => [1, 2].map((F) => cache.get(place(F), 25, "plain", "cpu")));
+    cache.get(place(1), 25, "plain", "cpu");
+    cache.get(place(3), 25, "plain", "cpu");
+    expect(tables.map(({ cos_BTD }) => cos_BTD.isFreed)).toEqual([false, true]);
+    cache.free();
+  });
+});
+
+test("stacked coordinates of two grids give each its own rows", () => {
+  const coords_B3T = secondsOf(causalCoords(gridOf({ F: 2, H: 1, W: 1 }), "cpu"), 25);
+  const both = ropeFromCoords({
+    width: 12,
+    coords_B3T: stack([coords_B3T.select(0, 0), coords_B3T.select(0, 0).mul(0)], 0),
+  });
+  const alone = ropeFromCoords({ width: 12, coords_B3T });
+  expect(compare(both.cos_BTD.narrow(0, 0, 1), alone.cos_BTD).abs).toBe(0);
+  expect(compare(both.cos_BTD.narrow(0, 1, 1), alone.cos_BTD).abs).toBeGreaterThan(1e-3);
+});
