@@ -120,13 +120,16 @@ function hasCandidate(name) {
 /**
  * Runs apt-get and passes on its own account of how far it is.
  *
+ * The account needs a descriptor of its own: apt closes the one it is given before it starts the packages'
+ * scripts, and those that print fail without a standard output.
+ *
  * @param {string[]} prefix
  * @param {string[]} args
  * @param {Progress} progress
  */
 async function aptGet(prefix, args, progress) {
-  const apt = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-o", "APT::Status-Fd=1", ...args];
-  const [command, ...rest] = [...prefix, ...apt];
+  const apt = 'DEBIAN_FRONTEND=noninteractive exec apt-get -q -o APT::Status-Fd=3 "$@" 3>&1';
+  const [command, ...rest] = [...prefix, "sh", "-c", apt, "apt-get", ...args];
   await run(command ?? "", rest, {
     onLine: (line) => {
       const status = parseAptStatus(line);
