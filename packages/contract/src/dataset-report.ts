@@ -50,8 +50,10 @@ export const DatasetReport = z.object({
   hash: z.string(),
   totals: z.object({
     files: z.int(),
+    /** Videos and images. */
     kept: z.int(),
     dropped: z.int(),
+    /** Files that take no part. */
     ignored: z.int(),
     samples: z.int(),
     videoSamples: z.int(),

@@ -1,0 +1,215 @@
+/**
+ * Reading a zip archive without trusting it.
+ *
+ * Names are labels, never paths: entries are unpacked under numbers of our own. Entries, bytes and compression ratio are
+ * limited, checksums are verified, links and encrypted entries are refused. One damaged entry does not spoil the others.
+ */
+import { createWriteStream } from "node:fs";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { ReadableStream } from "node:stream/web";
+import { AppError } from "@ltx-trainer/contract";
+import {
+  configure,
+  ERR_ENCRYPTED_CENTRAL_DIRECTORY,
+  type FileEntry,
+  Reader,
+  ZipReader,
+} from "@zip.js/zip.js";
+import { asDiskFull } from "./disk.ts";
+import { extensionOf } from "./media-kinds.ts";
+import type { DatasetLimits } from "./types.ts";
+
+configure({ useWebWorkers: false });
+
+/** A file inside an archive. */
+export type ArchiveEntry = {
+  /** As stored, with `/` between folders: for people and for pairing, not for opening files. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Why it cannot be unpacked; undefined when it can. */
+  readonly refusal: string | undefined;
+  /**
+   * Unpacks it into the archive's folder.
+   *
+   * @returns the path of the unpacked file
+   * @throws AppError `zip_damaged`, `zip_too_large`
+   */
+  unpack(): Promise<string>;
+};
+
+export type Archive = { readonly entries: readonly ArchiveEntry[]; close(): Promise<void> };
+
+/** Below this size an entry may shrink as much as it likes. */
+const ratioAppliesAboveBytes = 64 * 2 ** 20;
+
+/**
+ * Opens a zip file.
+ *
+ * @param name how the file is called in messages
+ * @param folder where entries are unpacked; made when needed
+ * @throws AppError `zip_damaged`, `zip_encrypted`, `zip_too_large`
+ */
+export async function openArchive(
+  path: string,
+  name: string,
+  { folder, limits }: { readonly folder: string; readonly limits: DatasetLimits },
+): Promise<Archive> {
+  const handle = await open(path, "r");
+  try {
+    const reader = new ZipReader(new HandleReader(handle), {
+      filenameValidation: "tolerant",
+      maxAppendedDataSize: Number.POSITIVE_INFINITY,
+    });
+    const entries: ArchiveEntry[] = [];
+    const budget = { bytes: limits.unpackedBytes };
+    for await (const entry of reader.getEntriesGenerator()) {
+      if (entry.directory) continue;
+      if (entries.length >= limits.entries) throw tooManyEntries(name, limits.entries);
+      const number = String(entries.length + 1).padStart(6, "0");
+      const target = join(folder, `${number}${safeExtension(entry.filename)}`);
+      entries.push(describe(entry, { name, target, limits, budget }));
+    }
+    return { entries, close: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw explain(name, error);
+  }
+}
+
+/** Entries of a zip are read where they are, not through memory. */
+class HandleReader extends Reader<FileHandle> {
+  readonly #handle: FileHandle;
+
+  constructor(handle: FileHandle) {
+    super(handle);
+    this.#handle = handle;
+  }
+
+  override async init(): Promise<void> {
+    await super.init?.();
+    this.size = (await this.#handle.stat()).size;
+  }
+
+  override async readUint8Array(index: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const wanted = Math.max(0, Math.min(length, this.size - index));
+    const bytes = new Uint8Array(wanted);
+    let filled = 0;
+    while (filled < wanted) {
+      const { bytesRead } = await this.#handle.read(bytes, filled, wanted - filled, index + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return bytes.subarray(0, filled);
+  }
+}
+
+type Unpacking = {
+  readonly name: string;
+  readonly target: string;
+  readonly limits: DatasetLimits;
+  /** Shared by all entries of an archive; falls as they are unpacked. */
+  readonly budget: { bytes: number };
+};
+
+function describe(entry: FileEntry, unpacking: Unpacking): ArchiveEntry {
+  const path = entry.filename.replaceAll("\\", "/").replace(/^(\.?\/)+/, "");
+  return {
+    path: path === "" ? "(no name)" : path,
+    sizeBytes: entry.uncompressedSize,
+    refusal: entry.symlink ? "a link, not a file" : entry.encrypted ? "protected by a password" : undefined,
+    unpack: () => unpack(entry, path, unpacking),
+  };
+}
+
+async function unpack(
+  entry: FileEntry,
+  path: string,
+  { name, target, limits, budget }: Unpacking,
+): Promise<string> {
+  const folder = dirname(target);
+  const part = `${target}.part`;
+  let bytes = 0;
+  const limited = new TransformStream<Uint8Array, Uint8Array>({
+    transform(piece, controller) {
+      bytes += piece.length;
+      budget.bytes -= piece.length;
+      const ratio = bytes / Math.max(1, entry.compressedSize);
+      if (budget.bytes < 0 || (bytes > ratioAppliesAboveBytes && ratio > limits.unpackRatio)) {
+        throw tooLarge(name, path, limits);
+      }
+      controller.enqueue(piece);
+    },
+  });
+  try {
+    await mkdir(folder, { recursive: true });
+    await Promise.all([
+      entry.getData(limited.writable, { checkCrc32: true }),
+      pipeline(Readable.fromWeb(limited.readable as ReadableStream), createWriteStream(part)),
+    ]);
+  } catch (error) {
+    await rm(part, { force: true });
+    throw asDiskFull(error, folder) ?? damagedEntry(name, path, error);
+  }
+  await rename(part, target);
+  return target;
+}
+
+/** Kept so that people find their way in the work folder; nothing is decided by it. */
+function safeExtension(path: string): string {
+  const extension = extensionOf(path.replaceAll("\\", "/"));
+  return /^\.[a-z0-9]{1,5}$/.test(extension) ? extension : "";
+}
+
+function tooManyEntries(name: string, most: number): AppError {
+  return new AppError({
+    code: "zip_too_large",
+    message: `${name}: got more than ${most} files in the archive, expected at most ${most}`,
+    facts: { limit: most },
+  });
+}
+
+function tooLarge(name: string, path: string, limits: DatasetLimits): AppError {
+  return new AppError({
+    code: "zip_too_large",
+    message:
+      `${name}: ${path} unpacks to more than is allowed, expected at most ${limits.unpackedBytes} bytes for all files and ` +
+      `${limits.unpackRatio} times the packed size for one`,
+    remedy: "Use fewer or smaller files.",
+    facts: { file: path, unpackedBytes: limits.unpackedBytes, unpackRatio: limits.unpackRatio },
+  });
+}
+
+function explain(name: string, error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (reason === ERR_ENCRYPTED_CENTRAL_DIRECTORY) return encryptedArchive(name);
+  return new AppError({
+    code: "zip_damaged",
+    message: `${name}: the archive is damaged or cut short: ${reason}`,
+    remedy: "Make the zip again, and compare its size after copying or uploading it.",
+    cause: error,
+  });
+}
+
+function damagedEntry(name: string, path: string, error: unknown): AppError {
+  if (error instanceof AppError) return error;
+  const reason = `damaged in the archive: ${error instanceof Error ? error.message : String(error)}`;
+  return new AppError({
+    code: "zip_damaged",
+    message: `${name}: ${path}: ${reason}`,
+    facts: { file: path, reason },
+    cause: error,
+  });
+}
+
+/** The error for an archive that asks for a password. */
+export function encryptedArchive(name: string): AppError {
+  return new AppError({
+    code: "zip_encrypted",
+    message: `${name}: the archive is protected by a password`,
+    remedy: "Zip the files again without a password.",
+  });
+}

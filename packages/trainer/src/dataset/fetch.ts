@@ -1,0 +1,205 @@
+/**
+ * Downloading a file to disk: streamed, with a limit on bytes and time, redirects followed by hand.
+ *
+ * Every address that is connected to is shown to `checkAddress` first (also after redirects, and the one that name
+ * lookup really gave), so that a server can refuse its own network. The command line refuses none.
+ */
+import dns from "node:dns";
+import { createWriteStream } from "node:fs";
+import { rename } from "node:fs/promises";
+import net from "node:net";
+import { dirname } from "node:path";
+import { Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { setTimeout as delay } from "node:timers/promises";
+import { AppError } from "@ltx-trainer/contract";
+import { Agent, buildConnector, fetch, type Response } from "undici";
+import { asDiskFull } from "./disk.ts";
+
+export type DownloadOptions = {
+  readonly maxBytes: number;
+  /** Of the whole download. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  readonly checkAddress?: ((address: string) => void) | undefined;
+  /** `totalBytes` is undefined when the server does not say. */
+  readonly onProgress?: (doneBytes: number, totalBytes: number | undefined) => void;
+  /** Pauses before each further try. Default: 1 s and 4 s. */
+  readonly retryDelaysMs?: readonly number[];
+};
+
+const maxRedirects = 5;
+
+/**
+ * Fetches `url` into `path`, which appears only when it is complete. Faults that may pass are tried again.
+ *
+ * @throws AppError `download_failed`, `download_too_large`, `source_unsupported`, or what `checkAddress` throws
+ */
+export async function download(url: string, path: string, options: DownloadOptions): Promise<void> {
+  const pauses = options.retryDelaysMs ?? [1000, 4000];
+  const agent = makeAgent(options.checkAddress);
+  const deadline = AbortSignal.timeout(options.timeoutMs);
+  const signal = options.signal === undefined ? deadline : AbortSignal.any([options.signal, deadline]);
+  try {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        await downloadOnce(new URL(url), path, { ...options, signal, agent });
+        return;
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        const failure = explainFailure(
+          { url, path },
+          error,
+          deadline.aborted ? options.timeoutMs : undefined,
+        );
+        const pause = pauses[attempt];
+        if (!failure.retryable || pause === undefined || deadline.aborted) throw failure;
+        await delay(pause, undefined, { signal });
+      }
+    }
+  } finally {
+    await agent.destroy();
+  }
+}
+
+type Attempt = DownloadOptions & { readonly signal: AbortSignal; readonly agent: Agent };
+
+async function downloadOnce(url: URL, path: string, attempt: Attempt): Promise<void> {
+  const response = await follow(url, attempt);
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw refused(url, response);
+  }
+  const announced = Number(response.headers.get("content-length") ?? Number.NaN);
+  const totalBytes = Number.isFinite(announced) ? announced : undefined;
+  if (totalBytes !== undefined && totalBytes > attempt.maxBytes) {
+    await response.body?.cancel();
+    throw tooLarge(url, totalBytes, attempt.maxBytes);
+  }
+  let doneBytes = 0;
+  const limit = new Transform({
+    transform(piece: Uint8Array, _encoding, done) {
+      doneBytes += piece.length;
+      if (doneBytes > attempt.maxBytes) return done(tooLarge(url, doneBytes, attempt.maxBytes));
+      attempt.onProgress?.(doneBytes, totalBytes);
+      done(null, piece);
+    },
+  });
+  const body = response.body === null ? Readable.from([]) : Readable.fromWeb(response.body);
+  await pipeline(body, limit, createWriteStream(`${path}.part`), { signal: attempt.signal });
+  await rename(`${path}.part`, path);
+}
+
+async function follow(start: URL, { agent, signal }: Attempt): Promise<Response> {
+  let url = start;
+  for (let hops = 0; hops <= maxRedirects; hops++) {
+    if (url.protocol !== "http:" && url.protocol !== "https:") throw unsupported(url);
+    const response = await fetch(url, { redirect: "manual", dispatcher: agent, signal });
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status > 399 || location === null) return response;
+    await response.body?.cancel();
+    url = new URL(location, url);
+  }
+  throw new AppError({
+    code: "download_failed",
+    message: `${start.href}: redirected more than ${maxRedirects} times`,
+    facts: { url: start.href },
+  });
+}
+
+/** An agent whose connections go only to addresses that pass the check. Literal addresses skip name lookup. */
+function makeAgent(check: ((address: string) => void) | undefined): Agent {
+  const timeouts = { headersTimeout: 30_000, bodyTimeout: 60_000 };
+  if (check === undefined) return new Agent(timeouts);
+  const lookup: net.LookupFunction = (host, lookupOptions, done) => {
+    dns.lookup(host, { ...lookupOptions, all: true }, (error, addresses) => {
+      if (error !== null) return done(error, "");
+      try {
+        for (const { address } of addresses) check(address);
+      } catch (refusal) {
+        return done(refusal as NodeJS.ErrnoException, "");
+      }
+      const [first] = addresses;
+      if (lookupOptions.all) return done(null, addresses);
+      return done(null, first?.address ?? "", first?.family);
+    });
+  };
+  const connect = buildConnector({ lookup, timeout: 10_000 });
+  return new Agent({
+    ...timeouts,
+    connect: (target, done) => {
+      const host = target.hostname.replace(/^\[|\]$/g, "");
+      try {
+        if (net.isIP(host) !== 0) check(host);
+      } catch (refusal) {
+        return done(refusal as Error, null);
+      }
+      return connect(target, done);
+    },
+  });
+}
+
+type Where = { readonly url: string; readonly path: string };
+
+function explainFailure({ url, path }: Where, error: unknown, timedOutMs: number | undefined): AppError {
+  if (timedOutMs !== undefined) {
+    return failed(url, `not complete after ${Math.round(timedOutMs / 1000)} s`, {
+      retryable: true,
+      cause: error,
+    });
+  }
+  if (error instanceof AppError) return error;
+  const full = asDiskFull(error, dirname(path));
+  if (full !== undefined) return full;
+  const cause = error instanceof Error ? error.cause : undefined;
+  if (cause instanceof AppError) return cause;
+  const reason = cause instanceof Error ? cause.message || cause.name : String((error as Error).message);
+  return failed(url, reason, { retryable: true, cause: error });
+}
+
+type Failure = {
+  readonly retryable: boolean;
+  readonly cause?: unknown;
+  readonly remedy?: string;
+  readonly status?: number;
+};
+
+function failed(url: string, reason: string, { status, ...failure }: Failure): AppError {
+  return new AppError({
+    code: "download_failed",
+    message: `${url}: the download failed: ${reason}`,
+    facts: { url, ...(status === undefined ? {} : { status }) },
+    ...failure,
+  });
+}
+
+function refused(url: URL, { status, statusText }: Response): AppError {
+  const hints: Record<number, string> = {
+    401: "The address needs a login. Use a link that works without one.",
+    403: "The address needs a permission, or its signature has expired. Make a new link.",
+    404: "There is nothing at this address. Check it for typing errors.",
+    410: "The file has been removed. Upload it again.",
+  };
+  return failed(url.href, `got status ${`${status} ${statusText}`.trim()}, expected 200`, {
+    status,
+    retryable: status >= 500 || status === 408 || status === 429,
+    ...(hints[status] === undefined ? {} : { remedy: hints[status] }),
+  });
+}
+
+function tooLarge(url: URL, bytes: number, maxBytes: number): AppError {
+  return new AppError({
+    code: "download_too_large",
+    message: `${url.href}: got ${bytes} bytes or more, expected at most ${maxBytes}`,
+    remedy: "Train on less, or shorten the videos before zipping them.",
+    facts: { url: url.href, bytes, maxBytes },
+  });
+}
+
+function unsupported(url: URL): AppError {
+  return new AppError({
+    code: "source_unsupported",
+    message: `${url.href.slice(0, 200)}: got an address that starts with ${url.protocol}, expected http: or https:`,
+    facts: { protocol: url.protocol },
+  });
+}

@@ -1,0 +1,243 @@
+/**
+ * From what the user named (zip, folder, single file, address, data URI) to a list of files.
+ *
+ * Files are sorted by path, so that the same data give the same samples in the same order on every machine.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, open, readdir, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { AppError } from "@ltx-trainer/contract";
+import { fileTypeFromFile } from "file-type";
+import { openArchive } from "./archive.ts";
+import { download } from "./fetch.ts";
+import { fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
+import { type DatasetLimits, defaultLimits, type PrepareContext } from "./types.ts";
+
+/** A file of the dataset before anything has looked inside. */
+export type SourceFile = {
+  /** Inside the archive or folder, with `/`; for people and for pairing. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Why it cannot be read; undefined when it can. */
+  readonly refusal: string | undefined;
+  /**
+   * Its path on disk, after unpacking it where that is needed.
+   *
+   * @throws AppError
+   */
+  locate(): Promise<string>;
+};
+
+export type Source = {
+  /** For people; a data URI is shortened. */
+  readonly name: string;
+  readonly files: readonly SourceFile[];
+  close(): Promise<void>;
+};
+
+type Context = Pick<PrepareContext, "workFolder" | "limits" | "signal" | "checkAddress" | "onProgress">;
+
+/**
+ * Opens a dataset, downloading it first where needed.
+ *
+ * @throws AppError when it is missing, of a kind that cannot be read, damaged, too large or cannot be downloaded
+ */
+export async function openSource(source: string, context: Context): Promise<Source> {
+  if (/^data:/i.test(source)) return openLocal(await saveDataUri(source, context), "data URI", context);
+  if (/^https?:/i.test(source))
+    return openLocal(await fetchSource(source, context), shortUrl(source), context);
+  if (/^file:/i.test(source)) return openLocal(fileURLToPath(source), source, context);
+  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(source)?.[1];
+  if (scheme !== undefined) throw unsupportedScheme(scheme);
+  return openLocal(resolve(source), source, context);
+}
+
+/** A single file from a path, an address or a data URI, on disk. For validation images. */
+export async function locateFile(source: string, context: Context): Promise<string> {
+  if (/^data:/i.test(source)) return saveDataUri(source, context);
+  if (/^https?:/i.test(source)) return fetchSource(source, context);
+  const path = /^file:/i.test(source) ? fileURLToPath(source) : resolve(source);
+  await statSource(path, source);
+  return path;
+}
+
+async function openLocal(path: string, name: string, context: Context): Promise<Source> {
+  const found = await statSource(path, name);
+  if (found.isDirectory()) return openFolder(path, name);
+  if (!found.isFile()) throw notADataset(name, "something that is neither a file nor a folder");
+  if (await isZip(path)) return openZip(path, name, context);
+  return openSingle(path, name);
+}
+
+async function openZip(path: string, name: string, context: Context): Promise<Source> {
+  const limits: DatasetLimits = { ...defaultLimits, ...context.limits };
+  const folder = join(context.workFolder, "unpacked");
+  await rm(folder, { recursive: true, force: true });
+  const archive = await openArchive(path, name, { folder, limits });
+  const files = archive.entries.map(({ path: entryPath, sizeBytes, refusal, unpack }) => ({
+    path: entryPath,
+    sizeBytes,
+    refusal,
+    locate: unpack,
+  }));
+  return { name, files: files.sort(byPath), close: archive.close };
+}
+
+async function openFolder(folder: string, name: string): Promise<Source> {
+  const files = await listFolder(folder, "", new Set());
+  return { name, files: files.sort(byPath), close: async () => {} };
+}
+
+/** Links are followed, each folder once. Junk is listed too, so that the report can say it was ignored. */
+async function listFolder(folder: string, prefix: string, seen: Set<string>): Promise<SourceFile[]> {
+  const real = await realpath(folder);
+  if (seen.has(real)) return [];
+  seen.add(real);
+  const files: SourceFile[] = [];
+  for (const name of (await readdir(folder)).sort()) {
+    const path = prefix + name;
+    const location = join(folder, name);
+    const found = await stat(location).catch((error: Error) => error);
+    if (found instanceof Error) files.push(sourceFile(path, location, 0, `cannot be read: ${found.message}`));
+    else if (found.isFile()) files.push(sourceFile(path, location, found.size));
+    else if (found.isDirectory() && !isJunk(path))
+      files.push(...(await listFolder(location, `${path}/`, seen)));
+  }
+  return files;
+}
+
+function sourceFile(path: string, location: string, sizeBytes: number, refusal?: string): SourceFile {
+  return { path, sizeBytes, refusal, locate: async () => location };
+}
+
+/** One video or image, with the caption that lies beside it. */
+async function openSingle(path: string, name: string): Promise<Source> {
+  const detected = await fileTypeFromFile(path);
+  const mime = detected?.mime ?? "";
+  const isMedia = /^(video|image)\//.test(mime) || ["video", "image"].includes(fileKind(path));
+  if (!isMedia) throw notADataset(name, await kindOfFile(path, detected));
+  // A download has no extension of its own: what it is decides.
+  const mediaName = ["video", "image"].includes(fileKind(path))
+    ? basename(path)
+    : `${basename(path)}.${detected?.ext}`;
+  const caption = `${withoutExtension(path)}.txt`;
+  const captionStat = await stat(caption).catch(() => undefined);
+  const files = [sourceFile(mediaName, path, (await stat(path)).size)];
+  if (captionStat?.isFile()) files.push(sourceFile(basename(caption), caption, captionStat.size));
+  return { name, files, close: async () => {} };
+}
+
+async function statSource(path: string, name: string) {
+  try {
+    return await stat(path);
+  } catch (cause) {
+    const missing = ["ENOENT", "ENOTDIR", "ENAMETOOLONG"].includes(
+      (cause as NodeJS.ErrnoException).code ?? "",
+    );
+    throw new AppError({
+      code: missing ? "source_not_found" : "file_unreadable",
+      message: missing ? `${name}: no such file or folder` : `${name}: ${(cause as Error).message}`,
+      remedy: missing
+        ? "Check the path for typing errors. Relative paths start at the current folder."
+        : undefined,
+      facts: { path },
+      cause,
+    });
+  }
+}
+
+/** By its first bytes; an empty archive has others (PK 05 06). */
+async function isZip(path: string): Promise<boolean> {
+  const handle = await open(path, "r");
+  try {
+    const head = Buffer.alloc(4);
+    await handle.read(head, 0, 4, 0);
+    const signature = head.toString("latin1");
+    return ["PK\x03\x04", "PK\x05\x06", "PK\x07\x08"].includes(signature);
+  } finally {
+    await handle.close();
+  }
+}
+
+async function kindOfFile(path: string, detected: { readonly mime: string } | undefined): Promise<string> {
+  if (detected !== undefined) return `a file of type ${detected.mime}`;
+  const handle = await open(path, "r");
+  try {
+    const buffer = Buffer.alloc(512);
+    const { bytesRead } = await handle.read(buffer, 0, buffer.length, 0);
+    if (bytesRead === 0) return "an empty file";
+    const text = buffer.toString("utf8", 0, bytesRead).trimStart().toLowerCase();
+    return /^<(!doctype html|html|head)/.test(text) ? "a web page" : "a file of an unknown type";
+  } finally {
+    await handle.close();
+  }
+}
+
+function notADataset(name: string, got: string): AppError {
+  const isPage = got === "a web page";
+  return new AppError({
+    code: "not_a_zip",
+    message: `${name}: got ${got}, expected a zip, a folder, a video or an image`,
+    remedy: isPage
+      ? "The address leads to a page about the file. Use the direct download link."
+      : "Zip the folder with the videos, images and captions, and pass that.",
+    facts: { got },
+  });
+}
+
+function unsupportedScheme(scheme: string): AppError {
+  return new AppError({
+    code: "source_unsupported",
+    message: `training_data_url: got an address that starts with ${scheme}://, expected http://, https://, a data URI or a path`,
+    facts: { scheme },
+  });
+}
+
+/** The file name depends on the address alone, so that two sources never share one. */
+async function fetchSource(url: string, context: Context): Promise<string> {
+  const limits: DatasetLimits = { ...defaultLimits, ...context.limits };
+  const path = await downloadPath(url, context);
+  await download(url, path, {
+    maxBytes: limits.downloadBytes,
+    timeoutMs: limits.downloadTimeoutMs,
+    signal: context.signal,
+    checkAddress: context.checkAddress,
+    onProgress: (done, total) => context.onProgress?.({ title: "Downloading", done, total: total ?? 0 }),
+  });
+  return path;
+}
+
+async function saveDataUri(uri: string, context: Context): Promise<string> {
+  const match = /^data:([^,]*),(.*)$/is.exec(uri);
+  if (match === null) {
+    throw new AppError({
+      code: "source_unsupported",
+      message: `data URI: got "${uri.slice(0, 40)}", expected data:<type>;base64,<data>`,
+    });
+  }
+  const [, type = "", data = ""] = match;
+  const bytes = /;base64$/i.test(type)
+    ? Buffer.from(data, "base64")
+    : Buffer.from(decodeURIComponent(data), "latin1");
+  const path = await downloadPath(uri, context);
+  await writeFile(path, bytes);
+  return path;
+}
+
+async function downloadPath(source: string, { workFolder }: Context): Promise<string> {
+  const folder = join(workFolder, "downloads");
+  await mkdir(folder, { recursive: true });
+  return join(folder, createHash("sha256").update(source).digest("hex").slice(0, 16));
+}
+
+/** Without the query: it may hold a signature. */
+function shortUrl(source: string): string {
+  if (!URL.canParse(source)) return source;
+  const { origin, pathname } = new URL(source);
+  return `${origin}${pathname}`;
+}
+
+function byPath(a: SourceFile, b: SourceFile): number {
+  return a.path < b.path ? -1 : a.path > b.path ? 1 : 0;
+}

@@ -1,0 +1,211 @@
+/**
+ * Dataset preparation: open the source, pair media with captions, look at every file, decide the samples, report.
+ *
+ * A file that cannot be used is dropped with its reason and the others go on; nothing usable at all is an error. The result
+ * depends only on the data and the options, never on the order in which files happen to be read.
+ */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { availableParallelism } from "node:os";
+import { AppError, type ReportFile } from "@ltx-trainer/contract";
+import { encryptedArchive } from "./archive.ts";
+import { fileKind, isJunk, mediaExtensions } from "./media-kinds.ts";
+import { openSource, type Source, type SourceFile } from "./open.ts";
+import { decodeText, makeCaption, pairFiles } from "./pair.ts";
+import { makeReport, nothingUsable } from "./report.ts";
+import { examine } from "./samples.ts";
+import type { Dataset, DatasetOptions, PrepareContext, Sample } from "./types.ts";
+
+/** A caption file above this size is no caption. */
+const maxCaptionBytes = 64 * 1024;
+
+/** Failures that concern one file; everything else stops the preparation. */
+const fileFailures = new Set(["media_unreadable", "zip_damaged", "tool_failed"]);
+
+/**
+ * Turns a zip, folder, file, address or data URI into samples.
+ *
+ * @throws AppError when the source cannot be opened or holds nothing usable
+ */
+export async function prepareDataset(
+  source: string,
+  options: DatasetOptions,
+  context: PrepareContext,
+): Promise<Dataset> {
+  if (options.frames < 1 || options.frames % 8 !== 1) {
+    throw new Error(`prepareDataset: got ${options.frames} frames, expected 8k + 1`);
+  }
+  const opened = await openSource(source, context);
+  try {
+    return await prepare(opened, options, context);
+  } finally {
+    await opened.close();
+  }
+}
+
+/** A file's line in the report, and its samples. */
+type Outcome = { readonly line: ReportFile; readonly samples: readonly Sample[] };
+
+async function prepare(source: Source, options: DatasetOptions, context: PrepareContext): Promise<Dataset> {
+  refuseEmpty(source);
+  const { media, ignored } = pairFiles(source.files);
+  if (media.some(({ file }) => file.refusal === "protected by a password"))
+    throw encryptedArchive(source.name);
+  const shared = media.map((item) => item.caption).filter((file) => file !== undefined);
+  const used: ReportFile[] = [...new Set(shared)].map((file) => ({
+    ...plainLine(file, "caption"),
+    status: "kept",
+  }));
+  const unused = ignored.map(
+    ({ file, reason }) => ({ ...plainLine(file, fileKind(file.path)), reason }) satisfies ReportFile,
+  );
+  const others = [...used, ...unused];
+  let done = 0;
+  const examined = await mapInOrder(media, workers(), async (item) => {
+    const outcome = await examineFile(item, options, context);
+    context.onProgress?.({ title: "Checking media", done: ++done, total: media.length });
+    return outcome;
+  });
+  const outcomes = markTwins(
+    options.mixedShapes === false ? dropImagesAmongVideos(examined, options) : examined,
+  );
+  const lines = [...outcomes.map((outcome) => outcome.line), ...others];
+  for (const line of lines) {
+    if (line.status === "dropped") context.log?.("warning", `dropped ${line.path}: ${line.reason}`);
+  }
+  const samples = outcomes.flatMap((outcome) => outcome.samples);
+  if (samples.length === 0) throw nothingUsable(source.name, lines, mediaExtensions);
+  const hash = sha256(JSON.stringify(samples.map(({ id, caption }) => [id, caption])));
+  return { samples, hash, report: makeReport(source.name, hash, lines) };
+}
+
+function refuseEmpty({ name, files }: Source): void {
+  if (files.some((file) => !isJunk(file.path))) return;
+  throw new AppError({
+    code: "dataset_empty",
+    message: `${name}: got no files${files.length === 0 ? "" : " but those an operating system leaves behind"}`,
+    remedy: `Put videos or images into it (${mediaExtensions}), with a .txt caption beside each.`,
+  });
+}
+
+type MediaItem = ReturnType<typeof pairFiles<SourceFile>>["media"][number];
+
+async function examineFile(
+  item: MediaItem,
+  options: DatasetOptions,
+  context: PrepareContext,
+): Promise<Outcome> {
+  const { file, kind } = item;
+  const line: ReportFile = { ...plainLine(file, kind), status: "dropped" };
+  if (file.refusal !== undefined) return { line: { ...line, reason: file.refusal }, samples: [] };
+  try {
+    const path = await file.locate();
+    const found = await examine({ path, name: file.path, kind }, options, context.signal);
+    const { caption, note } = await readCaption(item, options.triggerPhrase);
+    const notes = [...found.notes, ...(note === undefined ? [] : [note])];
+    const known: ReportFile = {
+      ...line,
+      kind: found.kind,
+      status: found.pieces.length > 0 ? "kept" : "dropped",
+      ...(found.reason === undefined ? {} : { reason: found.reason }),
+      ...(notes.length === 0 ? {} : { notes }),
+      width: found.width,
+      height: found.height,
+      ...(found.durationSeconds === undefined ? {} : { durationSeconds: found.durationSeconds }),
+      ...(found.sourceFrameRate === undefined ? {} : { sourceFrameRate: found.sourceFrameRate }),
+      caption: caption.text,
+      captionSource: caption.source,
+      samples: found.pieces.map((piece) => piece.line),
+    };
+    return { line: known, samples: found.pieces.map(({ sample }) => ({ ...sample, caption: caption.text })) };
+  } catch (error) {
+    if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
+    return { line: { ...line, reason: reasonOf(error) }, samples: [] };
+  }
+}
+
+async function readCaption(item: MediaItem, triggerPhrase: string) {
+  const { file, caption: textFile } = item;
+  const none = makeCaption(undefined, triggerPhrase, file.path);
+  if (textFile === undefined) return { caption: none };
+  const refusal =
+    textFile.refusal ?? (textFile.sizeBytes > maxCaptionBytes ? "too long for a caption" : undefined);
+  if (refusal !== undefined) return { caption: none, note: `${textFile.path} is not used: ${refusal}` };
+  try {
+    const text = decodeText(await readFile(await textFile.locate()));
+    const caption = makeCaption(text, triggerPhrase, file.path);
+    return caption.source === "text file" ? { caption } : { caption, note: `${textFile.path} is empty` };
+  } catch (error) {
+    if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
+    return { caption: none, note: `${textFile.path} is not used: ${reasonOf(error)}` };
+  }
+}
+
+/** The message without the file's name, which its line in the report has already. */
+function reasonOf(error: AppError): string {
+  return typeof error.facts.reason === "string" ? error.facts.reason : error.message;
+}
+
+/** With mixed shapes off, images train only when there is nothing else. */
+function dropImagesAmongVideos(outcomes: readonly Outcome[], { frames }: DatasetOptions): readonly Outcome[] {
+  const hasVideos = outcomes.some(({ line, samples }) => line.kind === "video" && samples.length > 0);
+  if (!hasVideos || frames === 1) return outcomes;
+  const reason = "an image among videos, and mixed_shapes is off";
+  return outcomes.map((outcome) =>
+    outcome.line.kind === "image" && outcome.line.status === "kept"
+      ? { line: { ...outcome.line, status: "dropped", reason, samples: [] }, samples: [] }
+      : outcome,
+  );
+}
+
+/** Equal media are used as they come, but said: they weigh twice. */
+function markTwins(outcomes: readonly Outcome[]): readonly Outcome[] {
+  const firsts = new Map<string, string>();
+  return outcomes.map((outcome) => {
+    const id = outcome.samples[0]?.id;
+    if (id === undefined) return outcome;
+    const first = firsts.get(id);
+    if (first === undefined) firsts.set(id, outcome.line.path);
+    if (first === undefined) return outcome;
+    const notes = [...(outcome.line.notes ?? []), `same content as ${first}`];
+    return { ...outcome, line: { ...outcome.line, notes } };
+  });
+}
+
+function plainLine(file: SourceFile, kind: ReportFile["kind"]): ReportFile {
+  return { path: file.path, kind, status: "ignored", sizeBytes: file.sizeBytes, samples: [] };
+}
+
+/** Decoders bring their own threads. */
+function workers(): number {
+  return Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)));
+}
+
+/** Like `Promise.all(items.map(work))` with at most `limit` at once; results in the order of the items. */
+async function mapInOrder<In, Out>(
+  items: readonly In[],
+  limit: number,
+  work: (item: In) => Promise<Out>,
+): Promise<Out[]> {
+  const results: Out[] = [];
+  let next = 0;
+  const run = async () => {
+    while (next < items.length) {
+      const index = next++;
+      try {
+        results[index] = await work(items[index] as In);
+      } catch (error) {
+        next = items.length; // The others finish what they have in hand, and take nothing new.
+        throw error;
+      }
+    }
+  };
+  const runs = await Promise.allSettled(Array.from({ length: limit }, run));
+  const failed = runs.find((outcome) => outcome.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+  return results;
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}

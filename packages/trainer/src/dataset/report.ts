@@ -1,0 +1,81 @@
+/** The dataset report: one line per file with its fate, totals, and sentences about the whole. */
+import { AppError, type DatasetReport, type ReportFile } from "@ltx-trainer/contract";
+
+/** Fewer samples than this rarely teach more than one look. */
+const fewSamples = 5;
+
+/** Puts the report together; files are sorted by path. */
+export function makeReport(source: string, hash: string, files: readonly ReportFile[]): DatasetReport {
+  const sorted = files.toSorted((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
+  const samples = sorted.flatMap((file) => file.samples);
+  const media = sorted.filter((file) => file.kind === "video" || file.kind === "image");
+  const imageSamples = media.filter((file) => file.kind === "image").flatMap((file) => file.samples).length;
+  return {
+    source,
+    hash,
+    totals: {
+      files: sorted.length,
+      kept: media.filter((file) => file.status === "kept").length,
+      dropped: media.filter((file) => file.status === "dropped").length,
+      ignored: sorted.filter((file) => file.status === "ignored").length,
+      samples: samples.length,
+      videoSamples: samples.length - imageSamples,
+      imageSamples,
+      footageSeconds: samples.reduce((sum, sample) => sum + sample.durationSeconds, 0),
+    },
+    warnings: warningsAbout(sorted, samples.length),
+    files: sorted,
+  };
+}
+
+function warningsAbout(files: readonly ReportFile[], samples: number): string[] {
+  const media = files.filter((file) => file.samples.length > 0);
+  const uncaptioned = media.filter((file) => file.captionSource !== "text file");
+  const dropped = files.filter((file) => file.status === "dropped");
+  const silent = uncaptioned.filter((file) => (file.caption ?? "") === "");
+  const warnings: string[] = [];
+  if (dropped.length > 0) {
+    warnings.push(
+      `${dropped.length} of ${dropped.length + media.length} media files cannot be used: see their reasons.`,
+    );
+  }
+  if (uncaptioned.length > 0) {
+    const source = uncaptioned[0]?.captionSource;
+    const instead = source === "trigger phrase" ? "the trigger phrase" : "their file names";
+    warnings.push(
+      `${uncaptioned.length} of ${media.length} media files have no caption; ${instead} will be used. Put a .txt of the same ` +
+        "name beside each, saying what it shows.",
+    );
+  }
+  if (silent.length > 0) {
+    warnings.push(`${silent.length} media files have an empty caption. Give a trigger phrase or captions.`);
+  }
+  if (samples < fewSamples) {
+    warnings.push(
+      `Only ${samples} ${samples === 1 ? "sample" : "samples"}: ten or more clips give better results.`,
+    );
+  }
+  return warnings;
+}
+
+/** The error when nothing is left to train on, with the reason of every dropped file. */
+export function nothingUsable(source: string, files: readonly ReportFile[], expected: string): AppError {
+  const dropped = files.filter((file) => file.status === "dropped");
+  const shown = dropped.slice(0, 20).map((file) => `  ${file.path}: ${file.reason}`);
+  const more = dropped.length > shown.length ? [`  and ${dropped.length - shown.length} more`] : [];
+  const others = files.filter((file) => file.status === "ignored").map((file) => file.path);
+  const found =
+    others.length === 0
+      ? ""
+      : ` (found: ${others.slice(0, 10).join(", ")}${others.length > 10 ? ", ..." : ""})`;
+  const message =
+    dropped.length === 0
+      ? `${source}: got no video or image${found}, expected at least one of ${expected}`
+      : [`${source}: none of ${dropped.length} media files can be used:`, ...shown, ...more].join("\n");
+  return new AppError({
+    code: "no_usable_media",
+    message,
+    remedy: "See the reasons above; `ltx-trainer inspect` shows them without starting a training.",
+    facts: { files: files.map(({ path, status, reason }) => ({ path, status, reason })) },
+  });
+}

@@ -1,0 +1,245 @@
+/**
+ * From one media file to its training samples: look at it, count what it really holds, decide the windows.
+ *
+ * Nothing is kept in memory: a sample knows how to decode itself when it is needed.
+ */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { pipeline } from "node:stream/promises";
+import type { ReportSample } from "@ltx-trainer/contract";
+import { fileTypeFromFile } from "file-type";
+import { planWindows, type Window } from "./clips.ts";
+import {
+  decodeImage,
+  decodePages,
+  type ImageFile,
+  type ImageInfo,
+  pagesOnScreen,
+  probeImage,
+} from "./image.ts";
+import { probeVideo, unreadable } from "./probe.ts";
+import type { DatasetOptions, Sample } from "./types.ts";
+import { type Clock, countFrames, decodeVideo, type VideoFile } from "./video.ts";
+
+/** Changed whenever the same file, window and size would give other pixels. */
+const decoderVersion = 1;
+
+/** A sample without its caption, and its line in the report. */
+export type Piece = { readonly sample: Omit<Sample, "caption">; readonly line: ReportSample };
+
+/** What a media file turned out to be. */
+export type Examined = {
+  readonly kind: "video" | "image";
+  readonly contentHash: string;
+  readonly width: number;
+  readonly height: number;
+  /** Seconds and frames per second; undefined for images. */
+  readonly durationSeconds?: number;
+  readonly sourceFrameRate?: number;
+  readonly pieces: readonly Piece[];
+  /** Why there are no pieces. */
+  readonly reason?: string;
+  readonly notes: readonly string[];
+};
+
+export type MediaFile = { readonly path: string; readonly name: string; readonly kind: "video" | "image" };
+
+/**
+ * Looks at a media file, decoding all of a video once.
+ *
+ * @throws AppError `media_unreadable` when it cannot be decoded
+ */
+export async function examine(
+  file: MediaFile,
+  options: DatasetOptions,
+  signal?: AbortSignal,
+): Promise<Examined> {
+  const contentHash = await hashFile(file);
+  const { kind, isHeic } = await contentKind(file);
+  if (kind === "video") return examineVideo(file, contentHash, options, signal);
+  const image = { ...file, isHeic };
+  const info = await probeImage(image);
+  return info.delaysMs.length > 1
+    ? examineAnimation(image, info, contentHash, options)
+    : examineImage(image, info, contentHash, options);
+}
+
+async function examineVideo(
+  { path, name }: MediaFile,
+  contentHash: string,
+  options: DatasetOptions,
+  signal?: AbortSignal,
+): Promise<Examined> {
+  const info = await probeVideo(path, name, signal);
+  const file: VideoFile = { path, name, info };
+  const clock = clockOf(options);
+  const { frames, complaint } = await countFrames(file, clock, signal);
+  const rate = clock.frameRate ?? info.frameRate ?? options.frameRate;
+  const clip = planClip({ contentHash, name, frames, rate, options }, (window, scaledFrom) =>
+    decodeVideo(file, { clock, ...sizeOf(options), ...window, scaledFrom }, signal),
+  );
+  const seconds = frames / rate;
+  const promised = info.durationSeconds ?? seconds;
+  const notes = [
+    ...(seconds < promised * 0.9
+      ? [`cut short: ${seconds.toFixed(1)} of ${promised.toFixed(1)} s can be decoded`]
+      : []),
+    ...(complaint === "" ? [] : [`decoded with errors: ${complaint}`]),
+    ...(info.hdr ? ["high dynamic range: read without tone mapping, colours will look flat"] : []),
+    ...sizeNotes(info, options),
+    ...clip.notes,
+  ];
+  return {
+    ...clip,
+    kind: "video",
+    contentHash,
+    width: info.width,
+    height: info.height,
+    durationSeconds: seconds,
+    ...(info.frameRate === undefined ? {} : { sourceFrameRate: info.frameRate }),
+    notes,
+  };
+}
+
+function examineAnimation(
+  file: ImageFile,
+  info: ImageInfo,
+  contentHash: string,
+  options: DatasetOptions,
+): Examined {
+  const seconds = info.delaysMs.reduce((sum, delay) => sum + delay, 0) / 1000;
+  const sourceFrameRate = info.delaysMs.length / seconds;
+  const rate = clockOf(options).frameRate ?? sourceFrameRate;
+  const frames = Math.max(1, Math.round(seconds * rate));
+  const clip = planClip({ contentHash, name: file.name, frames, rate, options }, (window, scaledFrom) => {
+    // Time-scaling is showing the same pictures at another rate.
+    const shownRate = scaledFrom === undefined ? rate : (rate * window.frames) / scaledFrom;
+    const pages = pagesOnScreen(info.delaysMs, shownRate, window.frames, window.start);
+    return decodePages(file, info, sizeOf(options), pages);
+  });
+  return {
+    ...clip,
+    kind: "video",
+    contentHash,
+    width: info.width,
+    height: info.height,
+    durationSeconds: seconds,
+    sourceFrameRate,
+    notes: [...sizeNotes(info, options), ...clip.notes],
+  };
+}
+
+async function examineImage(
+  file: ImageFile,
+  info: ImageInfo,
+  contentHash: string,
+  options: DatasetOptions,
+): Promise<Examined> {
+  const size = sizeOf(options);
+  // Decoding it once is the only way to know that it can be.
+  await decodeImage(file, size);
+  const id = sampleId(contentHash, { kind: "image", ...size });
+  const still = { id, ...size, frames: 1, frameRate: options.frameRate };
+  const line = { ...still, startSeconds: 0, durationSeconds: 0 };
+  const sample = { ...still, kind: "image" as const, path: file.name, load: () => decodeImage(file, size) };
+  return {
+    kind: "image",
+    contentHash,
+    width: info.width,
+    height: info.height,
+    pieces: [{ sample, line }],
+    notes: sizeNotes(info, options),
+  };
+}
+
+type Clip = {
+  readonly contentHash: string;
+  readonly name: string;
+  /** Frames it has on the clock, and frames per second. */
+  readonly frames: number;
+  readonly rate: number;
+  readonly options: DatasetOptions;
+};
+
+type Load = (window: Window, scaledFrom: number | undefined) => Promise<Uint8Array>;
+
+/** Windows, or the whole clip time-scaled. */
+function planClip(clip: Clip, load: Load): Pick<Examined, "pieces" | "reason" | "notes"> {
+  const { frames, rate, options } = clip;
+  if (options.autoScale) {
+    if (frames < 2)
+      return { pieces: [], reason: "too short: 1 frame, expected at least 2 to time-scale", notes: [] };
+    const pace = frames / options.frames;
+    const change = pace >= 1 ? `${pace.toFixed(2)} times faster` : `${(1 / pace).toFixed(2)} times slower`;
+    const piece = makePiece(clip, { start: 0, frames: options.frames }, frames, load);
+    return { pieces: [piece], notes: frames === options.frames ? [] : [`time-scaled: ${change}`] };
+  }
+  const rules = { useAllFootage: options.useAllFootage ?? true, mixedShapes: options.mixedShapes ?? true };
+  const plan = planWindows(frames, options.frames, rules);
+  const pieces = plan.windows.map((window) => makePiece(clip, window, undefined, load));
+  if ("reason" in plan)
+    return { pieces, reason: `${plan.reason} at ${round(rate)} frames a second`, notes: [] };
+  const unused = plan.unused === 0 ? [] : [`${plan.unused} frames at the end are not used`];
+  return { pieces, notes: unused };
+}
+
+function makePiece(clip: Clip, window: Window, scaledFrom: number | undefined, load: Load): Piece {
+  const { contentHash, name, rate, options } = clip;
+  const size = sizeOf(options);
+  const id = sampleId(contentHash, { kind: "video", ...window, ...size, rate, scaledFrom });
+  const shared = { id, ...size, frames: window.frames, frameRate: rate };
+  return {
+    sample: { ...shared, kind: "video", path: name, load: () => load(window, scaledFrom) },
+    line: {
+      ...shared,
+      startSeconds: window.start / rate,
+      durationSeconds: (scaledFrom ?? window.frames) / rate,
+    },
+  };
+}
+
+/** Time-scaling needs a fixed rate; else the rate is the plan's unless frames are wanted as stored. */
+function clockOf(options: DatasetOptions): Clock {
+  const fixed = options.autoScale || (options.resampleFrameRate ?? true);
+  return { frameRate: fixed ? options.frameRate : undefined };
+}
+
+function sizeOf({ width, height }: DatasetOptions) {
+  return { width, height };
+}
+
+function sizeNotes(
+  info: { readonly width: number; readonly height: number },
+  options: DatasetOptions,
+): string[] {
+  const scale = Math.max(options.width / info.width, options.height / info.height);
+  return scale > 1.05 ? [`smaller than the samples: scaled up ${scale.toFixed(2)} times`] : [];
+}
+
+function sampleId(contentHash: string, decision: Readonly<Record<string, unknown>>): string {
+  return createHash("sha256")
+    .update(JSON.stringify([decoderVersion, contentHash, decision]))
+    .digest("hex");
+}
+
+async function hashFile({ path, name }: MediaFile): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    await pipeline(createReadStream(path), hash);
+  } catch (error) {
+    throw unreadable(name, `it cannot be read: ${(error as Error).message}`, error);
+  }
+  return hash.digest("hex");
+}
+
+/** Contents win over names; what is not recognised is what its name says. */
+async function contentKind(file: MediaFile): Promise<{ kind: MediaFile["kind"]; isHeic: boolean }> {
+  const mime = (await fileTypeFromFile(file.path))?.mime ?? "";
+  const isHeic = /^image\/hei[cf]/.test(mime);
+  if (mime.startsWith("video/")) return { kind: "video", isHeic };
+  return { kind: mime.startsWith("image/") ? "image" : file.kind, isHeic };
+}
+
+function round(rate: number): string {
+  return String(Math.round(rate * 100) / 100);
+}

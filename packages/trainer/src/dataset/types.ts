@@ -1,0 +1,82 @@
+/** What the rest of the trainer sees of a dataset. */
+import type { DatasetReport } from "@ltx-trainer/contract";
+
+/** Decisions of the plan that shape the samples. */
+export type DatasetOptions = {
+  /** Frames of a full sample: 8k + 1. */
+  readonly frames: number;
+  /** Pixels. */
+  readonly width: number;
+  readonly height: number;
+  /** Frames per second of every sample (with `resampleFrameRate`). */
+  readonly frameRate: number;
+  /** Time-scale whole clips to `frames` instead of cutting windows. */
+  readonly autoScale: boolean;
+  readonly triggerPhrase: string;
+  /** Default true. Off: frames as stored, each sample at its file's own rate. */
+  readonly resampleFrameRate?: boolean;
+  /** Default true. Off: only the first window of a video. */
+  readonly useAllFootage?: boolean;
+  /** Default true. Off: only samples of the full frame count, unless there are only images. */
+  readonly mixedShapes?: boolean;
+};
+
+export type PrepareContext = {
+  /** Where downloads and extracted files are put; they are needed as long as samples are loaded. */
+  readonly workFolder: string;
+  readonly onProgress?: (progress: {
+    readonly title: string;
+    readonly done: number;
+    readonly total: number;
+  }) => void;
+  readonly log?: (level: "info" | "warning", message: string) => void;
+  readonly signal?: AbortSignal;
+  readonly limits?: Partial<DatasetLimits>;
+  /** Called with every address a download is about to connect to; throw to refuse it. Default: none is refused. */
+  readonly checkAddress?: (address: string) => void;
+};
+
+export type DatasetLimits = {
+  readonly downloadBytes: number;
+  readonly downloadTimeoutMs: number;
+  readonly entries: number;
+  /** Of everything that is unpacked. */
+  readonly unpackedBytes: number;
+  /** Unpacked bytes per packed byte, of one entry above 64 MiB. Videos and photos hardly shrink in a zip. */
+  readonly unpackRatio: number;
+};
+
+export const defaultLimits: DatasetLimits = {
+  downloadBytes: 64 * 2 ** 30,
+  downloadTimeoutMs: 6 * 3600 * 1000,
+  entries: 100_000,
+  unpackedBytes: 256 * 2 ** 30,
+  unpackRatio: 200,
+};
+
+export type Sample = {
+  /** Hash of the media's bytes, the window, the size and the rate: equal ids mean equal pixels. */
+  readonly id: string;
+  readonly kind: "video" | "image";
+  /** Where it comes from, for people: `clips/cat.mp4`. */
+  readonly path: string;
+  readonly caption: string;
+  readonly frames: number;
+  readonly height: number;
+  readonly width: number;
+  /** Frames per second. */
+  readonly frameRate: number;
+  /**
+   * The pixels as `[f, h, w, 3]`, sRGB, 0 to 255.
+   *
+   * @throws AppError `media_unreadable`
+   */
+  load(): Promise<Uint8Array>;
+};
+
+export type Dataset = {
+  readonly samples: readonly Sample[];
+  readonly report: DatasetReport;
+  /** sha256 over every sample's id and caption, in order. */
+  readonly hash: string;
+};
