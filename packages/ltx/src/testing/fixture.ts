@@ -1,7 +1,7 @@
 /** For tests: a parity fixture, that is one file of reference tensors with the configuration that made them. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { Parameters, SafetensorsFile, type Tensor, type TensorSource } from "@ltx-trainer/torch";
+import { type DType, Parameters, SafetensorsFile, type Tensor, type TensorSource } from "@ltx-trainer/torch";
 import { ConfigFields } from "../config-fields.ts";
 
 const FOLDER = fileURLToPath(new URL("../../../../fixtures/", import.meta.url));
@@ -62,10 +62,15 @@ export class Fixture {
     };
   }
 
-  /** A float32 model built from the fixture's weights; every key must be used. */
-  model<M>(build: (p: Parameters) => M, o: { trainable?: boolean; prefix?: string } = {}): M {
-    const { trainable = false, prefix = "weights." } = o;
-    const parameters = Parameters.from(this.source(prefix), { dtype: "float32", trainable });
+  /** Parameters made of the weights below a prefix, for one part of a model. */
+  parameters(prefix: string): Parameters {
+    return Parameters.from(this.source(prefix), { dtype: "float32" });
+  }
+
+  /** A model built from the fixture's weights; every key must be used. */
+  model<M>(build: (p: Parameters) => M, o: { trainable?: boolean; dtype?: DType } = {}): M {
+    const { trainable = false, dtype = "float32" } = o;
+    const parameters = Parameters.from(this.source(), { dtype, trainable });
     const model = build(parameters);
     parameters.finish(this.#name);
     return model;
