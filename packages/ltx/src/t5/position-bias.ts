@@ -1,0 +1,50 @@
+/**
+ * T5's only notion of position: a learned bias per head and distance, added to the attention scores.
+ *
+ * Distances are put into buckets: near ones each have their own, far ones share logarithmically wider ones, and
+ * forward and backward have half of the buckets each.
+ *
+ * Shapes: L text tokens (queries and keys), N attention heads.
+ * Source: huggingface/transformers@v4.52.2, `models/t5/modeling_t5.py` (_relative_position_bucket, compute_bias).
+ */
+import { arange, type Device, embedding, scope, type Tensor, where } from "@ltx-trainer/torch";
+
+export type BucketRule = { readonly buckets: number; readonly maxDistance: number };
+
+/**
+ * The bucket of each distance, int64, in the shape given.
+ *
+ * The logarithm is taken in float32: at the edges of a bucket float64 can round to the other side.
+ *
+ * @param distance int64, key position minus query position
+ */
+export function relativeBucket(distance: Tensor, rule: BucketRule): Tensor {
+  return scope(() => {
+    const perDirection = rule.buckets / 2;
+    const exact = perDirection / 2;
+    const ahead = distance.gt(0).to("int64").mul(perDirection);
+    const gap = distance.abs();
+    const octaves = gap
+      .clamp(1)
+      .to("float32")
+      .div(exact)
+      .log()
+      .div(Math.log(rule.maxDistance / exact));
+    const far = octaves
+      .mul(perDirection - exact)
+      .to("int64")
+      .add(exact)
+      .clamp(undefined, perDirection - 1);
+    return ahead.add(where(gap.lt(exact), gap, far));
+  });
+}
+
+/** The bias of every head, query and key: `[1,N,L,L]` in the table's type. */
+export function positionBias(table_xN: Tensor, length: number, rule: BucketRule, device: Device): Tensor {
+  return scope(() => {
+    const positions = arange(0, length, 1, { dtype: "int64", device });
+    const distance_LL = positions.unsqueeze(0).sub(positions.unsqueeze(1));
+    const bias_LLN = embedding(table_xN, relativeBucket(distance_LL, rule));
+    return bias_LLN.permute([2, 0, 1]).unsqueeze(0).contiguous();
+  });
+}
