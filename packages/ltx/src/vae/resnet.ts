@@ -6,7 +6,15 @@
  * Shapes: B batch, C channels, F frames, H W height and width.
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (LTXVideoResnetBlock3d).
  */
-import { type Generator, LayerNorm, type Parameters, randn, scope, type Tensor } from "@ltx-trainer/torch";
+import {
+  type Generator,
+  isHalf,
+  LayerNorm,
+  type Parameters,
+  randn,
+  scope,
+  type Tensor,
+} from "@ltx-trainer/torch";
 import { CausalConv3d } from "./causal-conv3d.ts";
 
 const PIXEL_NORM_EPS = 1e-8;
@@ -32,9 +40,9 @@ export function drawnNoise(generator?: Generator): NoiseSource {
  */
 export function pixelNorm(x_BCFHW: Tensor): Tensor {
   return scope(() => {
-    const x32 = x_BCFHW.to("float32");
-    const scale_B1FHW = x32.square().mean(1, true).add(PIXEL_NORM_EPS).rsqrt();
-    return x32.mul(scale_B1FHW).to(x_BCFHW.dtype);
+    const wide = isHalf(x_BCFHW.dtype) ? x_BCFHW.to("float32") : x_BCFHW;
+    const scale_B1FHW = wide.square().mean(1, true).add(PIXEL_NORM_EPS).rsqrt();
+    return wide.mul(scale_B1FHW).to(x_BCFHW.dtype);
   });
 }
 
