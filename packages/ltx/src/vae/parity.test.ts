@@ -142,3 +142,24 @@ test.each(["image", "clip"])("residual upsamplers without a decode timestep deco
   noGrad(() => checkDecode(fixture, vae, `unconditioned_decode_${name}`, name));
   vae.parameters.free();
 });
+
+test("bfloat16 weights give the reference's latents and pixels up to rounding", () => {
+  const rounding = { rel: 4e-2, why: "some bfloat16 roundings (2^-9 each) through about ten layers" };
+  const half = new Fixture("bf16/vae");
+  const vae = new Vae(
+    Parameters.from(new Fixture("vae/v095").source(), { dtype: "bfloat16" }),
+    parseVaeConfig(half.config),
+  );
+  noGrad(() => {
+    const pixels = half.tensor("in.pixels_image").to("float32").div(127.5).sub(1);
+    const { mean_BCFHW, logvar_B1FHW } = vae.encode(pixels);
+    expect(mean_BCFHW.dtype).toBe("bfloat16");
+    expectClose("bf16 mean", mean_BCFHW, half.tensor("out.encode_image.mean"), rounding);
+    const logvar = logvar_B1FHW.expand(mean_BCFHW.shape);
+    expectClose("bf16 logvar", logvar, half.tensor("out.encode_image.logvar"), rounding);
+    const timestep = tensor(half.case<{ times: number[] }>().times);
+    const decoded = vae.decode(half.tensor("in.latents_image"), { timestep });
+    expectClose("bf16 pixels", decoded, half.tensor("out.decode_image.pixels"), rounding);
+  });
+  vae.parameters.free();
+});
