@@ -75,13 +75,18 @@ export function linearQuadraticSigmas(steps: number, threshold = 0.025): number[
   });
 }
 
-/**
- * One Euler step: `x + (sigmaNext - sigma) * velocity`.
- *
- * @param velocity same shape as `x`; float32 keeps the sum exact enough over many steps
- */
-export function eulerStep(x: Tensor, velocity: Tensor, sigma: number, sigmaNext: number): Tensor {
-  return x.add(velocity.mul(Math.fround(sigmaNext - sigma)));
+/** The level a step starts from and the one it goes to. */
+export type Levels = { readonly sigma: number; readonly next: number };
+
+/** One Euler step: `x + (next - sigma) * velocity`. Give float32: the sum runs over many steps. */
+export function eulerStep(x: Tensor, velocity: Tensor, { sigma, next }: Levels): Tensor {
+  return x.add(velocity.mul(Math.fround(next - sigma)));
+}
+
+/** All the way to the predicted clean `x`, and back up to level `next` with fresh noise. */
+export function stochasticStep(x: Tensor, velocity: Tensor, noise: Tensor, { sigma, next }: Levels): Tensor {
+  const clean = x.sub(velocity.mul(sigma));
+  return clean.mul(Math.fround(1 - next)).add(noise.mul(next));
 }
 
 /**
@@ -90,7 +95,7 @@ export function eulerStep(x: Tensor, velocity: Tensor, sigma: number, sigmaNext:
  * @param timestep on the 0 to 1000 scale, possibly held back below the schedule's by conditioning
  * @returns the token's own level and the next
  */
-export function tokenLevels(timestep: number, schedule: SigmaSchedule): { sigma: number; next: number } {
+export function tokenLevels(timestep: number, schedule: SigmaSchedule): Levels {
   const sigma = Math.fround(timestep / 1000);
   const limit = Math.fround(sigma - Math.fround(1e-6));
   const next = schedule.sigmas.reduce((best, level) => (level < limit && level > best ? level : best), 0);

@@ -1,0 +1,34 @@
+/**
+ * Where a sampling's random numbers come from: a seeded generator, or a caller that has them already.
+ */
+import { type Device, type DType, type Generator, randn, scope, type Tensor } from "@ltx-trainer/torch";
+
+/** One of the two must be given. */
+export type NoiseOptions = {
+  /** A CPU generator gives the same noise whatever the device. */
+  readonly generator?: Generator | undefined;
+  /** Standard normal noise of a shape, asked for in the order of the reference's draws. Wins over `generator`. */
+  readonly draw?: ((shape: readonly number[]) => Tensor) | undefined;
+};
+
+/**
+ * Standard normal noise.
+ *
+ * @throws RangeError when there is neither a generator nor a `draw`, or `draw` answers with another shape
+ */
+export function drawNoise(
+  o: NoiseOptions,
+  shape: readonly number[],
+  placement: { readonly dtype: DType; readonly device: Device },
+): Tensor {
+  if (o.draw === undefined) {
+    if (o.generator === undefined)
+      throw new RangeError("noise: got neither generator nor draw, expected one");
+    return randn(shape, { generator: o.generator, ...placement });
+  }
+  const noise = scope(() => o.draw!(shape).to(placement));
+  if (noise.shape.join() !== shape.join()) {
+    throw new RangeError(`noise: got [${noise.shape.join(",")}], expected [${shape.join(",")}]`);
+  }
+  return noise;
+}

@@ -1,0 +1,257 @@
+/**
+ * Lightricks' own single files: what a file is, and its tensors under the names our models ask for.
+ *
+ * The transformer differs in four words. The VAE numbers its blocks in one row (resnets, up- and down-samplers alike),
+ * diffusers nests them; the table below translates a number, so no rename can feed another.
+ *
+ * Source: huggingface/diffusers@58eb52c, `scripts/convert_ltx_to_diffusers.py`, `loaders/single_file_utils.py`.
+ */
+import type { TensorSource } from "@ltx-trainer/torch";
+import {
+  LTXV_2B_TRANSFORMER,
+  LTXV_090_SCHEDULER,
+  LTXV_095_SCHEDULER,
+  type SchedulerConfig,
+  type TransformerConfig,
+} from "./config.ts";
+
+/** The three VAE architectures, by the version that brought them. */
+export type VaeVersion = "0.9.0" | "0.9.1" | "0.9.5";
+
+/** What a file of tensors is. */
+export type FileFacts =
+  | { readonly kind: "lora"; readonly prefix: "transformer" | "diffusion_model" | "none" }
+  | {
+      readonly kind: "checkpoint";
+      /** Key names: one file by Lightricks, or one component of a diffusers folder. */
+      readonly layout: "original" | "diffusers";
+      readonly transformer: TransformerConfig | undefined;
+      readonly vae: VaeVersion | undefined;
+      /** Time positions of 0.9.5 and later. A transformer alone does not tell; the metadata or the VAE does. */
+      readonly causalTime: boolean;
+      readonly scheduler: SchedulerConfig;
+      /** Noise levels a distilled checkpoint was trained for. */
+      readonly allowedSigmas: readonly number[] | undefined;
+    }
+  | { readonly kind: "unknown"; readonly why: string };
+
+type DescribedSource = TensorSource & { readonly metadata?: Readonly<Record<string, string>> };
+
+const TRANSFORMER_PREFIX = "model.diffusion_model.";
+const VAE_PREFIX = "vae.";
+
+/** Recognises a file by its keys, shapes and metadata; reads no tensor. */
+export function recogniseFile(source: DescribedSource): FileFacts {
+  const names = source.names();
+  if (names.length > 0 && names.every((name) => /\.(lora_(A|B|down|up)\b.*|alpha)$/.test(name))) {
+    return { kind: "lora", prefix: loraPrefix(names[0]!) };
+  }
+  const isOriginal = names.some((name) => name.startsWith(TRANSFORMER_PREFIX) || name.startsWith(VAE_PREFIX));
+  const metadata = originalMetadata(source.metadata?.config);
+  const transformer = transformerFacts(source, metadata);
+  const vae = vaeVersion(source);
+  if (transformer === undefined && vae === undefined) {
+    return { kind: "unknown", why: `no key of an LTX transformer, VAE or LoRA among ${names.length}` };
+  }
+  const causalTime = metadata.transformer?.causal_temporal_positioning ?? vae === "0.9.5";
+  return {
+    kind: "checkpoint",
+    layout: isOriginal ? "original" : "diffusers",
+    transformer,
+    vae,
+    causalTime: causalTime === true,
+    scheduler: causalTime === true ? LTXV_095_SCHEDULER : LTXV_090_SCHEDULER,
+    allowedSigmas: metadata.allowed_inference_steps,
+  };
+}
+
+/** The transformer's tensors of a Lightricks file, under diffusers names. */
+export function transformerSource(source: TensorSource): TensorSource {
+  return renamed(source, (key) => {
+    if (key.startsWith(VAE_PREFIX)) return undefined;
+    return transformerKeyFromOriginal(
+      key.startsWith(TRANSFORMER_PREFIX) ? key.slice(TRANSFORMER_PREFIX.length) : key,
+    );
+  });
+}
+
+/** The VAE's tensors of a Lightricks file, under diffusers names. */
+export function vaeSource(source: TensorSource, version: VaeVersion): TensorSource {
+  return renamed(source, (key) => {
+    if (key.startsWith(TRANSFORMER_PREFIX)) return undefined;
+    return vaeKeyFromOriginal(key.startsWith(VAE_PREFIX) ? key.slice(VAE_PREFIX.length) : key, version);
+  });
+}
+
+const TRANSFORMER_WORDS: readonly (readonly [original: string, ours: string])[] = [
+  ["patchify_proj", "proj_in"],
+  ["adaln_single", "time_embed"],
+  ["q_norm", "norm_q"],
+  ["k_norm", "norm_k"],
+];
+
+/** A transformer key of Lightricks' code under its diffusers name; names that agree pass through. */
+export function transformerKeyFromOriginal(key: string): string {
+  const words = new Map(TRANSFORMER_WORDS);
+  return key
+    .split(".")
+    .map((part) => words.get(part) ?? part)
+    .join(".");
+}
+
+/** The reverse: a diffusers name (or path of a layer) as Lightricks' code and ComfyUI spell it. */
+export function originalTransformerKey(key: string): string {
+  const words = new Map(TRANSFORMER_WORDS.map(([original, ours]) => [ours, original]));
+  return key
+    .split(".")
+    .map((part) => words.get(part) ?? part)
+    .join(".");
+}
+
+const ENCODER_BLOCKS_090 = [0, 1, 2, 3].flatMap((i) => {
+  return i < 3
+    ? [`down_blocks.${i}`, `down_blocks.${i}.downsamplers.0`, `down_blocks.${i}.conv_out`]
+    : [`down_blocks.${i}`, "mid_block"];
+});
+const ENCODER_BLOCKS_095 = [
+  ...[0, 1, 2, 3].flatMap((i) => [`down_blocks.${i}`, `down_blocks.${i}.downsamplers.0`]),
+  "mid_block",
+];
+const DECODER_BLOCKS_090 = [
+  "mid_block",
+  "up_blocks.0",
+  "up_blocks.1.upsamplers.0",
+  "up_blocks.1",
+  ...[2, 3].flatMap((i) => [`up_blocks.${i}.conv_in`, `up_blocks.${i}.upsamplers.0`, `up_blocks.${i}`]),
+];
+const DECODER_BLOCKS_091 = [
+  "mid_block",
+  ...[0, 1, 2, 3].flatMap((i) => [`up_blocks.${i}.upsamplers.0`, `up_blocks.${i}`]),
+];
+
+/** Where the block with a given number of the original row lives in diffusers. */
+const VAE_BLOCKS: Readonly<Record<VaeVersion, { encoder: readonly string[]; decoder: readonly string[] }>> = {
+  "0.9.0": { encoder: ENCODER_BLOCKS_090, decoder: DECODER_BLOCKS_090 },
+  "0.9.1": { encoder: ENCODER_BLOCKS_090, decoder: DECODER_BLOCKS_091 },
+  "0.9.5": { encoder: ENCODER_BLOCKS_095, decoder: DECODER_BLOCKS_091 },
+};
+
+const STATISTICS: ReadonlyMap<string, string | undefined> = new Map([
+  ["mean-of-means", "latents_mean"],
+  ["std-of-means", "latents_std"],
+]);
+
+/**
+ * A VAE key of Lightricks' code (without `vae.`) under its diffusers name, or undefined for statistics diffusers drops.
+ *
+ * @throws RangeError for a block number the version does not have
+ */
+export function vaeKeyFromOriginal(key: string, version: VaeVersion): string | undefined {
+  const statistic = /^per_channel_statistics\.(.+)$/.exec(key);
+  if (statistic !== null) return STATISTICS.get(statistic[1]!);
+  const block = /^(encoder|decoder)\.(?:down|up)_blocks\.(\d+)\.(.+)$/.exec(key);
+  if (block === null) return renameVaeLeaf(key.replace(/^decoder\.last_/, "decoder."));
+  const side = block[1] as "encoder" | "decoder";
+  const place = VAE_BLOCKS[version][side][Number(block[2])];
+  if (place === undefined) {
+    throw new RangeError(
+      `VAE key ${key}: got block ${block[2]}, expected below ${VAE_BLOCKS[version][side].length}`,
+    );
+  }
+  return renameVaeLeaf(`${side}.${place}.${block[3]}`);
+}
+
+function renameVaeLeaf(key: string): string {
+  return key
+    .replace(".res_blocks.", ".resnets.")
+    .replace(".conv_shortcut.", ".conv_shortcut.conv.")
+    .replace(".norm3.norm.", ".norm3.");
+}
+
+/** A source under other names; keys renamed to undefined are left out. */
+function renamed(source: TensorSource, rename: (key: string) => string | undefined): TensorSource {
+  const originals = new Map<string, string>();
+  for (const key of source.names()) {
+    const name = rename(key);
+    if (name !== undefined) originals.set(name, key);
+  }
+  const original = (name: string): string => {
+    const key = originals.get(name);
+    if (key === undefined)
+      throw new RangeError(`tensor ${name}: got no such key, expected one of the file's`);
+    return key;
+  };
+  return {
+    names: () => [...originals.keys()],
+    has: (name) => originals.has(name),
+    info: (name) => source.info(original(name)),
+    tensor: (name) => source.tensor(original(name)),
+  };
+}
+
+/** The parts of Lightricks' metadata we rely on. */
+type OriginalMetadata = {
+  readonly transformer?: {
+    readonly causal_temporal_positioning?: boolean;
+    readonly num_attention_heads?: number;
+  };
+  readonly allowed_inference_steps?: readonly number[];
+};
+
+function originalMetadata(json: string | undefined): OriginalMetadata {
+  if (json === undefined) return {};
+  try {
+    return JSON.parse(json) as OriginalMetadata;
+  } catch {
+    return {}; // some converters put their own text under this name; shapes still tell what the file is
+  }
+}
+
+function loraPrefix(name: string): "transformer" | "diffusion_model" | "none" {
+  if (name.startsWith("transformer.")) return "transformer";
+  return name.startsWith("diffusion_model.") ? "diffusion_model" : "none";
+}
+
+function shapeOf(source: TensorSource, ...keys: string[]): readonly number[] | undefined {
+  const key = keys.find((candidate) => source.has(candidate));
+  return key === undefined ? undefined : source.info(key).shape;
+}
+
+function transformerFacts(source: TensorSource, metadata: OriginalMetadata): TransformerConfig | undefined {
+  const keys = ["patchify_proj.weight", "proj_in.weight"].flatMap((key) => [TRANSFORMER_PREFIX + key, key]);
+  const projIn = shapeOf(source, ...keys);
+  if (projIn === undefined) return undefined;
+  const [width, inChannels] = projIn as readonly [number, number];
+  const captions = "caption_projection.linear_1.weight";
+  const layers = source
+    .names()
+    .map((name) => Number(/(?:^|\.)transformer_blocks\.(\d+)\./.exec(name)?.[1] ?? -1));
+  // The number of heads leaves no trace in the shapes; every released checkpoint has 32.
+  const heads = metadata.transformer?.num_attention_heads ?? LTXV_2B_TRANSFORMER.numAttentionHeads;
+  return {
+    ...LTXV_2B_TRANSFORMER,
+    inChannels,
+    outChannels:
+      shapeOf(source, `${TRANSFORMER_PREFIX}proj_out.weight`, "proj_out.weight")?.[0] ?? inChannels,
+    numAttentionHeads: heads,
+    attentionHeadDim: width / heads,
+    crossAttentionDim: width,
+    numLayers: layers.reduce((most, layer) => Math.max(most, layer + 1), 0),
+    captionChannels: shapeOf(source, TRANSFORMER_PREFIX + captions, captions)?.[1] ?? 4096,
+  };
+}
+
+function vaeVersion(source: TensorSource): VaeVersion | undefined {
+  const names = source.names();
+  const encoderOut = shapeOf(
+    source,
+    `${VAE_PREFIX}encoder.conv_out.conv.weight`,
+    "encoder.conv_out.conv.weight",
+  );
+  if (encoderOut === undefined) return undefined;
+  // The 0.9.5 down-sampler wraps its convolution once more than the older ones; released widths say the same.
+  const wrapped = /(downsamplers\.0|encoder\.down_blocks\.1)\.conv\.conv\.weight$/;
+  if (encoderOut[1] === 2048 || names.some((name) => wrapped.test(name))) return "0.9.5";
+  const isConditioned = names.some((name) => /decoder\.(last_)?time_embedder\./.test(name));
+  return isConditioned ? "0.9.1" : "0.9.0";
+}
