@@ -1,7 +1,7 @@
 /** The npm packages: installed as package-lock.json says, and again only when it says something else. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { run } from "./run.mjs";
+import { run, SetupError } from "./run.mjs";
 
 /**
  * @typedef {{ version?: string, optional?: boolean, link?: boolean }} LockEntry
@@ -22,14 +22,27 @@ export function missingDependencies(root) {
     .filter(([place, entry]) => place.startsWith("node_modules/") && !entry.optional)
     .filter(([place, entry]) => {
       const here = installed.packages[place];
-      return !here || here.version !== entry.version || !existsSync(join(root, place));
+      return !here || here.version !== entry.version || !existsSync(join(root, place, "package.json"));
     })
     .map(([place]) => place.slice("node_modules/".length));
 }
 
-/** @param {string} root */
-export async function installDependencies(root) {
-  await run("npm", ["ci", "--no-fund", "--no-audit", "--loglevel=error"], { cwd: root });
+/**
+ * Installs what the lock file names, nothing else, and looks whether it is there: some versions of npm end
+ * with success although the network failed.
+ *
+ * @param {string} root
+ * @param {{ npm?: string }} [options] npm: another program to install with, for tests
+ * @throws {SetupError} when packages are still missing afterwards
+ */
+export async function installDependencies(root, { npm = "npm" } = {}) {
+  const said = await run(npm, ["ci", "--no-fund", "--no-audit", "--loglevel=error"], { cwd: root });
+  const missing = missingDependencies(root);
+  if (missing.length === 0) return;
+  throw new SetupError(
+    `npm packages: \`npm ci\` ended without an error, but ${missing.length} packages are missing, such as ${missing[0]}.\n` +
+      `${said.trim()}\nIs the package registry reachable (\`npm ping\`)? Then run this again.`,
+  );
 }
 
 /**

@@ -74,9 +74,11 @@ async function prepareSystem(progress) {
   return { text, value: findLibtorch().found };
 }
 
-async function prepareDependencies() {
+/** @param {Progress} progress */
+async function prepareDependencies(progress) {
   const missing = missingDependencies(root);
   if (missing.length === 0) return { text: "up to date", value: undefined };
+  progress(`installing ${missing.length} packages`);
   await installDependencies(root);
   return { text: "installed", value: undefined };
 }

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { missingEntries } from "../lock.mjs";
 import { addonIsCurrent, cmakeSettings, recordBuild } from "./addon.mjs";
 import { installArchive } from "./archive.mjs";
-import { missingDependencies } from "./dependencies.mjs";
+import { installDependencies, missingDependencies } from "./dependencies.mjs";
 import { CommandError, lineSplitter, run } from "./run.mjs";
 import { bar } from "./steps.mjs";
 import { missingPackages, parseAptStatus } from "./system-packages.mjs";
@@ -110,6 +110,16 @@ describe("npm packages", () => {
     put("node_modules/a/package.json", "{}");
     put("node_modules/b/package.json", "{}");
     expect(missingDependencies(root)).toEqual(["b", "c"]);
+  });
+
+  test("an install that says it went well but left a package out is not believed", async () => {
+    put("package-lock.json", lock({ "node_modules/a": { version: "1.0.0" } }));
+    put("npm", "#!/bin/sh\necho 'Exit handler never called!'\nmkdir -p node_modules/a\n");
+    chmodSync(join(root, "npm"), 0o755);
+    const install = installDependencies(root, { npm: join(root, "npm") });
+    await expect(install).rejects.toThrow(
+      /1 packages are missing, such as a\.\nExit handler never called!\nIs the/,
+    );
   });
 
   test("the lock file gains the platforms a mirror does not serve, with what their names say", () => {
