@@ -22,15 +22,9 @@ const PIXEL_NORM_EPS = 1e-8;
 /** Where injected noise comes from: one image `[H,W]` of the given size, element type and device per call. */
 export type NoiseSource = (height: number, width: number, like: Tensor) => Tensor;
 
-/** Fresh standard normal noise, drawn where the generator lives and moved to the activations. */
+/** Fresh standard normal noise from a generator, or from the default one of the activations' device. */
 export function drawnNoise(generator?: Generator): NoiseSource {
-  return (height, width, like) => {
-    const { dtype } = like;
-    const drawn = generator
-      ? randn([height, width], { generator, dtype, device: generator.device })
-      : randn([height, width], { dtype, device: like.device });
-    return drawn.to(like.device);
-  };
+  return (height, width, { dtype, device }) => randn([height, width], { generator, dtype, device });
 }
 
 /**

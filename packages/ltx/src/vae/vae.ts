@@ -14,7 +14,7 @@ import {
   type Generator,
   noGrad,
   Parameters,
-  randn,
+  randnLike,
   scope,
   type Tensor,
   tensor,
@@ -121,12 +121,11 @@ export class Vae {
   ): Tensor {
     const { mean_BCFHW, logvar_B1FHW } = posterior;
     return scope(() => {
-      const { dtype, device, shape } = mean_BCFHW;
       const noise_BCFHW =
         "noise" in source
-          ? source.noise
-          : randn(shape, { generator: source.generator, dtype, device: source.generator.device });
-      return mean_BCFHW.add(logvar_B1FHW.mul(0.5).exp().mul(noise_BCFHW.to({ dtype, device })));
+          ? source.noise.to({ dtype: mean_BCFHW.dtype, device: mean_BCFHW.device })
+          : randnLike(mean_BCFHW, source);
+      return mean_BCFHW.add(logvar_B1FHW.mul(0.5).exp().mul(noise_BCFHW));
     });
   }
 
