@@ -101,16 +101,18 @@ export type LoadedLora = {
  *
  * @param o.dtype type the matrices are held in; default the model's
  * @param o.trainable default false
+ * @param o.strength what the LoRA's effect is multiplied by; default 1
  * @throws LoraFileError when no layer matches, a pair is incomplete, or shapes belong to another model
  */
 export function loadLora(
   transformer: Transformer,
   file: string | LoraSource,
-  o: { dtype?: DType; trainable?: boolean } = {},
+  o: { dtype?: DType; trainable?: boolean; strength?: number } = {},
 ): LoadedLora {
   const source = typeof file === "string" ? openTensors(file) : file;
   try {
-    return loadFrom(transformer, source, o.dtype ?? transformer.dtype, o.trainable ?? false);
+    const { dtype = transformer.dtype, trainable = false, strength = 1 } = o;
+    return loadFrom(transformer, source, { dtype, trainable, strength });
   } finally {
     if (typeof file === "string" && "close" in source) source.close();
   }
@@ -121,9 +123,9 @@ type LoraSource = TensorSource & { readonly metadata?: Readonly<Record<string, s
 function loadFrom(
   transformer: Transformer,
   source: LoraSource,
-  dtype: DType,
-  trainable: boolean,
+  o: { dtype: DType; trainable: boolean; strength: number },
 ): LoadedLora {
+  const { dtype, trainable, strength } = o;
   const { pairs, unmatched } = readPairs(source);
   const alphas = alphaReader(source);
   const modules = new Map<string, LoraModule>();
@@ -137,7 +139,7 @@ function loadFrom(
     matrices.a_RD.requiresGrad_(trainable);
     matrices.b_DR.requiresGrad_(trainable);
     const { alpha, scale } = alphas(path, pair, matrices.a_RD.size(0));
-    modules.set(path, { linear, adapter: new LoraAdapter(matrices, alpha, scale) });
+    modules.set(path, { linear, adapter: new LoraAdapter(matrices, alpha, scale * strength) });
   }
   for (const pair of pairs.values())
     unmatched.push(...[pair.a, pair.b, pair.alpha].filter((key) => key !== undefined));

@@ -1,7 +1,14 @@
 /** For tests: a parity fixture, that is one file of reference tensors with the configuration that made them. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type DType, Parameters, SafetensorsFile, type Tensor, type TensorSource } from "@ltx-trainer/torch";
+import {
+  type DType,
+  Parameters,
+  SafetensorsFile,
+  scope,
+  type Tensor,
+  type TensorSource,
+} from "@ltx-trainer/torch";
 import { ConfigFields } from "../config-fields.ts";
 
 const FOLDER = fileURLToPath(new URL("../../../../fixtures/", import.meta.url));
@@ -51,14 +58,17 @@ export class Fixture {
       .map((name) => name.slice(prefix.length));
   }
 
-  /** The tensors whose names begin with `prefix`, under the rest of their names. */
+  /**
+   * The tensors whose names begin with `prefix`, under the rest of their names. Copies: a merged LoRA writes into the
+   * weights, and the file's own would keep that for the next model.
+   */
   source(prefix = "weights."): TensorSource {
     const names = this.names(prefix);
     return {
       names: () => names,
       has: (name) => names.includes(name),
       info: (name) => this.file.info(prefix + name),
-      tensor: (name) => this.file.tensor(prefix + name),
+      tensor: (name) => scope(() => this.file.tensor(prefix + name).clone()),
     };
   }
 
