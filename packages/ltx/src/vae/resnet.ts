@@ -35,7 +35,8 @@ export function drawnNoise(generator?: Generator): NoiseSource {
 export function pixelNorm(x_BCFHW: Tensor): Tensor {
   return scope(() => {
     const wide = isHalf(x_BCFHW.dtype) ? x_BCFHW.to("float32") : x_BCFHW;
-    const scale_B1FHW = wide.square().mean(1, true).add(PIXEL_NORM_EPS).rsqrt();
+    // A scope of its own: the squares are as large as the clip and are not needed for the product.
+    const scale_B1FHW = scope(() => wide.square().mean(1, true).add(PIXEL_NORM_EPS).rsqrt());
     return wide.mul(scale_B1FHW).to(x_BCFHW.dtype);
   });
 }
@@ -54,7 +55,7 @@ export function modulationRows(embedded_Bx: Tensor, table: Tensor): Tensor[] {
 
 /** `x * (1 + scale) + shift` */
 export function modulate(x_BCFHW: Tensor, scale_BC111: Tensor, shift_BC111: Tensor): Tensor {
-  return x_BCFHW.mul(scale_BC111.add(1)).add(shift_BC111);
+  return scope(() => x_BCFHW.mul(scale_BC111.add(1)).add(shift_BC111));
 }
 
 export type ResnetOptions = {
