@@ -20,8 +20,10 @@ export { float8Value } from "./float8.ts";
 export { defaultGenerator, Generator, manualSeed } from "./generator.ts";
 export { Conv2d, Conv3d, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm } from "./nn/layers.ts";
 export {
+  type Adapter,
   CheckpointError,
   type Init,
+  type LinearLayer,
   Parameters,
   type TensorInfo,
   type TensorSource,

@@ -1,0 +1,181 @@
+/**
+ * Clips to latents and captions to embeddings, one big model in memory at a time.
+ *
+ * Shapes: B batch, C channels, F H W latent frames, height, width, f h w pixel frames, height, width, L text tokens.
+ */
+import {
+  type BaseModel,
+  encodePrompt,
+  type LatentGrid,
+  latentGrid,
+  type PromptEmbedding,
+  type Vae,
+} from "@ltx-trainer/ltx";
+import { Generator, keep, noGrad, scope, type Tensor, tensor } from "@ltx-trainer/torch";
+import type { Sample } from "../dataset/types.ts";
+import type { Placement } from "../device.ts";
+import type { Reporter } from "../events.ts";
+import { seedFor } from "../seeds.ts";
+import { stopIfAsked } from "../stop.ts";
+import { CacheStore } from "./store.ts";
+
+/** One sample as the training loop takes it. */
+export type EncodedSample = {
+  readonly id: string;
+  readonly caption: string;
+  readonly frameRate: number;
+  readonly grid: LatentGrid;
+  /** Normalised latents, in the VAE's type, on the CPU. */
+  readonly latents_1CFHW: Tensor;
+};
+
+export type EncodeContext = {
+  readonly base: BaseModel;
+  readonly baseHash: string;
+  readonly placement: Placement;
+  readonly store: CacheStore;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+};
+
+/** Pixels as bytes `[f, h, w, 3]` to `[1, 3, f, h, w]` in [-1, 1]. */
+export function pixelsFromBytes(
+  bytes: Uint8Array,
+  shape: { readonly frames: number; readonly height: number; readonly width: number },
+): Tensor {
+  return scope(() =>
+    tensor(bytes)
+      .reshape([1, shape.frames, shape.height, shape.width, 3])
+      .permute([0, 4, 1, 2, 3])
+      .to("float32")
+      .mul(2 / 255)
+      .sub(1)
+      .contiguous(),
+  );
+}
+
+/** `[1, 3, f, h, w]` in about [-1, 1] to bytes `[f, h, w, 3]`. */
+export function bytesFromPixels(pixels_13fhw: Tensor): Uint8Array {
+  return scope(() =>
+    pixels_13fhw
+      .select(0, 0)
+      .permute([1, 2, 3, 0])
+      .to({ dtype: "float32", device: "cpu" })
+      .add(1)
+      .mul(127.5)
+      .clamp(0, 255)
+      .round()
+      .to("uint8")
+      .toUint8Array(),
+  );
+}
+
+/**
+ * Every sample's latents: those known from the cache, the others encoded with the VAE, which is loaded only then.
+ *
+ * The posterior is sampled once, with noise that follows from the sample's own hash.
+ */
+export async function encodeSamples(
+  samples: readonly Sample[],
+  context: EncodeContext,
+): Promise<EncodedSample[]> {
+  const { base, store, reporter, placement, signal } = context;
+  const keyOf = (sample: Sample) =>
+    CacheStore.key("latents", 1, context.baseHash, placement.dtype, sample.id);
+  const missing = samples.filter((sample) => !store.has("latents", keyOf(sample)));
+  reporter.phase("cache", "Encoding clips", { done: samples.length - missing.length, total: samples.length });
+  if (missing.length > 0) {
+    const vae = base.loadVae(placement);
+    try {
+      for (const [index, sample] of missing.entries()) {
+        stopIfAsked(signal);
+        const bytes = await sample.load();
+        scope(() => store.write("latents", keyOf(sample), { latents: encodeClip(vae, bytes, sample) }));
+        const done = samples.length - missing.length + index + 1;
+        reporter.phase("cache", "Encoding clips", { done, total: samples.length });
+      }
+    } finally {
+      vae.parameters.free();
+    }
+  }
+  return samples.map((sample) => ({
+    id: sample.id,
+    caption: sample.caption,
+    frameRate: sample.frameRate,
+    grid: latentGrid(sample, base.compression),
+    latents_1CFHW: store.read("latents", keyOf(sample), ["latents"]).latents,
+  }));
+}
+
+function encodeClip(vae: Vae, bytes: Uint8Array, sample: Sample): Tensor {
+  return noGrad(() => {
+    const posterior = vae.encode(pixelsFromBytes(bytes, sample));
+    const generator = new Generator(seedFor("posterior", sample.id));
+    return vae.normalize(vae.sample(posterior, { generator })).to("cpu");
+  });
+}
+
+/** Latents of one picture, normalised: `[1, C, 1, H, W]` on the CPU. */
+export function encodeImage(
+  vae: Vae,
+  bytes: Uint8Array,
+  size: { readonly height: number; readonly width: number },
+): Tensor {
+  return scope(() =>
+    noGrad(() =>
+      vae.normalize(vae.mode(vae.encode(pixelsFromBytes(bytes, { ...size, frames: 1 })))).to("cpu"),
+    ),
+  );
+}
+
+export type EmbeddingOptions = { readonly textLength: number; readonly maskTextPadding: boolean };
+
+/** An embedding for every distinct text, by text; on the CPU, kept. The text encoder is loaded only for new ones. */
+export async function encodeTexts(
+  texts: readonly string[],
+  options: EmbeddingOptions,
+  context: EncodeContext,
+): Promise<Map<string, PromptEmbedding>> {
+  const { base, store, reporter, placement, signal } = context;
+  const { textLength, maskTextPadding } = options;
+  const distinct = [...new Set(texts)];
+  const keyOf = (text: string) =>
+    CacheStore.key("captions", 1, context.baseHash, placement.dtype, textLength, maskTextPadding, text);
+  const missing = distinct.filter((text) => !store.has("captions", keyOf(text)));
+  reporter.phase("cache", "Encoding captions", {
+    done: distinct.length - missing.length,
+    total: distinct.length,
+  });
+  if (missing.length > 0) {
+    const tokenizer = base.loadTokenizer();
+    const encoder = base.loadTextEncoder(placement);
+    try {
+      for (const [index, text] of missing.entries()) {
+        stopIfAsked(signal);
+        scope(() => {
+          const made = encodePrompt(tokenizer, encoder, text, textLength, { maskPadding: maskTextPadding });
+          store.write("captions", keyOf(text), {
+            text: made.text_1LD.to("cpu"),
+            mask: made.mask_1L.to("cpu"),
+          });
+        });
+        const done = distinct.length - missing.length + index + 1;
+        reporter.phase("cache", "Encoding captions", { done, total: distinct.length });
+        await nextTurn();
+      }
+    } finally {
+      encoder.parameters.free();
+    }
+  }
+  return new Map(
+    distinct.map((text) => {
+      const { text: text_1LD, mask: mask_1L } = store.read("captions", keyOf(text), ["text", "mask"]);
+      return [text, keep({ text_1LD, mask_1L })];
+    }),
+  );
+}
+
+/** Lets signals arrive between two pieces of synchronous work. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

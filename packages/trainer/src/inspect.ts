@@ -1,0 +1,44 @@
+/**
+ * The pre-flight report: what a training would make of a dataset, without loading a model's weights.
+ */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { InspectJob, InspectOutputs } from "@ltx-trainer/contract";
+import { cudaIsAvailable } from "@ltx-trainer/torch";
+import { openJobBase, profileOf } from "./base-models.ts";
+import { prepareDataset } from "./dataset/prepare.ts";
+import { choosePlacement } from "./device.ts";
+import type { Reporter } from "./events.ts";
+import { makePlan } from "./plan.ts";
+
+export async function inspectDataset(
+  job: InspectJob,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<InspectOutputs> {
+  const base = openJobBase(job.base, job.home, cudaIsAvailable());
+  const plan = makePlan(
+    { ...job, out: "" },
+    { base, baseHash: await base.hash(), profile: profileOf(base), placement: choosePlacement(job) },
+  );
+  const workFolder = mkdtempSync(join(tmpdir(), "ltx-trainer-inspect-"));
+  try {
+    const options = {
+      ...plan.sample,
+      ...plan.dataset,
+      resampleFrameRate: job.resample_frame_rate,
+      useAllFootage: job.use_all_footage,
+      mixedShapes: job.mixed_shapes,
+    };
+    const dataset = await prepareDataset(job.training_data_url, options, {
+      workFolder,
+      signal,
+      onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),
+      log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
+    });
+    return { report: dataset.report, plan: { ...plan } };
+  } finally {
+    rmSync(workFolder, { recursive: true, force: true });
+  }
+}

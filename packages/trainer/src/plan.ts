@@ -1,0 +1,184 @@
+/**
+ * The plan: every number derived from the options, decided once, written to `plan.json` and followed by all that comes.
+ */
+import type { AspectRatio, Resolution, TrainJob } from "@ltx-trainer/contract";
+import { type BaseModel, latentGrid, snapFrames } from "@ltx-trainer/ltx";
+import { numThreads, torchVersion } from "@ltx-trainer/torch";
+import type { BaseProfile } from "./base-models.ts";
+import type { Placement } from "./device.ts";
+
+export type VideoShape = {
+  readonly width: number;
+  readonly height: number;
+  /** 8k + 1. */
+  readonly frames: number;
+  /** Frames per second. */
+  readonly frameRate: number;
+};
+
+export type Plan = {
+  readonly base: { readonly name: string; readonly family: string; readonly hash: string };
+  readonly device: string;
+  readonly dtype: string;
+  readonly threads: number;
+  readonly libtorch: string;
+  readonly seed: number;
+  readonly steps: number;
+  readonly sample: VideoShape & { readonly tokens: number };
+  readonly dataset: { readonly autoScale: boolean; readonly triggerPhrase: string };
+  readonly lora: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly targets: readonly string[];
+    readonly dtype: "float32" | "bfloat16";
+  };
+  readonly optimizer: {
+    readonly name: "AdamW";
+    readonly learningRate: number;
+    readonly finalLearningRateFactor: number;
+    readonly weightDecay: number;
+    readonly maxGradNorm: number;
+  };
+  readonly objective: {
+    readonly firstFrameConditioningP: number;
+    /** Whether training places frames in time as sampling does; see `causalTimeInSampling`. */
+    readonly causalTime: boolean;
+    readonly clampSigmaShift: boolean;
+    /** Whether the text encoder is told which tokens are padding. */
+    readonly maskTextPadding: boolean;
+    readonly textLength: number;
+    readonly checkpointBlocks: boolean;
+  };
+  readonly validation: {
+    readonly prompts: readonly { readonly prompt: string; readonly image: string | null }[];
+    readonly negativePrompt: string;
+    readonly shape: VideoShape;
+    readonly interval: number;
+    readonly steps: number;
+    readonly guidance: number;
+    readonly decodeTimestep: number;
+    readonly decodeNoiseScale: number;
+    readonly causalTime: boolean;
+    readonly reverse: boolean;
+  };
+  readonly checkpoints: { readonly interval: number; readonly keep: number };
+  /** Differences from the reference trainer that are in force, in plain words. */
+  readonly improvements: readonly string[];
+  /** What was changed from what was asked for, and why. */
+  readonly notes: readonly string[];
+};
+
+type Surroundings = {
+  readonly base: BaseModel;
+  readonly baseHash: string;
+  readonly profile: BaseProfile;
+  readonly placement: Placement;
+};
+
+/** Decides everything that does not need the data. */
+export function makePlan(job: TrainJob, around: Surroundings): Plan {
+  const { base, profile, placement } = around;
+  const notes: string[] = [];
+  const sample = videoShape(
+    "number_of_frames",
+    job.number_of_frames,
+    job.resolution,
+    job.aspect_ratio,
+    notes,
+  );
+  const shown = videoShape(
+    "validation_number_of_frames",
+    job.validation_number_of_frames,
+    job.validation_resolution,
+    job.validation_aspect_ratio,
+    notes,
+  );
+  function videoShape(
+    field: string,
+    wanted: number,
+    resolution: Resolution,
+    aspect: AspectRatio,
+    said: string[],
+  ) {
+    const frames = snapFrames(wanted, base.compression.temporal);
+    if (frames !== wanted) said.push(`${field}: ${wanted} became ${frames}, the nearest 8k + 1 not above it`);
+    return { ...profile.sizes[resolution][aspect], frames, frameRate: job.frame_rate };
+  }
+  return {
+    base: { name: base.name, family: base.family, hash: around.baseHash },
+    device: placement.device,
+    dtype: placement.dtype,
+    threads: numThreads(),
+    libtorch: torchVersion(),
+    seed: job.seed,
+    steps: job.number_of_steps,
+    sample: { ...sample, tokens: latentGrid(sample, base.compression).tokens },
+    dataset: { autoScale: job.auto_scale_input, triggerPhrase: job.trigger_phrase },
+    lora: {
+      rank: job.rank,
+      alpha: job.lora_alpha ?? job.rank,
+      targets: job.lora_targets,
+      dtype: job.lora_dtype,
+    },
+    optimizer: {
+      name: "AdamW",
+      learningRate: job.learning_rate,
+      finalLearningRateFactor: job.final_learning_rate_factor,
+      weightDecay: job.weight_decay,
+      maxGradNorm: job.max_grad_norm,
+    },
+    objective: objectiveOf(job, around),
+    validation: {
+      prompts: job.validation.map(({ prompt, image_url }) => ({ prompt, image: image_url ?? null })),
+      negativePrompt: job.validation_negative_prompt,
+      shape: shown,
+      interval: job.validation_interval,
+      steps: job.validation_steps ?? profile.sampler.steps,
+      guidance: job.validation_guidance ?? profile.sampler.guidance,
+      decodeTimestep: profile.sampler.decodeTimestep,
+      decodeNoiseScale: profile.sampler.decodeNoiseScale,
+      causalTime: base.causalTimeCoordinates,
+      reverse: job.validation_reverse,
+    },
+    checkpoints: { interval: job.checkpoint_interval, keep: job.keep_checkpoints },
+    improvements: improvementsOf(job, base),
+    notes,
+  };
+}
+
+function objectiveOf(job: TrainJob, { base, profile, placement }: Surroundings): Plan["objective"] {
+  return {
+    firstFrameConditioningP: job.first_frame_conditioning_p ?? profile.firstFrameConditioningP,
+    causalTime: job.same_rope_in_training && base.causalTimeCoordinates,
+    clampSigmaShift: job.clamp_sigma_shift,
+    maskTextPadding: base.causalTimeCoordinates,
+    textLength: base.textLength,
+    checkpointBlocks: wantsCheckpoints(job, base, placement),
+  };
+}
+
+/** Recomputing pays where activations would not fit: the released models on a GPU. */
+function wantsCheckpoints(job: TrainJob, base: BaseModel, placement: Placement): boolean {
+  if (job.gradient_checkpointing !== "auto") return job.gradient_checkpointing === "on";
+  return placement.device !== "cpu" && base.family === "13b";
+}
+
+function improvementsOf(job: TrainJob, base: BaseModel): string[] {
+  const said: [boolean, string][] = [
+    [
+      job.lora_dtype === "float32",
+      "LoRA weights and Adam's moments are float32: bfloat16 loses small updates",
+    ],
+    [
+      job.same_rope_in_training && base.causalTimeCoordinates,
+      "training places frames in time as sampling does (causal coordinates)",
+    ],
+    [base.causalTimeCoordinates, "the text encoder does not see padding, as in this model's own inference"],
+    [job.resample_frame_rate, "videos are resampled to frame_rate"],
+    [job.use_all_footage, "all footage is used, not only the first window of each clip"],
+    [job.mixed_shapes, "clips of several lengths and images train together"],
+    [job.clamp_sigma_shift, "the noise-level shift is held above 4096 tokens"],
+    [true, "noise is drawn in float32, and each step's randomness follows from seed and step alone"],
+  ];
+  return said.filter(([inForce]) => inForce).map(([, text]) => text);
+}

@@ -1,0 +1,109 @@
+/**
+ * Makes a training's previews: which prompts, when, and into which files.
+ */
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Lora, PromptEmbedding, Transformer } from "@ltx-trainer/ltx";
+import { keep, type Tensor } from "@ltx-trainer/torch";
+import { type EncodeContext, encodeImage, encodeTexts } from "./cache/encode.ts";
+import type { JobFolder } from "./job-folder.ts";
+import { writeVideo } from "./media/encode-video.ts";
+import { loadFirstFrame } from "./media/first-frame.ts";
+import type { Plan } from "./plan.ts";
+import {
+  decodeSampled,
+  type PreviewContext,
+  type PreviewPrompt,
+  type PreviewVideo,
+  sampleOnAndOff,
+  samplePrompts,
+} from "./previews.ts";
+
+export type FinalPreviews = { readonly on: readonly PreviewVideo[]; readonly off: readonly PreviewVideo[] };
+
+export class Previewer {
+  private readonly context: PreviewContext;
+  private readonly folder: JobFolder;
+  private readonly reverse: boolean;
+
+  private constructor(context: PreviewContext, folder: JobFolder, reverse: boolean) {
+    this.context = context;
+    this.folder = folder;
+    this.reverse = reverse;
+  }
+
+  /** Encodes the prompts and their first frames. Without prompts the dataset's first caption is shown. */
+  static async make(
+    plan: Plan,
+    captions: readonly string[],
+    encoding: EncodeContext,
+    folder: JobFolder,
+  ): Promise<Previewer> {
+    const { validation, objective } = plan;
+    const fallback = [{ prompt: captions[0] ?? "", image: null }];
+    const wanted = validation.prompts.length > 0 ? validation.prompts : fallback;
+    const texts = [...wanted.map(({ prompt }) => prompt), validation.negativePrompt];
+    const embeddings = await encodeTexts(texts, objective, encoding);
+    const firstFrames = await encodeFirstFrames(plan, encoding);
+    const prompts: PreviewPrompt[] = wanted.map(({ prompt }, index) => ({
+      prompt,
+      positive: embeddings.get(prompt) as PromptEmbedding,
+      firstFrame_1C1HW: firstFrames[index],
+    }));
+    const negative = embeddings.get(validation.negativePrompt) as PromptEmbedding;
+    const settings = { ...validation, seed: plan.seed };
+    return new Previewer({ ...encoding, settings, prompts, negative }, folder, validation.reverse);
+  }
+
+  get prompts(): readonly string[] {
+    return this.context.prompts.map(({ prompt }) => prompt);
+  }
+
+  /** One video a prompt, with the LoRA, as it is after `step` steps. */
+  async duringTraining(transformer: Transformer, lora: Lora, step: number): Promise<void> {
+    lora.setEnabled(true);
+    const sampled = await samplePrompts(transformer, `Sampling after step ${step}`, this.context);
+    const videos = await decodeSampled(sampled, this.context);
+    await this.writeEach(videos, `step-${String(step).padStart(6, "0")}`, { step, lora: true });
+  }
+
+  /** Every prompt with and without the LoRA. Frees the transformer before the VAE is loaded. */
+  async atTheEnd(transformer: Transformer, lora: Lora, step: number): Promise<FinalPreviews> {
+    const { on, off } = await sampleOnAndOff(transformer, lora, this.context);
+    lora.remove();
+    transformer.free();
+    const videos = await decodeSampled([...on, ...off], this.context);
+    const split = { on: videos.slice(0, on.length), off: videos.slice(on.length) };
+    await this.writeEach(split.on, "final-lora-on", { step, lora: true });
+    await this.writeEach(split.off, "final-lora-off", { step, lora: false });
+    return split;
+  }
+
+  private async writeEach(
+    videos: readonly PreviewVideo[],
+    name: string,
+    facts: { readonly step: number; readonly lora: boolean },
+  ): Promise<void> {
+    const { reporter, settings } = this.context;
+    mkdirSync(this.folder.samples, { recursive: true });
+    for (const [index, { prompt, frames }] of videos.entries()) {
+      const path = join(this.folder.samples, `${name}-${index + 1}.mp4`);
+      await writeVideo(path, [frames], { ...settings.shape, reverse: this.reverse });
+      reporter.event({ type: "sample", path, prompt, ...facts });
+    }
+  }
+}
+
+/** Latents of the prompts' first frames, or nothing when they have none. */
+async function encodeFirstFrames(plan: Plan, encoding: EncodeContext): Promise<Tensor[]> {
+  const images = plan.validation.prompts.map(({ image }) => image).filter((image) => image !== null);
+  if (images.length === 0) return [];
+  const pictures: Uint8Array[] = [];
+  for (const image of images) pictures.push(await loadFirstFrame(image, plan.validation.shape));
+  const vae = encoding.base.loadVae(encoding.placement);
+  try {
+    return pictures.map((bytes) => keep(encodeImage(vae, bytes, plan.validation.shape)));
+  } finally {
+    vae.parameters.free();
+  }
+}

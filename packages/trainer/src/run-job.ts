@@ -1,0 +1,135 @@
+/**
+ * The story of a training: dataset, cache, training, outputs.
+ */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import type { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
+import { type BaseModel, injectLora } from "@ltx-trainer/ltx";
+import { cudaIsAvailable, Generator } from "@ltx-trainer/torch";
+import { writeOutputs } from "./artifacts.ts";
+import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
+import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
+import { CacheStore } from "./cache/store.ts";
+import { prepareDataset } from "./dataset/prepare.ts";
+import type { Dataset } from "./dataset/types.ts";
+import { choosePlacement } from "./device.ts";
+import type { Reporter } from "./events.ts";
+import { JobFolder, writeJson } from "./job-folder.ts";
+import { makePlan, type Plan } from "./plan.ts";
+import { Previewer } from "./previewer.ts";
+import { seedFor } from "./seeds.ts";
+import type { Identity } from "./train/checkpoint.ts";
+import { trainLoop } from "./train/loop.ts";
+import { TrainingStep } from "./train/step.ts";
+
+export async function runTraining(
+  job: TrainJob,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<TrainOutputs> {
+  const started = performance.now();
+  const folder = JobFolder.open(job.out, job);
+  const setting = await settle(job, reporter);
+  const { base, plan } = setting;
+  writeJson(folder.plan, plan);
+
+  const dataset = await prepare(job, plan, folder, reporter, signal);
+  const context: EncodeContext = {
+    ...setting,
+    store: new CacheStore(join(job.home, "cache")),
+    reporter,
+    signal,
+  };
+  const samples = await encodeSamples(dataset.samples, context);
+  rmSync(folder.work, { recursive: true, force: true });
+  const previewer = await Previewer.make(plan, captionsFirst(samples), context, folder);
+  const embeddings = await encodeTexts([...samples.map((sample) => sample.caption)], plan.objective, context);
+
+  const transformer = base.loadTransformer(setting.placement);
+  const lora = injectLora(transformer, {
+    ...plan.lora,
+    generator: new Generator(seedFor("lora", plan.seed)),
+  });
+  const step = new TrainingStep(transformer, lora, { samples, embeddings }, plan);
+  const preview = (done: number) => previewer.duringTraining(transformer, lora, done);
+  const identity = identityOf(plan, dataset);
+  const finalLoss = await trainLoop({ plan, folder, lora, step, identity, reporter, signal, preview });
+  step.optimizer.free();
+
+  const files = await writeOutputs({ job, plan, folder, dataset, transformer, lora, previewer, reporter });
+  return {
+    ...files,
+    out: folder.path,
+    steps: plan.steps,
+    seconds: Math.round((performance.now() - started) / 10) / 100,
+    final_loss: finalLoss,
+  };
+}
+
+/** What the data plays no part in: the base model, where it runs, and the plan. */
+async function settle(job: TrainJob, reporter: Reporter) {
+  reporter.phase("setup", "Opening the base model");
+  const base: BaseModel = openJobBase(job.base, job.home, cudaIsAvailable());
+  const placement = choosePlacement(job);
+  const profile: BaseProfile = profileOf(base);
+  const baseHash = await base.hash();
+  const plan = makePlan(job, { base, baseHash, profile, placement });
+  reporter.info(
+    `base model ${base.name} on ${placement.device}, ${placement.dtype}, libtorch ${plan.libtorch}`,
+  );
+  for (const note of plan.notes) reporter.info(note);
+  reporter.event({ type: "plan", plan: { ...plan } });
+  return { base, placement, baseHash, plan };
+}
+
+async function prepare(
+  job: TrainJob,
+  plan: Plan,
+  folder: JobFolder,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<Dataset> {
+  reporter.phase("dataset", "Reading the dataset");
+  const dataset = await prepareDataset(
+    job.training_data_url,
+    {
+      ...plan.sample,
+      ...plan.dataset,
+      resampleFrameRate: job.resample_frame_rate,
+      useAllFootage: job.use_all_footage,
+      mixedShapes: job.mixed_shapes,
+    },
+    {
+      workFolder: folder.work,
+      signal,
+      onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),
+      log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
+    },
+  );
+  writeJson(folder.report, dataset.report);
+  const { kept, dropped, samples } = dataset.report.totals;
+  reporter.info(`dataset: ${kept} files kept, ${dropped} dropped, ${samples} samples`);
+  return dataset;
+}
+
+/** Captions in the order of the samples, each once: what previews show when no prompt was given. */
+function captionsFirst(samples: readonly EncodedSample[]): string[] {
+  return [...new Set(samples.map((sample) => sample.caption))];
+}
+
+/** What must not change between the parts of one training, or it would not be one. */
+function identityOf(plan: Plan, dataset: Dataset): Identity {
+  const { base, device, dtype, seed, steps, lora, optimizer, objective } = plan;
+  const { checkpointBlocks: _, ...target } = objective;
+  return {
+    base: base.hash,
+    dataset: dataset.hash,
+    device: device.replace(/:\d+$/, ""),
+    dtype,
+    seed,
+    steps,
+    lora,
+    optimizer,
+    objective: target,
+  };
+}

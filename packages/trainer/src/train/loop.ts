@@ -1,0 +1,122 @@
+/**
+ * The training loop: step, log, checkpoint, sample, stop.
+ */
+import { AppError } from "@ltx-trainer/contract";
+import type { Lora } from "@ltx-trainer/ltx";
+import { memoryStats, parseDevice } from "@ltx-trainer/torch";
+import { nextTurn } from "../cache/encode.ts";
+import type { Reporter } from "../events.ts";
+import type { JobFolder } from "../job-folder.ts";
+import type { Plan } from "../plan.ts";
+import { interrupted } from "../stop.ts";
+import { type Identity, newestCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { Metrics } from "./metrics.ts";
+import type { StepResult, TrainingStep } from "./step.ts";
+
+export type LoopContext = {
+  readonly plan: Plan;
+  readonly folder: JobFolder;
+  readonly lora: Lora;
+  readonly step: TrainingStep;
+  readonly identity: Identity;
+  readonly reporter: Reporter;
+  readonly signal: AbortSignal;
+  /** Samples the validation prompts; called with the steps done. */
+  readonly preview: (step: number) => Promise<void>;
+};
+
+/** Steps over which the step time shown is averaged. */
+const averagedSteps = 20;
+
+/** Trains to the plan's last step, from the newest checkpoint if there is one; returns the last loss. */
+export async function trainLoop(context: LoopContext): Promise<number | null> {
+  const { plan, reporter, signal } = context;
+  const resumed = resume(context);
+  let lastLoss = resumed.loss;
+  const metrics = new Metrics(context.folder.metrics, resumed.step);
+  const times: number[] = [];
+  reporter.phase("train", "Training", { done: resumed.step, total: plan.steps });
+  for (let step = resumed.step; step < plan.steps; step++) {
+    const started = performance.now();
+    const result = context.step.take(step);
+    refuseDivergence(result, step + 1);
+    const seconds = (performance.now() - started) / 1000;
+    times.push(seconds);
+    if (times.length > averagedSteps) times.shift();
+    lastLoss = result.loss;
+    report(context, metrics, step + 1, result, times);
+    if (isDue(step + 1, plan.checkpoints.interval) || step + 1 === plan.steps || signal.aborted) {
+      checkpoint(context, step + 1, lastLoss);
+    }
+    await nextTurn();
+    if (signal.aborted && step + 1 < plan.steps) {
+      throw interrupted(`stopped after step ${step + 1} of ${plan.steps}; a checkpoint was written`);
+    }
+    if (isDue(step + 1, plan.validation.interval) && step + 1 < plan.steps) await context.preview(step + 1);
+  }
+  return lastLoss;
+}
+
+function isDue(step: number, interval: number): boolean {
+  return interval > 0 && step % interval === 0;
+}
+
+function resume(context: LoopContext): { readonly step: number; readonly loss: number | null } {
+  const newest = newestCheckpoint(context.folder.checkpoints);
+  if (!newest) return { step: 0, loss: null };
+  restoreCheckpoint(newest, {
+    lora: context.lora,
+    optimizer: context.step.optimizer,
+    identity: context.identity,
+  });
+  context.reporter.info(`resumed after step ${newest.state.step} from ${newest.folder}`);
+  return { step: newest.state.step, loss: newest.state.loss };
+}
+
+function checkpoint(context: LoopContext, step: number, loss: number | null): void {
+  const { lora, identity, plan, folder } = context;
+  const { optimizer } = context.step;
+  const state = { version: 1 as const, step, optimizerSteps: optimizer.stepCount, loss, identity };
+  const path = saveCheckpoint(folder.checkpoints, { lora, optimizer, state, keep: plan.checkpoints.keep });
+  context.reporter.event({ type: "checkpoint", path, step });
+}
+
+function report(
+  context: LoopContext,
+  metrics: Metrics,
+  step: number,
+  result: StepResult,
+  times: readonly number[],
+): void {
+  const { plan, reporter } = context;
+  const memoryBytes = memoryInUse(plan);
+  metrics.add(step, result, { seconds: times.at(-1) ?? 0, memoryBytes });
+  const secondsPerStep = times.reduce((total, seconds) => total + seconds, 0) / times.length;
+  reporter.event({
+    type: "progress",
+    step,
+    total: plan.steps,
+    loss: result.loss,
+    lr: result.learningRate,
+    secondsPerStep,
+    etaSeconds: secondsPerStep * (plan.steps - step),
+    memoryBytes,
+  });
+}
+
+/** Of the GPU where there is one, else of the process. */
+function memoryInUse(plan: Plan): number {
+  const device = parseDevice(plan.device);
+  const stats = device === "cpu" ? undefined : memoryStats(device);
+  return stats?.peakBytes ?? process.memoryUsage.rss();
+}
+
+function refuseDivergence(result: StepResult, step: number): void {
+  if (Number.isFinite(result.loss)) return;
+  throw new AppError({
+    code: "internal",
+    message: `training: the loss became ${result.loss} at step ${step}`,
+    remedy: "A lower --learning-rate usually helps; the checkpoints before this step are intact.",
+    facts: { step, lr: result.learningRate, gradNorm: String(result.gradNorm) },
+  });
+}
