@@ -19,6 +19,8 @@ export type VideoInfo = {
   readonly offsetSeconds: number;
   readonly interlaced: boolean;
   readonly hasAlpha: boolean;
+  /** Stored as brightness and colour differences, as nearly all video is. */
+  readonly isYuv: boolean;
   /** High dynamic range (PQ or HLG). */
   readonly hdr: boolean;
   /** Whether the file names its YUV matrix. */
@@ -92,6 +94,7 @@ function describe(video: Stream, size: Size, format: Format): VideoInfo {
     offsetSeconds: Math.max(0, (seconds(video.start_time) ?? 0) - (seconds(format.start_time) ?? 0)),
     interlaced: ["tt", "bb", "tb", "bt"].includes(video.field_order ?? ""),
     hasAlpha: /^(yuva|rgba|bgra|argb|abgr|gbrap|ya)/.test(video.pix_fmt ?? ""),
+    isYuv: /^(yuv|nv|p0|p2|p4|y2|uyvy|yvyu)/.test(video.pix_fmt ?? ""),
     hdr: ["smpte2084", "arib-std-b67"].includes(video.color_transfer ?? ""),
     namesMatrix: (video.color_space ?? "unknown") !== "unknown",
   };

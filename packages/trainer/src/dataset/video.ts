@@ -178,19 +178,28 @@ function windowFilters({ start, frames, scaledFrom }: DecodeRequest, seek: numbe
   return [`trim=start_frame=${start - seek}:end_frame=${start - seek + frames}`];
 }
 
+/** Scaled to cover the size, cropped at the centre, RGB. */
 function coverFilters(info: VideoInfo, { width, height }: DecodeRequest): string[] {
   const aspect = `${width}/${height}`;
   const scaledWidth = `max(${width}\\,round(${height}*dar))`;
   const scaledHeight = `max(${height}\\,round(${width}/dar))`;
-  // Untagged video: high definition is BT.709 by custom; ffmpeg would take BT.601.
-  const isHighDefinition = info.width >= 1280 || info.height > 576;
-  const matrix = !info.namesMatrix && isHighDefinition ? ":in_color_matrix=bt709" : "";
+  const cover =
+    `w='if(gt(dar\\,${aspect})\\,${scaledWidth}\\,${width})'` +
+    `:h='if(gt(dar\\,${aspect})\\,${height}\\,${scaledHeight})'`;
   return [
     ...(info.hasAlpha ? ["format=gbrap", "premultiply=inplace=1"] : []),
-    `scale=w='if(gt(dar\\,${aspect})\\,${scaledWidth}\\,${width})':h='if(gt(dar\\,${aspect})\\,${height}\\,${scaledHeight})'` +
-      `:flags=bicubic+accurate_rnd+full_chroma_int${matrix}`,
+    `scale=${cover}:flags=bicubic+accurate_rnd`,
     `crop=${width}:${height}`,
     "setsar=1",
+    ...(info.isYuv && !info.hasAlpha ? rgbFilters(info) : []),
     "format=rgb24",
   ];
+}
+
+/** YUV to RGB after scaling, as a step of its own: one scaler that does both forgets the matrix when it shrinks very far. */
+function rgbFilters(info: VideoInfo): string[] {
+  // Untagged video: high definition is BT.709 by custom; ffmpeg would take BT.601.
+  const isHighDefinition = info.width >= 1280 || info.height > 576;
+  const matrix = !info.namesMatrix && isHighDefinition ? "bt709" : "auto";
+  return ["format=yuv444p", `scale=in_color_matrix=${matrix}:flags=accurate_rnd+full_chroma_int`];
 }

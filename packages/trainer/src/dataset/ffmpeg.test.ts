@@ -1,0 +1,70 @@
+import { expect, test, vi } from "vitest";
+import { findTool, firstComplaint, runTool } from "./ffmpeg.ts";
+
+const endless = ["-v", "error", "-f", "lavfi", "-i", "testsrc2=s=320x180:r=60", "-f", "null", "-"];
+
+test("a run that takes too long is killed and said so", async () => {
+  const start = performance.now();
+  await expect(runTool("ffmpeg", endless, { what: "a.mp4", timeoutMs: 300 })).rejects.toMatchObject({
+    code: "tool_failed",
+    message: "a.mp4: ffmpeg was stopped after 0 s",
+  });
+  expect(performance.now() - start).toBeLessThan(5000);
+});
+
+test("an aborted run is killed", async () => {
+  const abort = new AbortController();
+  setTimeout(() => abort.abort(new Error("stop")), 200);
+  const run = runTool("ffmpeg", endless, { what: "a", timeoutMs: 20_000, signal: abort.signal });
+  await expect(run).rejects.toThrow("stop");
+});
+
+test("a program that stops reading its input is no error of ours", async () => {
+  function* zeros() {
+    for (let piece = 0; piece < 1000; piece++) yield new Uint8Array(65536);
+  }
+  const args = [
+    "-v",
+    "error",
+    "-f",
+    "rawvideo",
+    "-pix_fmt",
+    "rgb24",
+    "-s",
+    "64x64",
+    "-i",
+    "pipe:0",
+    "-frames:v",
+    "1",
+    "-f",
+    "null",
+    "-",
+  ];
+  const result = await runTool("ffmpeg", args, { what: "a", timeoutMs: 20_000, input: zeros() });
+  expect(result.exitCode).toBe(0);
+});
+
+test("without ffmpeg it says what to install", async () => {
+  vi.stubEnv("PATH", "/nonexistent");
+  vi.stubEnv("FFMPEG_PATH", "");
+  try {
+    expect(findTool("ffmpeg")).toBeUndefined();
+    await expect(runTool("ffmpeg", [], { what: "a", timeoutMs: 1000 })).rejects.toMatchObject({
+      code: "tool_missing",
+      message: "ffmpeg: not found on PATH; it is needed to read and write videos",
+      remedy: expect.stringContaining("apt-get install ffmpeg"),
+    });
+    vi.stubEnv("FFMPEG_PATH", "/nowhere/ffmpeg");
+    await expect(runTool("ffmpeg", [], { what: "a", timeoutMs: 1000 })).rejects.toThrow(
+      'FFMPEG_PATH: got "/nowhere/ffmpeg", which is not a program',
+    );
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
+test("complaints lose their addresses and paths", () => {
+  expect(firstComplaint("[h264 @ 0x55d0] Invalid NAL unit size\nmore\n")).toBe("Invalid NAL unit size");
+  expect(firstComplaint("file:/tmp/x: y.mp4: Invalid data found\n")).toBe("Invalid data found");
+  expect(firstComplaint("\n")).toBe("");
+});

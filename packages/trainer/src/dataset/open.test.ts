@@ -1,0 +1,285 @@
+import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import { createServer, type RequestListener } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { AppError } from "@ltx-trainer/contract";
+import { BlobWriter, TextReader, ZipWriter } from "@zip.js/zip.js";
+import { expect, onTestFinished, test } from "vitest";
+import { download } from "./fetch.ts";
+import { openSource } from "./open.ts";
+import { makeZip, temporaryFolder, testClip } from "./testing/media.ts";
+
+async function serve(listener: RequestListener): Promise<string> {
+  const server = createServer(listener);
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const refusal = async (source: string, workFolder = temporaryFolder(), limits = {}) => {
+  const opened = openSource(source, { workFolder, limits });
+  return opened.then(
+    () => expect.unreachable(),
+    (error: AppError) => error,
+  );
+};
+
+test("a zip lists its files in order, and unpacks them under names of our own", async () => {
+  const folder = temporaryFolder();
+  const zip = join(folder, "a.zip");
+  await makeZip(zip, {
+    "b/two.txt": "2",
+    "a/one.mp4": "1",
+    "../../evil.mp4": "3",
+    "/etc/x.mp4": "4",
+    "c\\d\\e.mp4": "5",
+  });
+  const source = await openSource(zip, { workFolder: join(folder, "work") });
+  expect(source.files.map((file) => file.path)).toEqual([
+    "../../evil.mp4",
+    "a/one.mp4",
+    "b/two.txt",
+    "c/d/e.mp4",
+    "etc/x.mp4",
+  ]);
+  for (const file of source.files) {
+    const path = await file.locate();
+    expect(path).toMatch(new RegExp(`^${folder}/work/unpacked/\\d{6}\\.(mp4|txt)$`));
+  }
+  expect(readFileSync(await (source.files[1]?.locate() ?? ""), "utf8")).toBe("1");
+  await source.close();
+});
+
+test("a password is noticed before anything is unpacked", async () => {
+  const folder = temporaryFolder();
+  await makeZip(join(folder, "a.zip"), { "a.mp4": "secret" }, { password: "x" });
+  const source = await openSource(join(folder, "a.zip"), { workFolder: folder });
+  expect(source.files).toMatchObject([{ path: "a.mp4", refusal: "protected by a password" }]);
+  await source.close();
+});
+
+test("a link in a zip is refused", async () => {
+  const folder = temporaryFolder();
+  const writer = new ZipWriter(new BlobWriter());
+  await writer.add("a.mp4", new TextReader("/etc/passwd"), { unixMode: 0o120777, versionMadeBy: 0x0314 });
+  writeFileSync(join(folder, "a.zip"), new Uint8Array(await (await writer.close()).arrayBuffer()));
+  const source = await openSource(join(folder, "a.zip"), { workFolder: folder });
+  expect(source.files).toMatchObject([{ path: "a.mp4", refusal: "a link, not a file" }]);
+  await source.close();
+});
+
+test("one damaged entry is refused, the others can be unpacked", async () => {
+  const folder = temporaryFolder();
+  const zip = join(folder, "a.zip");
+  await makeZip(zip, { "a.txt": "first ".repeat(400), "b.txt": "second ".repeat(400) });
+  const bytes = readFileSync(zip);
+  bytes[60] = (bytes[60] ?? 0) ^ 0xff;
+  writeFileSync(zip, bytes);
+  const source = await openSource(zip, { workFolder: folder });
+  const [a, b] = source.files;
+  await expect(a?.locate()).rejects.toMatchObject({ code: "zip_damaged", facts: { file: "a.txt" } });
+  expect(readFileSync((await b?.locate()) ?? "", "utf8")).toMatch(/^second second/);
+  await source.close();
+});
+
+test("an archive that unpacks to more than is allowed stops", async () => {
+  const folder = temporaryFolder();
+  await makeZip(join(folder, "a.zip"), {
+    "a.mp4": new Uint8Array(300_000),
+    "b.mp4": new Uint8Array(300_000),
+  });
+  const limits = { unpackedBytes: 500_000 };
+  const source = await openSource(join(folder, "a.zip"), { workFolder: folder, limits });
+  const [a, b] = source.files;
+  await a?.locate();
+  await expect(b?.locate()).rejects.toMatchObject({ code: "zip_too_large", exitCode: 2 });
+  await source.close();
+  expect(await refusal(join(folder, "a.zip"), folder, { entries: 1 })).toMatchObject({
+    code: "zip_too_large",
+  });
+});
+
+test("an entry that grows out of proportion is a bomb", async () => {
+  const folder = temporaryFolder();
+  await makeZip(join(folder, "a.zip"), { "a.mp4": new Uint8Array(70 * 2 ** 20) });
+  const source = await openSource(join(folder, "a.zip"), { workFolder: folder });
+  await expect(source.files[0]?.locate()).rejects.toMatchObject({ code: "zip_too_large" });
+  await source.close();
+});
+
+test.each([
+  [
+    "text",
+    "hello",
+    "not_a_zip",
+    "got a file of an unknown type, expected a zip, a folder, a video or an image",
+  ],
+  ["nothing", "", "not_a_zip", "got an empty file"],
+  ["a web page", "<!DOCTYPE html><html>", "not_a_zip", "got a web page"],
+  [
+    "another archive",
+    `Rar!\x1a\x07\x00${"x".repeat(50)}`,
+    "not_a_zip",
+    "got a file of type application/x-rar-compressed",
+  ],
+])("refuses %s and says what it is", async (_name, content, code, message) => {
+  const path = join(temporaryFolder(), "data.zip");
+  writeFileSync(path, content, "latin1");
+  expect(await refusal(path)).toMatchObject({ code, message: expect.stringContaining(message), exitCode: 2 });
+});
+
+test("refuses a zip that was cut short", async () => {
+  const path = join(temporaryFolder(), "a.zip");
+  await makeZip(path, { "a.mp4": "x".repeat(5000), "b.mp4": "y" });
+  truncateSync(path, readFileSync(path).length - 60);
+  expect(await refusal(path)).toMatchObject({
+    code: "zip_damaged",
+    message: expect.stringContaining("cut short"),
+  });
+});
+
+test("refuses what is not there, and addresses it cannot read", async () => {
+  expect(await refusal("/no/such.zip")).toMatchObject({
+    code: "source_not_found",
+    message: "/no/such.zip: no such file or folder",
+    exitCode: 2,
+  });
+  expect(await refusal("s3://bucket/a.zip")).toMatchObject({ code: "source_unsupported" });
+  expect(await refusal("data:nonsense")).toMatchObject({ code: "source_unsupported" });
+});
+
+test("a folder is read with its sub-folders; links are followed once", async () => {
+  const folder = temporaryFolder();
+  mkdirSync(join(folder, "a", "b"), { recursive: true });
+  for (const name of ["z.mp4", "a/y.txt", "a/b/x.png"]) writeFileSync(join(folder, name), name);
+  symlinkSync(folder, join(folder, "a", "loop"));
+  symlinkSync(join(folder, "z.mp4"), join(folder, "link.mp4"));
+  symlinkSync(join(folder, "gone.mp4"), join(folder, "broken.mp4"));
+  const source = await openSource(folder, { workFolder: temporaryFolder() });
+  expect(source.files.map((file) => [file.path, file.refusal?.slice(0, 14)])).toEqual([
+    ["a/b/x.png", undefined],
+    ["a/y.txt", undefined],
+    ["broken.mp4", "cannot be read"],
+    ["link.mp4", undefined],
+    ["z.mp4", undefined],
+  ]);
+});
+
+test("a single video brings the caption beside it", async () => {
+  const folder = temporaryFolder();
+  testClip(join(folder, "cat.mp4"));
+  writeFileSync(join(folder, "cat.txt"), "a cat");
+  writeFileSync(join(folder, "other.mp4"), "x");
+  const source = await openSource(join(folder, "cat.mp4"), { workFolder: folder });
+  expect(source.files.map((file) => file.path)).toEqual(["cat.mp4", "cat.txt"]);
+});
+
+test("a data URI holds a zip or a picture", async () => {
+  const folder = temporaryFolder();
+  await makeZip(join(folder, "a.zip"), { "a.txt": "x" });
+  const base64 = readFileSync(join(folder, "a.zip")).toString("base64");
+  const source = await openSource(`data:application/zip;base64,${base64}`, {
+    workFolder: join(folder, "work"),
+  });
+  expect(source).toMatchObject({ name: "data URI", files: [{ path: "a.txt" }] });
+  await source.close();
+});
+
+test("downloads follow redirects, and the address loses its query in messages", async () => {
+  const folder = temporaryFolder();
+  await makeZip(join(folder, "a.zip"), { "a.txt": "x" });
+  const base = await serve((request, response) => {
+    if (request.url?.startsWith("/start")) response.writeHead(302, { location: "/a.zip?token=1" }).end();
+    else response.end(readFileSync(join(folder, "a.zip")));
+  });
+  const source = await openSource(`${base}/start?signature=secret`, { workFolder: join(folder, "work") });
+  expect(source).toMatchObject({ name: `${base}/start`, files: [{ path: "a.txt" }] });
+  await source.close();
+});
+
+const quick = { maxBytes: 1000, timeoutMs: 5000, retryDelaysMs: [1, 1] };
+
+test("a fault that passes is tried again", async () => {
+  const path = join(temporaryFolder(), "a");
+  let tries = 0;
+  const base = await serve((_request, response) => {
+    tries++;
+    if (tries === 1) response.writeHead(503).end();
+    else if (tries === 2)
+      response.writeHead(200, { "content-length": "9" }).write("half", () => response.destroy());
+    else response.end("all of it");
+  });
+  await download(`${base}/a`, path, quick);
+  expect([tries, readFileSync(path, "utf8")]).toEqual([3, "all of it"]);
+});
+
+test.each([
+  [404, "got status 404 Not Found, expected 200", "There is nothing at this address", false],
+  [403, "got status 403 Forbidden, expected 200", "needs a permission", false],
+  [500, "got status 500", undefined, true],
+])("status %i is explained", async (status, message, remedy, retryable) => {
+  const base = await serve((_request, response) => response.writeHead(status).end("no"));
+  const failed = download(`${base}/a.zip`, join(temporaryFolder(), "a"), quick);
+  await expect(failed).rejects.toMatchObject({
+    code: "download_failed",
+    message: expect.stringContaining(message),
+    ...(remedy === undefined ? {} : { remedy: expect.stringContaining(remedy) }),
+    retryable,
+    facts: { status },
+  });
+});
+
+test("a download that is too large stops, announced or not", async () => {
+  const announced = await serve((_request, response) => response.end("x".repeat(2000)));
+  const streamed = await serve((_request, response) => {
+    response.write("x".repeat(800));
+    setTimeout(() => response.end("x".repeat(800)), 20);
+  });
+  for (const base of [announced, streamed]) {
+    const failed = download(`${base}/a`, join(temporaryFolder(), "a"), quick);
+    await expect.soft(failed).rejects.toMatchObject({ code: "download_too_large", retryable: false });
+  }
+});
+
+test("a download that stalls ends at its time limit", async () => {
+  const base = await serve((_request, response) => void response.write("x"));
+  const failed = download(`${base}/a`, join(temporaryFolder(), "a"), { ...quick, timeoutMs: 200 });
+  await expect(failed).rejects.toMatchObject({ code: "download_failed", retryable: true });
+});
+
+test("nobody listening is a download failure, a loop of redirects too, another scheme is refused", async () => {
+  const path = join(temporaryFolder(), "a");
+  await expect(download("http://127.0.0.1:9/a", path, quick)).rejects.toMatchObject({
+    code: "download_failed",
+    retryable: true,
+  });
+  const loop = await serve((_request, response) => response.writeHead(302, { location: "/again" }).end());
+  await expect(download(loop, path, quick)).rejects.toThrow("redirected more than 5 times");
+  const file = await serve((_request, response) =>
+    response.writeHead(302, { location: "file:///etc/passwd" }).end(),
+  );
+  await expect(download(file, path, quick)).rejects.toMatchObject({ code: "source_unsupported" });
+});
+
+test("every address is checked before connecting: named, literal and after a redirect", async () => {
+  let requests = 0;
+  const base = await serve((_request, response) => {
+    requests++;
+    response.end("x");
+  });
+  const port = new URL(base).port;
+  const seen: string[] = [];
+  const checkAddress = (address: string) => {
+    seen.push(address);
+    throw new AppError({ code: "address_not_allowed", message: `${address}: not allowed` });
+  };
+  for (const host of ["127.0.0.1", "localhost"]) {
+    const failed = download(`http://${host}:${port}/a`, join(temporaryFolder(), "a"), {
+      ...quick,
+      checkAddress,
+    });
+    await expect.soft(failed, host).rejects.toMatchObject({ code: "address_not_allowed" });
+  }
+  expect(requests).toBe(0);
+  expect(seen.length).toBeGreaterThanOrEqual(2);
+});
