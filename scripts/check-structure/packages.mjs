@@ -48,12 +48,13 @@ export function readPackages(root) {
 }
 
 /**
- * What package.json itself promises too much.
+ * What package.json itself names too much: packages of ours that the rule forbids, and any that no source imports.
  *
  * @param {Package} owner
+ * @param {SourceFile[]} files of the package
  * @returns {Violation[]}
  */
-export function checkManifest(owner) {
+export function checkManifest(owner, files) {
   const path = `${owner.folder}/package.json`;
   const permission = permissions[owner.name];
   if (!permission) {
@@ -65,13 +66,16 @@ export function checkManifest(owner) {
       },
     ];
   }
-  return [...owner.dependencies]
-    .filter((name) => name.startsWith(scope) && !permission.uses.includes(name.slice(scope.length)))
-    .map((name) => ({
-      path,
-      line: 1,
-      message: `depends on ${name}; ${owner.name} may use ${listed(permission)}`,
-    }));
+  const imported = new Set(files.flatMap((file) => file.imports.map(({ request }) => packageName(request))));
+  return [...owner.dependencies].flatMap((name) => {
+    const forbidden = name.startsWith(scope) && !permission.uses.includes(name.slice(scope.length));
+    if (forbidden) {
+      return [{ path, line: 1, message: `depends on ${name}; ${owner.name} may use ${listed(permission)}` }];
+    }
+    return imported.has(name)
+      ? []
+      : [{ path, line: 1, message: `depends on ${name}, which no source imports` }];
+  });
 }
 
 /**
@@ -123,13 +127,22 @@ function refusal(request, file, owner, permission, shared) {
       return `imports ${request}; ${owner.name} may use ${listed(permission)}`;
     if (rest.length > 0) return `imports ${request}; use what ${scope}${name} exports`;
   }
-  const name = request
-    .split("/")
-    .slice(0, request.startsWith("@") ? 2 : 1)
-    .join("/");
+  const name = packageName(request);
   if (owner.dependencies.has(name)) return undefined;
   if (shared && (shared.has(name) || owner.development.has(name))) return undefined;
   return `imports ${name}, which is not in the dependencies of ${owner.folder}/package.json`;
+}
+
+/**
+ * `@scope/name` of `@scope/name/deep`.
+ *
+ * @param {string} request
+ */
+function packageName(request) {
+  return request
+    .split("/")
+    .slice(0, request.startsWith("@") ? 2 : 1)
+    .join("/");
 }
 
 /** @param {Permission} permission */

@@ -39,12 +39,15 @@ export function checkTree(root) {
       line: 1,
       message: `import cycle: ${cycle.join(" -> ")}`,
     })),
-    ...packages.flatMap(checkManifest),
-    ...packages.flatMap((owner) =>
-      files
-        .filter((file) => file.path.startsWith(`${owner.folder}/`) && !file.path.includes("/bin/"))
-        .flatMap((file) => checkImports(file, owner, shared)),
-    ),
+    ...packages.flatMap((owner) => {
+      const own = files.filter((file) => file.path.startsWith(`${owner.folder}/`));
+      return [
+        ...checkManifest(owner, own),
+        ...own
+          .filter(({ path }) => !path.includes("/bin/"))
+          .flatMap((file) => checkImports(file, owner, shared)),
+      ];
+    }),
   ];
   violations.sort((a, b) => a.path.localeCompare(b.path) || a.line - b.line);
   return { files: files.length, violations };

@@ -31,15 +31,11 @@ const manifest = (...names) =>
   JSON.stringify({ dependencies: Object.fromEntries(names.map((name) => [name, "1.0.0"])) });
 const manifests = {
   "package.json": JSON.stringify({ devDependencies: { vitest: "1.0.0" } }),
-  "packages/contract/package.json": manifest("zod"),
+  "packages/contract/package.json": manifest(),
   "packages/torch/package.json": manifest(),
-  "packages/ltx/package.json": manifest("@ltx-trainer/torch"),
-  "packages/trainer/package.json": manifest(
-    "@ltx-trainer/ltx",
-    "@ltx-trainer/torch",
-    "@ltx-trainer/contract",
-  ),
-  "packages/cli/package.json": manifest("@ltx-trainer/contract", "commander"),
+  "packages/ltx/package.json": manifest(),
+  "packages/trainer/package.json": manifest(),
+  "packages/cli/package.json": manifest(),
 };
 const lines = (/** @type {number} */ count) => "// a line\n".repeat(count);
 
@@ -148,6 +144,10 @@ describe("the dependency rule", () => {
 
   test("the allowed directions pass", () => {
     const files = {
+      "packages/contract/package.json": manifest("zod"),
+      "packages/ltx/package.json": manifest("@ltx-trainer/torch"),
+      "packages/trainer/package.json": manifest("@ltx-trainer/ltx", "@ltx-trainer/contract"),
+      "packages/cli/package.json": manifest("@ltx-trainer/contract", "commander"),
       "packages/contract/src/a.ts": file("zod"),
       "packages/torch/src/a.ts": file("node:fs"),
       "packages/ltx/src/a.ts": file("@ltx-trainer/torch"),
@@ -203,6 +203,16 @@ describe("the dependency rule", () => {
     const text =
       '// why\nexport type T = import("@ltx-trainer/ltx").T;\nexport const load = () => import("@ltx-trainer/trainer");\n';
     expect(verdict({ "packages/torch/src/a.ts": text })).toHaveLength(2);
+  });
+
+  test("a dependency that no source imports is refused", () => {
+    const files = {
+      "packages/trainer/package.json": manifest("sharp", "undici"),
+      "packages/trainer/src/a.ts": file("sharp"),
+    };
+    expect(verdict(files)).toEqual([
+      "packages/trainer/package.json:1: depends on undici, which no source imports",
+    ]);
   });
 
   test("package.json is held to the same rule", () => {
