@@ -108,11 +108,18 @@ export function originalTransformerKey(key: string): string {
     .join(".");
 }
 
-const ENCODER_BLOCKS_090 = [0, 1, 2, 3].flatMap((i) => {
-  return i < 3
-    ? [`down_blocks.${i}`, `down_blocks.${i}.downsamplers.0`, `down_blocks.${i}.conv_out`]
-    : [`down_blocks.${i}`, "mid_block"];
-});
+/** Widths grow in the first two blocks only, so only those have a `conv_out`. */
+const ENCODER_BLOCKS_090 = [
+  ...[0, 1].flatMap((i) => [
+    `down_blocks.${i}`,
+    `down_blocks.${i}.downsamplers.0`,
+    `down_blocks.${i}.conv_out`,
+  ]),
+  "down_blocks.2",
+  "down_blocks.2.downsamplers.0",
+  "down_blocks.3",
+  "mid_block",
+];
 const ENCODER_BLOCKS_095 = [
   ...[0, 1, 2, 3].flatMap((i) => [`down_blocks.${i}`, `down_blocks.${i}.downsamplers.0`]),
   "mid_block",
