@@ -25,8 +25,11 @@ const limits = {
   openFiles: 64,
 };
 
-/** Enough for 4K H.264; more only raises the memory of each decoder. */
-export const decoderThreads = 4;
+/** Enough for 4K H.264; more only raises the memory of each decoder. Also keeps filters from taking every core. */
+export const ffmpegThreads = 4;
+
+/** What every run of ffmpeg starts with. */
+const ffmpegStart = ["-hide_banner", "-v", "error", "-filter_threads", String(ffmpegThreads)];
 
 const installHint =
   "Install ffmpeg (Debian and Ubuntu: `apt-get install ffmpeg`; macOS: `brew install ffmpeg`), or name the programs in " +
@@ -104,7 +107,10 @@ export type RunResult = {
  */
 export async function runTool(tool: Tool, args: readonly string[], options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();
-  const [program, programArgs] = limited(requireTool(tool), args);
+  const [program, programArgs] = limited(
+    requireTool(tool),
+    tool === "ffmpeg" ? [...ffmpegStart, ...args] : args,
+  );
   const child = spawn(program, programArgs, {
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     env: childEnvironment(),
@@ -163,7 +169,8 @@ function limited(program: string, args: readonly string[]): [string, string[]] {
 function childEnvironment(): Record<string, string> {
   const names = ["PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "HOME", "TMPDIR"];
   const kept = names.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
-  return { ...Object.fromEntries(kept), LC_ALL: "C", AV_LOG_FORCE_NOCOLOR: "1" };
+  // Every memory arena reserves 64 MB of address space, one per thread on a big machine: too much for the limit above.
+  return { ...Object.fromEntries(kept), LC_ALL: "C", AV_LOG_FORCE_NOCOLOR: "1", MALLOC_ARENA_MAX: "4" };
 }
 
 function collectText(stream: NodeJS.ReadableStream | null, maxCharacters: number): () => string {

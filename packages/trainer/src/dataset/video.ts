@@ -7,7 +7,7 @@
  *
  * Shapes: pixels are `[f, h, w, 3]`, one byte each.
  */
-import { decoderThreads, firstComplaint, inputArguments, runTool } from "./ffmpeg.ts";
+import { ffmpegThreads, firstComplaint, inputArguments, runTool } from "./ffmpeg.ts";
 import { unreadable, type VideoInfo } from "./probe.ts";
 
 /** A file, and what was learnt about it. */
@@ -158,7 +158,7 @@ function decodeArguments(file: VideoFile, request: DecodeRequest, seek: number):
   ];
 }
 
-const common = ["-v", "error", "-nostdin", "-threads", String(decoderThreads), "-an", "-sn", "-dn"];
+const common = ["-nostdin", "-threads", String(ffmpegThreads), "-an", "-sn", "-dn"];
 
 type TimeContext = { readonly seeked: boolean; readonly request: DecodeRequest };
 
