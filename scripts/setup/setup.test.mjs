@@ -72,12 +72,6 @@ describe("system packages", () => {
     expect(missingPackages(libtorch(), env).tools).toEqual([]);
   });
 
-  test("reference BLAS asks for OpenBLAS", () => {
-    expect(missingPackages({ ...libtorch(), blas: "reference" }, pathWith()).libraries).toEqual([
-      "libopenblas0-pthread",
-    ]);
-  });
-
   test("apt's status lines: downloads are the first half, unpacking the second", () => {
     expect(parseAptStatus("dlstatus:1:50.0:Retrieving file 1 of 4")).toEqual({
       text: "downloading packages",

@@ -13,6 +13,9 @@ import { output, run, SetupError } from "./run.mjs";
  * @typedef {{ tools: string[], libraries: string[] }} Missing names of Debian packages
  */
 
+/** Debian's name for this processor. */
+const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
+
 /** The tools without which nothing works, and the Debian package of each. */
 const tools = [
   { package: "cmake", programs: ["cmake"], setting: undefined },
@@ -33,7 +36,8 @@ export function missingPackages(libtorch, env = process.env) {
   });
   const libraries = libtorch ? [] : ["libtorch-dev"];
   // Debian's libtorch is content with the reference BLAS, which is 20 times slower.
-  if (!libtorch || libtorch.blas === "reference") libraries.push("libopenblas0-pthread");
+  const needsOpenBlas = !libtorch || (libtorch.blas === "reference" && !existsSync(openBlas("libblas.so.3")));
+  if (needsOpenBlas) libraries.push("libopenblas0-pthread");
   return { tools: absent.map((tool) => tool.package), libraries };
 }
 
@@ -66,13 +70,12 @@ export async function installPackages({ tools, libraries }, progress) {
  * @throws {SetupError} with the commands to run, when this user may not run them
  */
 export async function preferOpenBlas() {
-  const triplet = process.arch === "arm64" ? "aarch64-linux-gnu" : "x86_64-linux-gnu";
   const prefix = rootPrefix();
   for (const name of ["libblas.so.3", "liblapack.so.3"]) {
     const link = `${name}-${triplet}`;
     const chosen = /^Value: (.*)$/m.exec(output("update-alternatives", ["--query", link]) ?? "")?.[1] ?? "";
     if (/openblas|mkl|blis/.test(chosen)) continue;
-    const target = `/usr/lib/${triplet}/openblas-pthread/${name}`;
+    const target = openBlas(name);
     const args = ["--set", link, target];
     if (!prefix || !existsSync(target)) {
       throw new SetupError(
@@ -85,6 +88,15 @@ export async function preferOpenBlas() {
     const [command, ...rest] = [...prefix, "update-alternatives", ...args];
     await run(command ?? "", rest);
   }
+}
+
+/**
+ * Where Debian puts OpenBLAS's form of a library.
+ *
+ * @param {string} name
+ */
+function openBlas(name) {
+  return `/usr/lib/${triplet}/openblas-pthread/${name}`;
 }
 
 /**
