@@ -10,7 +10,7 @@
 import { Linear, type Parameters, rmsNorm, type Tensor } from "@ltx-trainer/torch";
 import { type TransformerConfig, transformerWidth } from "../config.ts";
 import { Attention } from "./attention.ts";
-import { gate, modulate } from "./conditioning.ts";
+import { addGated, modulate } from "./conditioning.ts";
 import type { RopeTables } from "./rope.ts";
 
 /** What every block of one forward pass shares. */
@@ -44,7 +44,7 @@ export class TransformerBlock {
     const [shiftAttn, scaleAttn, gateAttn, shiftFf, scaleFf, gateFf] = rows as SixRows;
     const attnIn_BTD = modulate(rmsNorm(x_BTD, undefined, this.#eps), scaleAttn, shiftAttn);
     const attnOut_BTD = this.#attn1.forward(attnIn_BTD, { rope: inputs.rope });
-    const afterSelf_BTD = x_BTD.add(gate(attnOut_BTD, gateAttn));
+    const afterSelf_BTD = addGated(x_BTD, attnOut_BTD, gateAttn);
     const crossOut_BTD = this.#attn2.forward(afterSelf_BTD, {
       text_BSD: inputs.text_BLD,
       bias_B11S: inputs.textBias_B11L,
@@ -52,7 +52,7 @@ export class TransformerBlock {
     const afterCross_BTD = afterSelf_BTD.add(crossOut_BTD);
     const ffIn_BTD = modulate(rmsNorm(afterCross_BTD, undefined, this.#eps), scaleFf, shiftFf);
     const ffOut_BTD = this.#feedForwardOut.forward(this.#feedForwardIn.forward(ffIn_BTD).gelu("tanh"));
-    return afterCross_BTD.add(gate(ffOut_BTD, gateFf));
+    return addGated(afterCross_BTD, ffOut_BTD, gateFf);
   }
 }
 

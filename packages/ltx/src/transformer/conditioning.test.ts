@@ -4,8 +4,8 @@ import { parseTransformerConfig, transformerWidth } from "../config.ts";
 import { compare, expectClose } from "../testing/expect-close.ts";
 import { Fixture } from "../testing/fixture.ts";
 import {
+  addGated,
   CaptionProjection,
-  gate,
   modulate,
   TimeEmbedding,
   textBias,
@@ -87,5 +87,6 @@ test("modulation of groups covers consecutive tokens", () => {
 });
 
 test("a closed gate lets nothing through", () => {
-  expect(compare(gate(randn([1, 4, 2]), zeros([1, 2, 2])), zeros([1, 4, 2])).abs).toBe(0);
+  const x_BTD = randn([1, 4, 2]);
+  expect(compare(addGated(x_BTD, randn([1, 4, 2]), zeros([1, 2, 2])), x_BTD).abs).toBe(0);
 });

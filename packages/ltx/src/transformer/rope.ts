@@ -115,7 +115,7 @@ export function applyRope(x_BTD: Tensor, rope: RopeTables): Tensor {
   const x32_BTD = x_BTD.to("float32");
   const [first, second] = x32_BTD.unflatten(2, [-1, 2]).unbind(-1) as [Tensor, Tensor];
   const swapped_BTD = stack([second, first], -1).flatten(2, 3);
-  return x32_BTD.mul(rope.cos_BTD).add(swapped_BTD.mul(rope.sin_BTD)).to(x_BTD.dtype);
+  return x32_BTD.mul(rope.cos_BTD).addcmul(swapped_BTD, rope.sin_BTD).to(x_BTD.dtype);
 }
 
 /**
