@@ -1,3 +1,4 @@
+/** Base model folders: described, loaded, hashed, refused. */
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

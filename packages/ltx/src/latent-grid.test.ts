@@ -1,3 +1,4 @@
+/** Grids, frame counts and the order of tokens. */
 import { arange } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { gridOf, latentGrid, packLatents, pixelSize, snapFrames, unpackLatents } from "./latent-grid.ts";

@@ -1,3 +1,4 @@
+/** LoRA files: those of diffusers and ComfyUI read, ours written, wrong ones refused. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

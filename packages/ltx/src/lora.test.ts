@@ -1,3 +1,4 @@
+/** A LoRA on the model against peft: on, off, merged, fresh. */
 import { Generator, liveTensors, noGrad, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { LTXV_2B_TRANSFORMER, parseTransformerConfig } from "./config.ts";

@@ -13,6 +13,7 @@ import {
   type Generator,
   keep,
   type LinearLayer,
+  linear,
   noGrad,
   rand,
   scope,
@@ -48,10 +49,7 @@ export class LoraAdapter {
 
   /** What is added to the layer's output; computed in the adapter's type, returned in the input's. */
   forward(x_xD: Tensor): Tensor {
-    const projected = x_xD
-      .to(this.a_RD.dtype)
-      .matmul(this.a_RD.transpose(0, 1))
-      .matmul(this.b_DR.transpose(0, 1));
+    const projected = linear(linear(x_xD.to(this.a_RD.dtype), this.a_RD), this.b_DR);
     return (this.scale === 1 ? projected : projected.mul(this.scale)).to(x_xD.dtype);
   }
 

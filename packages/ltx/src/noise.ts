@@ -19,14 +19,14 @@ export type NoiseOptions = {
 export function drawNoise(
   o: NoiseOptions,
   shape: readonly number[],
-  placement: { readonly dtype: DType; readonly device: Device },
+  { dtype, device }: { readonly dtype: DType; readonly device: Device },
 ): Tensor {
   if (o.draw === undefined) {
     if (o.generator === undefined)
       throw new RangeError("noise: got neither generator nor draw, expected one");
-    return randn(shape, { generator: o.generator, ...placement });
+    return randn(shape, { generator: o.generator, dtype, device });
   }
-  const noise = scope(() => o.draw!(shape).to(placement));
+  const noise = scope(() => o.draw!(shape).to({ dtype, device }));
   if (noise.shape.join() !== shape.join()) {
     throw new RangeError(`noise: got [${noise.shape.join(",")}], expected [${shape.join(",")}]`);
   }

@@ -1,3 +1,4 @@
+/** Whole samplings against the three diffusers pipelines, replayed with their recorded noise. */
 import { Generator, liveTensors, scope, type Tensor } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
 import { openBase } from "./base.ts";

@@ -1,3 +1,4 @@
+/** Noise levels and steps between them against the diffusers scheduler. */
 import { tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { LTXV_090_SCHEDULER, LTXV_095_SCHEDULER } from "./config.ts";

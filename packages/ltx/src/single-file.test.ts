@@ -1,3 +1,4 @@
+/** Lightricks' single files: names against diffusers' converter, and what a file is. */
 import { readFileSync } from "node:fs";
 import { noGrad, Parameters, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";

@@ -1,3 +1,4 @@
+/** The transformer in bfloat16 against diffusers in bfloat16. */
 import { noGrad, type Tensor } from "@ltx-trainer/torch";
 import { expect, test } from "vitest";
 import { parseTransformerConfig } from "../config.ts";

@@ -1,3 +1,4 @@
+/** One block, stage by stage, against what diffusers recorded inside it. */
 import { noGrad, type Tensor } from "@ltx-trainer/torch";
 import { describe, test } from "vitest";
 import { parseTransformerConfig } from "../config.ts";

@@ -1,3 +1,4 @@
+/** Timestep and caption embeddings against diffusers, and the modulation they steer. */
 import { noGrad, randn, tensor, zeros } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { parseTransformerConfig, transformerWidth } from "../config.ts";

@@ -1,3 +1,4 @@
+/** Rotary tables against diffusers at the released widths, the rotation itself, and the cache. */
 import { arange, liveTensors, noGrad, ones, randn, scope, stack, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { gridOf } from "../latent-grid.ts";

@@ -1,3 +1,4 @@
+/** The transformer against diffusers: every form of its inputs, loss, gradients, recomputation, memory. */
 import {
   backwardThrough,
   cat,
