@@ -114,6 +114,8 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
   const child = spawn(program, programArgs, {
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     env: childEnvironment(),
+    // Its own process group: Ctrl-C in a terminal must stop the job in good order, not make a video look broken.
+    detached: true,
   });
   let timedOut = false;
   const timer = setTimeout(() => {

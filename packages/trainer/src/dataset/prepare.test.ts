@@ -245,7 +245,10 @@ test("progress counts every media file, and dropping one is logged", async () =>
 
 test("a stopped preparation stops", async () => {
   const abort = new AbortController();
-  abort.abort(new Error("interrupted"));
+  abort.abort();
   const context = { workFolder: temporaryFolder(), signal: abort.signal };
-  await expect(prepareDataset(await typicalFolder(), options, context)).rejects.toThrow("interrupted");
+  await expect(prepareDataset(await typicalFolder(), options, context)).rejects.toMatchObject({
+    code: "interrupted",
+    exitCode: 130,
+  });
 });

@@ -25,7 +25,7 @@ const fileFailures = new Set(["media_unreadable", "zip_damaged", "tool_failed"])
 /**
  * Turns a zip, folder, file, address or data URI into samples.
  *
- * @throws AppError when the source cannot be opened or holds nothing usable
+ * @throws AppError when the source cannot be opened or holds nothing usable; `interrupted` on the signal
  */
 export async function prepareDataset(
   source: string,
@@ -35,12 +35,26 @@ export async function prepareDataset(
   if (options.frames < 1 || options.frames % 8 !== 1) {
     throw new Error(`prepareDataset: got ${options.frames} frames, expected 8k + 1`);
   }
-  const opened = await openSource(source, context);
   try {
-    return await prepare(opened, options, context);
-  } finally {
-    await opened.close();
+    const opened = await openSource(source, context);
+    try {
+      return await prepare(opened, options, context);
+    } finally {
+      await opened.close();
+    }
+  } catch (error) {
+    throw context.signal?.aborted ? interrupted(error) : error;
   }
+}
+
+function interrupted(cause: unknown): AppError {
+  return new AppError({
+    code: "interrupted",
+    message: "interrupted while reading the dataset: nothing was lost",
+    remedy: "Run the same command again.",
+    retryable: true,
+    cause,
+  });
 }
 
 /** A file's line in the report, and its samples. */

@@ -1,0 +1,67 @@
+/** The words of `--help` that the schema does not have: what each command is for, and examples that work. */
+
+export const overview =
+  "Trains LoRAs for the LTX video model from your clips, on this machine. " +
+  "A zip or folder of videos, images and captions goes in; a LoRA, its config and a validation video come out.";
+
+export const overviewExamples = `
+Examples:
+  ltx-trainer train cakes.zip --trigger-phrase CAKEIFY --validation "CAKEIFY a red car"
+  ltx-trainer inspect cakes.zip
+  ltx-trainer generate --lora cakes-lora/lora.safetensors --prompt "CAKEIFY a shoe" --compare
+  ltx-trainer doctor
+
+Exit status: 0 done, 1 a failure, 2 wrong usage or unusable input, 130 interrupted.`;
+
+export const dataArgument = "zip file, folder, single video or image, http(s) URL or data URI";
+
+export const trainSummary = "Train a LoRA on a zip or folder of clips.";
+export const train =
+  "Trains a LoRA. The data are videos (.mp4 .mov .avi .mkv .webm .m4v) and images (.png .jpg .webp .heic ...) at any folder " +
+  "depth; a text file of the same name beside one is its caption. What cannot be used is left out, with the reason.";
+
+export const trainExamples = `
+Examples:
+  The bundled small model, 200 steps, on a laptop:
+    ltx-trainer train examples/clips.zip --base ltx-nano --number-of-steps 200 --number-of-frames 25
+  With a validation video at the end, and previews every 100 steps:
+    ltx-trainer train clips/ --validation "TOK a dancing robot" --validation-interval 100
+  From an image (every validation prompt needs one then):
+    ltx-trainer train clips.zip --validation '{"prompt": "TOK it melts", "image_url": "start.png"}'
+  After an interruption, exactly as if there had been none:
+    ltx-trainer train clips.zip --out clips-lora --resume
+  For a program: progress on stderr, one JSON object as the last line of stdout:
+    ltx-trainer train clips.zip --json
+
+Output (default folder: the name of the data with -lora): lora.safetensors, lora.comfyui.safetensors, config.json,
+validation.mp4, contact-sheet.png, plan.json, metrics.jsonl, dataset-report.json, samples/, checkpoints/.`;
+
+export const inspectSummary = "Show what a training would do with a dataset.";
+export const inspect =
+  "Shows what a training would do with a dataset: every file kept or dropped and why, the samples made, the captions. " +
+  "Trains nothing and needs no GPU.";
+
+export const inspectExamples = `
+Examples:
+  ltx-trainer inspect clips.zip
+  ltx-trainer inspect clips.zip --number-of-frames 49 --auto-scale-input
+  ltx-trainer inspect clips.zip --json | jq '.files[] | select(.status == "dropped")'`;
+
+export const generateSummary = "Make a video, with a LoRA or without.";
+export const generate = "Makes a video from a base model, with a LoRA if one is given.";
+
+export const generateExamples = `
+Examples:
+  ltx-trainer generate --lora clips-lora/lora.safetensors --prompt "TOK a red cube" --out cube.mp4
+  The same seed without the LoRA beside it:
+    ltx-trainer generate --lora clips-lora/lora.safetensors --prompt "TOK a red cube" --compare
+  Starting from a picture:
+    ltx-trainer generate --prompt "it starts to rain" --image street.jpg`;
+
+export const models = "List base models.";
+export const modelsList = "Lists the base models that --base can name: the bundled one and those installed.";
+
+export const doctorSummary = "Check this machine, and say how to fix what is wrong.";
+export const doctor =
+  "Checks Node, libtorch, the native addon, the speed of matrix products, GPU, ffmpeg, disk space and base models, " +
+  "and says how to fix what is wrong. Exit status 1 when something is broken.";

@@ -1,0 +1,2 @@
+/** The `ltx-trainer` command as a function. */
+export { runCli } from "./program.ts";

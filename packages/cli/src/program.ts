@@ -1,0 +1,147 @@
+/** The commands of `ltx-trainer`, their help, and what their ends mean for the exit status. */
+import { readFileSync } from "node:fs";
+import { AppError, exitCodes, generateFields, localFields, toAppError } from "@ltx-trainer/contract";
+import { Command, CommanderError } from "commander";
+import { generate, inspect, listModels, train } from "./commands.ts";
+import { type Console, makeConsole } from "./console.ts";
+import { doctor } from "./doctor.ts";
+import { addFlags, readConfig, typedFields } from "./flags.ts";
+import * as help from "./help.ts";
+
+const jsonFlag = ["--json", "Progress to stderr; the last line of stdout is one JSON object."] as const;
+const homeFlag = [
+  "--home <folder>",
+  "Data folder (default: LTX_TRAINER_HOME, else ~/.ltx-trainer).",
+] as const;
+
+/** Fields that `inspect` has no use for. */
+const trainingOnly = ["out", "resume"];
+
+/**
+ * Runs a command line.
+ *
+ * @param args without the program's own name
+ * @returns the exit status: 0 done, 1 a failure of ours or the world's, 2 wrong usage or input, 130 interrupted
+ */
+export async function runCli(args: readonly string[]): Promise<number> {
+  const console = makeConsole(args.includes("--json"));
+  let status: number = exitCodes.done;
+  const program = makeProgram(console, (code) => {
+    status = code;
+  });
+  try {
+    await program.parseAsync(args, { from: "user" });
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return exitCodes.done;
+    const failure = error instanceof CommanderError ? wrongUsage(error) : toAppError(error);
+    report(failure, console, args.includes("--json"));
+    return failure.exitCode;
+  }
+}
+
+function makeProgram(console: Console, setStatus: (code: number) => void): Command {
+  const program = new Command("ltx-trainer")
+    .description(help.overview)
+    .version(version(), "-V, --version")
+    .configureHelp({ helpWidth: helpWidth(), showGlobalOptions: false })
+    // What went wrong is told once, by us.
+    .configureOutput({ outputError: () => {} })
+    .exitOverride()
+    .addHelpText("after", help.overviewExamples);
+  addTrain(program, console);
+  addInspect(program, console);
+  addGenerate(program, console);
+  addModels(program, console);
+  program
+    .command("doctor")
+    .summary(help.doctorSummary)
+    .description(help.doctor)
+    .option(...homeFlag)
+    .option(...jsonFlag)
+    .action(async (options: { home?: string }) => setStatus(await doctor(options.home, console)));
+  return program;
+}
+
+function addTrain(program: Command, console: Console): void {
+  const command = program
+    .command("train")
+    .summary(help.trainSummary)
+    .description(help.train)
+    .argument("[data]", help.dataArgument);
+  addFlags(command, localFields, ["training_data_url"]);
+  command
+    .option("--config <file>", "Options from a JSON file; flags come before it.")
+    .option(...jsonFlag)
+    .addHelpText("after", help.trainExamples)
+    .action(async (data: string | undefined) => train(dataOptions(command, data), console));
+}
+
+function addInspect(program: Command, console: Console): void {
+  const command = program
+    .command("inspect")
+    .summary(help.inspectSummary)
+    .description(help.inspect)
+    .argument("[data]", help.dataArgument);
+  addFlags(command, localFields, ["training_data_url", ...trainingOnly]);
+  command
+    .option("--config <file>", "Options from a JSON file; flags come before it.")
+    .option(...jsonFlag)
+    .addHelpText("after", help.inspectExamples)
+    .action(async (data: string | undefined) => inspect(dataOptions(command, data), console));
+}
+
+function addGenerate(program: Command, console: Console): void {
+  const command = program.command("generate").summary(help.generateSummary).description(help.generate);
+  addFlags(command, generateFields);
+  command
+    .option(...jsonFlag)
+    .addHelpText("after", help.generateExamples)
+    .action(async () => generate(typedFields(command, generateFields), console));
+}
+
+function addModels(program: Command, console: Console): void {
+  const models = program.command("models").description(help.models);
+  models
+    .command("list")
+    .description(help.modelsList)
+    .option(...homeFlag)
+    .option(...jsonFlag)
+    .action(async (options: { home?: string }) => listModels(options, console));
+}
+
+/** The config file, then the flags, then the argument. */
+function dataOptions(command: Command, data: string | undefined): Record<string, unknown> {
+  const config = command.getOptionValue("config") as string | undefined;
+  return {
+    ...(config === undefined ? {} : readConfig(config)),
+    ...typedFields(command, localFields),
+    ...(data === undefined ? {} : { training_data_url: data }),
+  };
+}
+
+/** Wide enough for the flags' own column beside a readable one. */
+function helpWidth(): number {
+  return Math.min(140, Math.max(110, process.stdout.columns ?? 110));
+}
+
+function wrongUsage(error: CommanderError): AppError {
+  const isHelp = error.code === "commander.help";
+  return new AppError({
+    code: "invalid_options",
+    message: isHelp ? "a command is missing" : error.message.replace(/^error: (.* is invalid\. )?/, ""),
+    remedy: "`ltx-trainer --help` and `ltx-trainer <command> --help` show what there is.",
+  });
+}
+
+function report(error: AppError, console: Console, json: boolean): void {
+  console.say(`error: ${error.message}`);
+  if (error.remedy !== undefined) console.say(error.remedy);
+  if (error.kind === "internal" && error.cause instanceof Error) console.say(error.cause.stack ?? "");
+  if (json) console.result("", { error: error.toJSON() });
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
