@@ -1,0 +1,97 @@
+/**
+ * Our side of the benchmarks: the product's own code on the shapes the C++ side uses.
+ */
+import { gridOf, injectLora, Transformer, type TransformerConfig } from "@ltx-trainer/ltx";
+import {
+  attention,
+  conv3d,
+  Generator,
+  noGrad,
+  Parameters,
+  randn,
+  scope,
+  type Tensor,
+  zeros,
+} from "@ltx-trainer/torch";
+import { TrainingStep } from "../../packages/trainer/src/train/step.ts";
+import type { Plan } from "../../packages/trainer/src/plan.ts";
+
+/** The shapes of ltx-nano at its medium square size; the C++ side repeats them. */
+export const shapes = { layers: 6, heads: 4, headWidth: 48, channels: 32, caption: 96, F: 11, H: 5, W: 5, rank: 32 };
+export const textLength = 64;
+
+const width = shapes.heads * shapes.headWidth;
+const tokens = shapes.F * shapes.H * shapes.W;
+const generator = new Generator(1);
+const normal = (...shape: number[]) => randn(shape, { generator });
+
+export type Body = () => void;
+
+/** Makes the inputs of a case and returns what is to be repeated. */
+export function prepare(name: string): Body {
+  const size = /^gemm-(\d+)$/.exec(name)?.[1];
+  if (size) return gemm(Number(size));
+  const maker = makers[name];
+  if (!maker) throw new Error(`no benchmark named ${name}`);
+  return maker();
+}
+
+const makers: Readonly<Record<string, () => Body>> = { add, attention: attend, conv3d: convolve, step: trainingStep };
+
+function add(): Body {
+  const [a, b] = [normal(4), normal(4)];
+  return () => a.add(b).free();
+}
+
+function gemm(size: number): Body {
+  const [a, b] = [normal(size, size), normal(size, size)];
+  return () => a.matmul(b).free();
+}
+
+function attend(): Body {
+  const q = normal(1, shapes.heads, tokens, shapes.headWidth);
+  return () => scope(() => void attention(q, q, q));
+}
+
+function convolve(): Body {
+  const [x, weight, bias] = [normal(1, 64, 11, 20, 20), normal(64, 64, 3, 3, 3), normal(64)];
+  return () => noGrad(() => scope(() => void conv3d(x, weight, bias, { padding: [0, 1, 1] })));
+}
+
+/** The trainer's own step, from noisy tokens to updated weights. */
+export function trainingStep(): Body {
+  const config = {
+    numLayers: shapes.layers,
+    numAttentionHeads: shapes.heads,
+    attentionHeadDim: shapes.headWidth,
+    inChannels: shapes.channels,
+    outChannels: shapes.channels,
+    captionChannels: shapes.caption,
+    normEps: 1e-6,
+    attentionBias: true,
+    attentionOutBias: true,
+  } as TransformerConfig;
+  const transformer = new Transformer(Parameters.random({ generator }), config);
+  const lora = injectLora(transformer, { rank: shapes.rank, generator });
+  const plan = {
+    steps: 1_000_000,
+    seed: 1,
+    optimizer: { learningRate: 2e-4, finalLearningRateFactor: 0.1, weightDecay: 0.01, maxGradNorm: 1 },
+    objective: { causalTime: true, checkpointBlocks: false },
+  } as Plan;
+  const step = new TrainingStep(transformer, lora, { samples: [{} as never], embeddings: new Map() }, plan);
+  const noised = {
+    tokens_BTC: normal(1, tokens, shapes.channels),
+    velocity_BTC: normal(1, tokens, shapes.channels),
+    timestep_BG: zeros([1, 1]).add(500),
+    givenTokens: 0,
+  };
+  const conditions: { text_BLD: Tensor; textMask_BL: Tensor; grid: ReturnType<typeof gridOf>; frameRate: number } = {
+    text_BLD: normal(1, textLength, shapes.caption),
+    textMask_BL: zeros([1, textLength], { dtype: "int64" }).add(1),
+    grid: gridOf(shapes),
+    frameRate: 25,
+  };
+  return () => void step.update(0, noised, conditions);
+}
+
