@@ -16,7 +16,14 @@ import {
   toAppError,
 } from "@ltx-trainer/contract";
 import type { Console } from "./console.ts";
-import { findLibtorchScript, homeFolder, repositoryFolder, torchBuildInfo, trainerFolder } from "./places.ts";
+import {
+  findLibtorchScript,
+  homeFolder,
+  repositoryFolder,
+  torchAddon,
+  torchBuildInfo,
+  trainerFolder,
+} from "./places.ts";
 import { formatBytes } from "./progress.ts";
 import { runTrainer } from "./trainer-process.ts";
 
@@ -129,8 +136,13 @@ function searchLibtorch(): Search | undefined {
 
 function addonBuild(version: string): DoctorCheck {
   const name = "native addon";
-  if (!existsSync(torchBuildInfo)) return { name, status: "fail", detail: "not built", fix: setupHint };
-  const built = JSON.parse(readFileSync(torchBuildInfo, "utf8")) as { libtorch?: { version?: string } };
+  if (!existsSync(torchAddon)) return { name, status: "fail", detail: "not built", fix: setupHint };
+  if (!existsSync(torchBuildInfo)) {
+    return { name, status: "warn", detail: "built, but not by the set-up", fix: setupHint };
+  }
+  const built = JSON.parse(readFileSync(torchBuildInfo, "utf8")) as {
+    libtorch?: { version?: string };
+  };
   const against = built.libtorch?.version ?? "an unknown libtorch";
   if (against === version) return { name, status: "ok", detail: `built against libtorch ${against}` };
   const detail = `built against libtorch ${against}, but ${version} would be found now`;

@@ -1,3 +1,4 @@
+/** Default folders, and what is an address. */
 import { expect, test } from "vitest";
 import { defaultOutput, isAddress } from "./places.ts";
 

@@ -10,6 +10,7 @@ const packagesFolder = fileURLToPath(new URL("../../", import.meta.url));
 
 export const repositoryFolder = resolve(packagesFolder, "..");
 export const trainerFolder = join(packagesFolder, "trainer");
+export const torchAddon = join(packagesFolder, "torch/build/ltx_torch.node");
 export const torchBuildInfo = join(packagesFolder, "torch/build/build-info.json");
 export const findLibtorchScript = join(repositoryFolder, "scripts/setup/find-libtorch.mjs");
 

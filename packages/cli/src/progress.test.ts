@@ -1,3 +1,4 @@
+/** Job events as text. */
 import type { JobEvent } from "@ltx-trainer/contract";
 import { expect, test } from "vitest";
 import type { Console } from "./console.ts";
@@ -70,12 +71,20 @@ test("a loss that is no number is said so", () => {
 
 test("the plan is one line a part, without what is empty", () => {
   expect(
-    planLines({ steps: 4, sample: { width: 64, frameRate: 25, note: null }, notes: [], seed: 0 }),
+    planLines({
+      steps: 4,
+      sample: { width: 64, frameRate: 25, note: null },
+      notes: [],
+      seed: 0,
+      why: ["a b", "c d"],
+    }),
   ).toEqual([
     "Plan:",
     "  steps          4",
     "  sample         width 64, frame rate 25",
     "  seed           0",
+    "  why            a b",
+    "                 c d",
   ]);
   expect(planLines({})).toEqual([]);
 });

@@ -92,7 +92,13 @@ function bar(share: number): string {
 export function planLines(plan: Readonly<Record<string, unknown>>): string[] {
   const lines = Object.entries(plan)
     .filter(([, value]) => !isEmpty(value))
-    .map(([name, value]) => `  ${words(name).padEnd(14)} ${shown(value)}`);
+    .flatMap(([name, value]) => {
+      // Sentences get a line each.
+      const isText =
+        Array.isArray(value) && value.every((item) => typeof item === "string" && item.includes(" "));
+      const parts: unknown[] = isText ? value : [value];
+      return parts.map((part, index) => `  ${(index === 0 ? words(name) : "").padEnd(14)} ${shown(part)}`);
+    });
   return lines.length === 0 ? [] : ["Plan:", ...lines];
 }
 

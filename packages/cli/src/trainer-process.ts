@@ -76,7 +76,7 @@ async function listen(child: ChildProcess, run: TrainerRun): Promise<Readonly<Re
     const [ending] = await Promise.all([ended(child), lines, complaints]);
     if (last?.type === "finished" && ending.code === 0) return last.outputs;
     if (last?.type === "failed") throw new AppError(last);
-    throw interrupts.count() > 0 ? wasInterrupted() : died(ending, noise.slice(-keptNoise));
+    throw interrupts.count() > 0 ? wasInterrupted(run) : died(run, ending, noise.slice(-keptNoise));
   } finally {
     interrupts.stop();
     child.kill("SIGKILL");
@@ -116,25 +116,30 @@ function passInterrupts(child: ChildProcess, run: TrainerRun): { count(): number
   };
 }
 
-function wasInterrupted(): AppError {
+function wasInterrupted({ command }: TrainerRun): AppError {
   return new AppError({
     code: "interrupted",
     message: "interrupted",
-    remedy: "Run the same command with --resume to continue from the last checkpoint.",
+    remedy:
+      command === "train"
+        ? "Run the same command with --resume to continue from the last checkpoint."
+        : "Run the same command again.",
     retryable: true,
   });
 }
 
-function died({ code, signal }: Ending, noise: readonly string[]): AppError {
+const outOfMemoryHint =
+  "Something killed it, most likely the system for lack of memory. Use a lower --resolution or --number-of-frames.";
+const doctorHint = "`ltx-trainer doctor` checks the installation.";
+
+function died({ command }: TrainerRun, { code, signal }: Ending, noise: readonly string[]): AppError {
   const how = signal === null ? `with status ${code}` : `by ${signal}`;
   const isKill = signal === "SIGKILL" || code === 137;
   return new AppError({
     code: "trainer_died",
     message: [`the trainer ended ${how} without a result`, ...noise.map((line) => `  ${line}`)].join("\n"),
-    remedy: isKill
-      ? "Something killed it, most likely the system for lack of memory. Use a lower --resolution or --number-of-frames, " +
-        "then continue with --resume."
-      : "`ltx-trainer doctor` checks the installation. After fixing it, continue with --resume.",
+    remedy:
+      (isKill ? outOfMemoryHint : doctorHint) + (command === "train" ? " Then continue with --resume." : ""),
     retryable: true,
     facts: { exitCode: code, signal },
   });

@@ -1,3 +1,4 @@
+/** Error codes, exit statuses and the JSON form of errors. */
 import { expect, test } from "vitest";
 import { AppError, errorKinds, exitCodeOf, toAppError } from "./errors.ts";
 

@@ -1,3 +1,4 @@
+/** Flags made from the schema: names, kinds, values. */
 import { expect, test } from "vitest";
 import { z } from "zod";
 import { AppError } from "./errors.ts";

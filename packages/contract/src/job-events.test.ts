@@ -1,3 +1,4 @@
+/** The line protocol between the trainer and whoever started it. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { AppError } from "./errors.ts";

@@ -1,3 +1,4 @@
+/** Job schemas and named sizes. */
 import { expect, test } from "vitest";
 import { GenerateOptions, TrainJob } from "./jobs.ts";
 import { ltxvSizes } from "./sizes.ts";

@@ -1,3 +1,4 @@
+/** What a user is told about wrong options. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { AppError } from "./errors.ts";

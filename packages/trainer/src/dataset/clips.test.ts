@@ -1,3 +1,4 @@
+/** Which frames become samples. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { planWindows, snapDown } from "./clips.ts";

@@ -1,3 +1,4 @@
+/** Running ffmpeg: limits, interruption, absence. */
 import { expect, test, vi } from "vitest";
 import { findTool, firstComplaint, runTool } from "./ffmpeg.ts";
 

@@ -1,3 +1,4 @@
+/** Decoding real images and animations. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp, { type Sharp } from "sharp";

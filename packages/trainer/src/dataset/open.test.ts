@@ -1,3 +1,4 @@
+/** Zips, folders, single files, addresses and data URIs, friendly and hostile. */
 import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,3 +1,4 @@
+/** Pairing media with captions, and what captions become. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { decodeText, makeCaption, pairFiles } from "./pair.ts";

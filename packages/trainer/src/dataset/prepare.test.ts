@@ -1,3 +1,4 @@
+/** From a dataset to samples and a report, on real files. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
@@ -155,6 +156,14 @@ test("without resampling samples keep their file's own rate", async () => {
   numberedClip(join(folder, "a.mkv"), { frames: 20, fps: 10 });
   const { samples } = await prepare(folder, { resampleFrameRate: false });
   expect(samples.map(({ frames, frameRate }) => [frames, frameRate])).toEqual([[17, 10]]);
+});
+
+test("a video above the split threshold is said to hold cuts that nobody looked for", async () => {
+  const { report } = await prepare(await typicalFolder(), { splitAboveSeconds: 1.5 });
+  const noted = report.files.filter(({ notes }) =>
+    notes?.some((note) => note.startsWith("longer than 1.5 s")),
+  );
+  expect(noted.map(({ path }) => path)).toEqual(["long.mkv"]);
 });
 
 test("the expert switches: only the first window, only full samples", async () => {

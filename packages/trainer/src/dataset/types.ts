@@ -13,6 +13,8 @@ export type DatasetOptions = {
   /** Time-scale whole clips to `frames` instead of cutting windows. */
   readonly autoScale: boolean;
   readonly triggerPhrase: string;
+  /** Longer videos get a note in the report: their windows may cross scene cuts, which are not detected. Default: none. */
+  readonly splitAboveSeconds?: number | undefined;
   /** Default true. Off: frames as stored, each sample at its file's own rate. */
   readonly resampleFrameRate?: boolean;
   /** Default true. Off: only the first window of a video. */

@@ -1,3 +1,4 @@
+/** Counting and decoding real clips: rates, rotation, colours, damage. */
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

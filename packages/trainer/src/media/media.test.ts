@@ -1,3 +1,4 @@
+/** Validation videos, contact sheets and first frames, read back with ffmpeg and sharp. */
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
