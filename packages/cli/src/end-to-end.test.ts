@@ -1,0 +1,269 @@
+/** Whole trainings through the command line: real media, real trainer process, a tiny base model. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { TrainOutputs } from "@ltx-trainer/contract";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
+const tinyBase = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.meta.url));
+const root = mkdtempSync(join(tmpdir(), "ltx-end-to-end-"));
+const base = join(root, "base");
+const data = join(root, "data");
+const steps = 12;
+
+afterAll(() => rmSync(root, { recursive: true }));
+
+/** The fixtures' tiny model with sizes of its own: the released ones would make its few channels work for minutes. */
+function makeBase(): void {
+  cpSync(tinyBase, base, { recursive: true });
+  const path = join(base, "model_index.json");
+  const size = { width: 64, height: 64 };
+  const row = { "16:9": { width: 96, height: 64 }, "1:1": size, "9:16": { width: 64, height: 96 } };
+  const own = { sizes: { low: row, medium: row, high: row }, sampler: { steps: 2, guidance: 2 } };
+  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), _ltx_trainer: own }));
+}
+
+function makeData(): void {
+  mkdirSync(data);
+  for (const [index, pattern] of ["testsrc2", "mandelbrot"].entries()) {
+    const source = `${pattern}=s=96x64:r=25`;
+    const clip = join(data, `clip-${index}.mp4`);
+    execFileSync("ffmpeg", [
+      "-v",
+      "error",
+      "-f",
+      "lavfi",
+      "-i",
+      source,
+      "-t",
+      "0.8",
+      "-pix_fmt",
+      "yuv420p",
+      clip,
+    ]);
+    writeFileSync(join(data, `clip-${index}.txt`), `a moving pattern called ${pattern}`);
+  }
+  const still = [
+    "-v",
+    "error",
+    "-f",
+    "lavfi",
+    "-i",
+    "smptebars=s=80x80",
+    "-frames:v",
+    "1",
+    join(data, "bars.png"),
+  ];
+  execFileSync("ffmpeg", still);
+  writeFileSync(join(data, "broken.mp4"), "not a video");
+}
+
+beforeAll(() => {
+  makeBase();
+  makeData();
+});
+
+type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
+
+const options = [
+  ...["--base", base, "--rank", "4", "--number-of-frames", "9", "--validation-number-of-frames", "9"],
+  ...["--learning-rate", "0.01", "--checkpoint-interval", "3", "--trigger-phrase", "zxq", "--threads", "1"],
+];
+
+function start(args: readonly string[]): { readonly child: ChildProcess; readonly ended: Promise<Ended> } {
+  const child = spawn(process.execPath, [command, ...args, "--json"], {
+    env: { ...process.env, LTX_TRAINER_HOME: join(root, "home") },
+  });
+  let [stdout, stderr] = ["", ""];
+  child.stdout?.on("data", (piece) => {
+    stdout += piece;
+  });
+  child.stderr?.on("data", (piece) => {
+    stderr += piece;
+  });
+  return { child, ended: new Promise((done) => child.on("close", (code) => done({ code, stdout, stderr }))) };
+}
+
+function train(out: string, extra: readonly string[] = []) {
+  return start([
+    "train",
+    data,
+    ...options,
+    "--number-of-steps",
+    String(steps),
+    "--out",
+    join(root, out),
+    ...extra,
+  ]);
+}
+
+const jsonOf = (ended: Ended): Record<string, unknown> =>
+  JSON.parse(ended.stdout.trimEnd().split("\n").at(-1) ?? "");
+const bytes = (out: string, name: string) => readFileSync(join(root, out, name));
+
+describe("train", () => {
+  test("leaves every output, and its last line names them", async () => {
+    const ended = await train("whole").ended;
+    expect(ended.code, ended.stderr).toBe(0);
+    const outputs = TrainOutputs.parse(jsonOf(ended));
+    expect(outputs.steps).toBe(steps);
+    expect(outputs.final_loss).toBeGreaterThan(0);
+    for (const file of [outputs.lora_file, outputs.lora_file_comfyui, outputs.config_file, outputs.video]) {
+      expect(existsSync(file as string), String(file)).toBe(true);
+    }
+    const metrics = bytes("whole", "metrics.jsonl").toString().trimEnd().split("\n");
+    expect(metrics.map((line) => JSON.parse(line).step)).toEqual(
+      Array.from({ length: steps }, (_, i) => i + 1),
+    );
+    const report = JSON.parse(bytes("whole", "dataset-report.json").toString());
+    expect(report.totals).toMatchObject({ kept: 3, dropped: 1 });
+    const plan = JSON.parse(bytes("whole", "plan.json").toString());
+    expect(plan.sample).toMatchObject({ width: 64, height: 64, frames: 9 });
+    const probed = execFileSync("ffprobe", [
+      "-v",
+      "error",
+      "-show_streams",
+      "-of",
+      "json",
+      outputs.video as string,
+    ]);
+    expect(JSON.parse(probed.toString()).streams[0]).toMatchObject({
+      codec_name: "h264",
+      width: 64,
+      nb_frames: "9",
+    });
+  });
+
+  test("killed at any moment and resumed, it ends with the same LoRA to the bit", async () => {
+    for (const killAfter of [1, 4, 8]) {
+      const running = train("killed", ["--resume"]);
+      const path = join(root, "killed", "metrics.jsonl");
+      const linesNow = () => (existsSync(path) ? readFileSync(path, "utf8").split("\n").length - 1 : 0);
+      for (let waited = 0; linesNow() < killAfter && waited < 60_000; waited += 5) await delay(5);
+      killTree(running.child);
+      expect((await running.ended).code).not.toBe(0);
+    }
+    const ended = await train("killed", ["--resume"]).ended;
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(bytes("killed", "lora.safetensors").equals(bytes("whole", "lora.safetensors"))).toBe(true);
+    expect(
+      bytes("killed", "lora.comfyui.safetensors").equals(bytes("whole", "lora.comfyui.safetensors")),
+    ).toBe(true);
+    expect(readdirSync(join(root, "killed")).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
+  test("refuses to write over a training, and says how to go on", async () => {
+    const ended = await train("whole").ended;
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(/already holds a training.*--resume/s);
+  });
+
+  test("resuming with other options names the difference", async () => {
+    const ended = await train("whole", ["--resume", "--seed", "7"]).ended;
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain("seed: was 42, is now 7");
+  });
+
+  test("interrupted, it writes a checkpoint and says so", async () => {
+    const running = train("stopped", ["--number-of-steps", "100000"]);
+    const path = join(root, "stopped", "metrics.jsonl");
+    for (let waited = 0; !existsSync(path) && waited < 60_000; waited += 20) await delay(20);
+    await delay(300);
+    running.child.kill("SIGINT");
+    const ended = await running.ended;
+    expect(ended.code).toBe(130);
+    expect(ended.stderr).toMatch(/--resume/);
+    expect(readdirSync(join(root, "stopped", "checkpoints")).length).toBeGreaterThan(0);
+  });
+});
+
+/** The command and the trainer it started: `kill -9` of both, as a power cut would. */
+function killTree(child: ChildProcess): void {
+  const children = execFileSync("ps", ["-o", "pid=", "--ppid", String(child.pid)])
+    .toString()
+    .trim()
+    .split(/\s+/);
+  for (const pid of [...children.map(Number), child.pid as number]) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // Already gone with the other.
+    }
+  }
+}
+
+describe("generate", () => {
+  test("shows the LoRA beside the base at the same seed", async () => {
+    const out = join(root, "compared.mp4");
+    const lora = join(root, "whole", "lora.safetensors");
+    const args = [
+      "generate",
+      "--base",
+      base,
+      "--lora",
+      lora,
+      "--prompt",
+      "zxq a pattern",
+      "--number-of-frames",
+      "9",
+    ];
+    const ended = await start([...args, "--compare", "--threads", "1", "--out", out]).ended;
+    expect(ended.code, ended.stderr).toBe(0);
+    expect(jsonOf(ended)).toMatchObject({ width: 128, height: 64, frames: 9 });
+    expect(existsSync(out)).toBe(true);
+  });
+
+  test("a file that is no LoRA is refused with its name", async () => {
+    const ended = await start([
+      "generate",
+      "--base",
+      base,
+      "--lora",
+      join(data, "broken.mp4"),
+      "--prompt",
+      "x",
+    ]).ended;
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toContain("broken.mp4");
+  });
+});
+
+describe("bad input", () => {
+  const cases: readonly (readonly [string, () => string, RegExp])[] = [
+    ["a missing file", () => join(root, "nowhere.zip"), /nowhere\.zip/],
+    ["something that is not a zip", () => join(data, "clip-0.txt"), /zip|media|video/i],
+    ["an empty folder", () => mkdtempSync(join(root, "empty-")), /empty|no /i],
+  ];
+  test.each(cases)("%s is refused with status 2", async (_, source, words) => {
+    const ended = await start(["train", source(), ...options, "--out", join(root, "refused")]).ended;
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(words);
+    rmSync(join(root, "refused"), { recursive: true, force: true });
+  });
+
+  test("a wrong option says what was got and what is expected", async () => {
+    const ended = await start(["train", data, "--rank", "0", "--base", base, "--out", join(root, "refused")])
+      .ended;
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(/rank: got 0, expected at least 1/);
+  });
+
+  test("an unknown base model names the installed ones", async () => {
+    const ended = await start(["train", data, "--base", "gpt-9", "--out", join(root, "refused")]).ended;
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(/got "gpt-9".*ltx-nano/s);
+  });
+});
