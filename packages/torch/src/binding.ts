@@ -64,7 +64,19 @@ export function addonPath(): string {
   return process.env.LTX_TRAINER_ADDON ?? fileURLToPath(new URL("../build/ltx_torch.node", import.meta.url));
 }
 
+/**
+ * How libtorch's threads wait between two operators; read once, when its OpenMP runtime is loaded.
+ *
+ * By default they spin. With another program on the same cores that made a training step 15 times slower (LOG.md);
+ * sleeping costs a few microseconds an operator instead. Whoever set these variables decides.
+ */
+function letThreadsSleep(): void {
+  process.env.OMP_WAIT_POLICY ??= "passive";
+  process.env.OPENBLAS_THREAD_TIMEOUT ??= "4";
+}
+
 function load(): Native {
+  letThreadsSleep();
   const path = addonPath();
   let addon: Native;
   try {

@@ -1,7 +1,7 @@
 /**
  * The plan: every number derived from the options, decided once, written to `plan.json` and followed by all that comes.
  */
-import type { AspectRatio, Resolution, TrainJob } from "@ltx-trainer/contract";
+import type { TrainJob } from "@ltx-trainer/contract";
 import { type BaseModel, latentGrid, snapFrames } from "@ltx-trainer/ltx";
 import { numThreads, torchVersion } from "@ltx-trainer/torch";
 import type { BaseProfile } from "./base-models.ts";
@@ -77,33 +77,9 @@ type Surroundings = {
 
 /** Decides everything that does not need the data. */
 export function makePlan(job: TrainJob, around: Surroundings): Plan {
-  const { base, profile, placement } = around;
+  const { base, placement } = around;
   const notes: string[] = [];
-  const sample = videoShape(
-    "number_of_frames",
-    job.number_of_frames,
-    job.resolution,
-    job.aspect_ratio,
-    notes,
-  );
-  const shown = videoShape(
-    "validation_number_of_frames",
-    job.validation_number_of_frames,
-    job.validation_resolution,
-    job.validation_aspect_ratio,
-    notes,
-  );
-  function videoShape(
-    field: string,
-    wanted: number,
-    resolution: Resolution,
-    aspect: AspectRatio,
-    said: string[],
-  ) {
-    const frames = snapFrames(wanted, base.compression.temporal);
-    if (frames !== wanted) said.push(`${field}: ${wanted} became ${frames}, the nearest 8k + 1 not above it`);
-    return { ...profile.sizes[resolution][aspect], frames, frameRate: job.frame_rate };
-  }
+  const sample = sampleShape(job, around, notes);
   return {
     base: { name: base.name, family: base.family, hash: around.baseHash },
     device: placement.device,
@@ -114,12 +90,7 @@ export function makePlan(job: TrainJob, around: Surroundings): Plan {
     steps: job.number_of_steps,
     sample: { ...sample, tokens: latentGrid(sample, base.compression).tokens },
     dataset: { autoScale: job.auto_scale_input, triggerPhrase: job.trigger_phrase },
-    lora: {
-      rank: job.rank,
-      alpha: job.lora_alpha ?? job.rank,
-      targets: job.lora_targets,
-      dtype: job.lora_dtype,
-    },
+    lora: { rank: job.rank, alpha: job.lora_alpha ?? job.rank, targets: job.lora_targets, dtype: job.lora_dtype },
     optimizer: {
       name: "AdamW",
       learningRate: job.learning_rate,
@@ -128,21 +99,40 @@ export function makePlan(job: TrainJob, around: Surroundings): Plan {
       maxGradNorm: job.max_grad_norm,
     },
     objective: objectiveOf(job, around),
-    validation: {
-      prompts: job.validation.map(({ prompt, image_url }) => ({ prompt, image: image_url ?? null })),
-      negativePrompt: job.validation_negative_prompt,
-      shape: shown,
-      interval: job.validation_interval,
-      steps: job.validation_steps ?? profile.sampler.steps,
-      guidance: job.validation_guidance ?? profile.sampler.guidance,
-      decodeTimestep: profile.sampler.decodeTimestep,
-      decodeNoiseScale: profile.sampler.decodeNoiseScale,
-      causalTime: base.causalTimeCoordinates,
-      reverse: job.validation_reverse,
-    },
+    validation: validationOf(job, around, notes),
     checkpoints: { interval: job.checkpoint_interval, keep: job.keep_checkpoints },
     improvements: improvementsOf(job, base),
     notes,
+  };
+}
+
+function sampleShape(job: TrainJob, around: Surroundings, notes: string[]): VideoShape {
+  const frames = snapped("number_of_frames", job.number_of_frames, around, notes);
+  return { ...around.profile.sizes[job.resolution][job.aspect_ratio], frames, frameRate: job.frame_rate };
+}
+
+/** Frames as the VAE takes them; a change is noted. */
+function snapped(field: string, wanted: number, { base }: Surroundings, notes: string[]): number {
+  const frames = snapFrames(wanted, base.compression.temporal);
+  if (frames !== wanted) notes.push(`${field}: ${wanted} became ${frames}, the nearest 8k + 1 not above it`);
+  return frames;
+}
+
+function validationOf(job: TrainJob, around: Surroundings, notes: string[]): Plan["validation"] {
+  const { base, profile } = around;
+  const frames = snapped("validation_number_of_frames", job.validation_number_of_frames, around, notes);
+  const size = profile.sizes[job.validation_resolution][job.validation_aspect_ratio];
+  return {
+    prompts: job.validation.map(({ prompt, image_url }) => ({ prompt, image: image_url ?? null })),
+    negativePrompt: job.validation_negative_prompt,
+    shape: { ...size, frames, frameRate: job.frame_rate },
+    interval: job.validation_interval,
+    steps: job.validation_steps ?? profile.sampler.steps,
+    guidance: job.validation_guidance ?? profile.sampler.guidance,
+    decodeTimestep: profile.sampler.decodeTimestep,
+    decodeNoiseScale: profile.sampler.decodeNoiseScale,
+    causalTime: base.causalTimeCoordinates,
+    reverse: job.validation_reverse,
   };
 }
 
