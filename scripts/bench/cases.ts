@@ -20,7 +20,6 @@ import type { Plan } from "../../packages/trainer/src/plan.ts";
 export const shapes = { layers: 6, heads: 4, headWidth: 48, channels: 32, caption: 96, F: 11, H: 5, W: 5, rank: 32 };
 export const textLength = 64;
 
-const width = shapes.heads * shapes.headWidth;
 const tokens = shapes.F * shapes.H * shapes.W;
 const generator = new Generator(1);
 const normal = (...shape: number[]) => randn(shape, { generator });
