@@ -79,5 +79,6 @@ export {
   torchVersion,
 } from "./runtime.ts";
 export { type OpenTensors, openTensors, SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+export { SafetensorsError } from "./safetensors-header.ts";
 export { keep, scope } from "./scope.ts";
 export { Tensor } from "./tensor.ts";

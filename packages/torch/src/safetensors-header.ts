@@ -6,6 +6,11 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { type DType, dtypeBytes } from "./dtype.ts";
 
+/** A file that cannot be read as safetensors, or a folder without one; the message names it. */
+export class SafetensorsError extends Error {
+  override readonly name = "SafetensorsError";
+}
+
 export type Entry = {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -42,14 +47,14 @@ export function typeName(dtype: DType): string {
   throw new RangeError(`safetensors: ${dtype} has no name in this format`);
 }
 
-/** @throws Error naming the file when it is no safetensors file, is cut short, or claims bytes it does not have */
+/** @throws SafetensorsError naming the file when it is no safetensors file, is cut short, or claims bytes it does not have */
 export function readHeader(path: string): Header {
   const descriptor = openSync(path, "r");
   try {
     const size = fstatSync(descriptor).size;
     const length = Number(readAt(descriptor, 0, 8, path).readBigUInt64LE());
     if (length > largestHeader || length + 8 > size) {
-      throw new Error(
+      throw new SafetensorsError(
         `${path}: got a header of ${length} bytes in a file of ${size}; not a safetensors file, or cut short`,
       );
     }
@@ -63,7 +68,7 @@ export function readHeader(path: string): Header {
 function readAt(descriptor: number, position: number, length: number, path: string): Buffer {
   const buffer = Buffer.alloc(length);
   if (readSync(descriptor, buffer, 0, length, position) < length)
-    throw new Error(`${path}: the file ends too early`);
+    throw new SafetensorsError(`${path}: the file ends too early`);
   return buffer;
 }
 
@@ -78,7 +83,7 @@ function parseHeader(text: string, dataStart: number, fileSize: number, path: st
   try {
     raw = JSON.parse(text);
   } catch (cause) {
-    throw new Error(`${path}: the header is not JSON; not a safetensors file`, { cause });
+    throw new SafetensorsError(`${path}: the header is not JSON; not a safetensors file`, { cause });
   }
   const { __metadata__: metadata = {}, ...tensors } = raw;
   const entries = new Map<string, Entry>();
@@ -91,13 +96,13 @@ function parseHeader(text: string, dataStart: number, fileSize: number, path: st
 function checkedEntry(name: string, entry: RawEntry, dataSize: number, path: string): Entry {
   const dtype = types[entry.dtype];
   if (!dtype)
-    throw new Error(
+    throw new SafetensorsError(
       `${path}: ${name} has type ${entry.dtype}, expected one of ${Object.keys(types).join(", ")}`,
     );
   const [start, end] = entry.data_offsets;
   const bytes = entry.shape.reduce((product, size) => product * size, dtypeBytes(dtype));
   if (start < 0 || end - start !== bytes || end > dataSize) {
-    throw new Error(
+    throw new SafetensorsError(
       `${path}: ${name} claims bytes ${start} to ${end}, expected ${bytes} bytes within ${dataSize}`,
     );
   }

@@ -17,7 +17,7 @@ import { native } from "./binding.ts";
 import { type DType, dtypeBytes, dtypeCode } from "./dtype.ts";
 import { decodeFloat8, float8IsNative, isFloat8 } from "./float8.ts";
 import type { TensorInfo, TensorSource } from "./nn/parameters.ts";
-import { type Header, readHeader, typeName } from "./safetensors-header.ts";
+import { type Header, readHeader, SafetensorsError, typeName } from "./safetensors-header.ts";
 import { scope } from "./scope.ts";
 import { type Tensor, wrap } from "./tensor.ts";
 
@@ -33,7 +33,7 @@ export class SafetensorsFile implements TensorSource {
     this.mapping = mapping;
   }
 
-  /** @throws Error naming the file when it is missing, damaged or of another format */
+  /** @throws SafetensorsError naming the file when it is missing, damaged or of another format */
   static open(path: string): SafetensorsFile {
     const header = readHeader(path);
     return new SafetensorsFile(path, header, native.openMapping(path));
@@ -91,7 +91,7 @@ export type OpenTensors = TensorSource & {
 /**
  * A file, or a folder with one file or several shards and their `*.index.json`.
  *
- * @throws Error when the folder holds no safetensors file, or a shard of the index is missing
+ * @throws SafetensorsError when the folder holds no safetensors file, or a shard of the index is missing
  */
 export function openTensors(path: string): OpenTensors {
   if (!statSync(path).isDirectory()) return SafetensorsFile.open(path);
@@ -102,14 +102,14 @@ export function openTensors(path: string): OpenTensors {
   const [only] = files;
   if (files.length === 1 && only) return SafetensorsFile.open(join(path, only));
   const found = files.length === 0 ? "none" : files.join(", ");
-  throw new Error(
+  throw new SafetensorsError(
     `${path}: got ${found}, expected one .safetensors file, or shards with a .safetensors.index.json`,
   );
 }
 
 function openShards(folder: string, indexPath: string): OpenTensors {
   const index: { weight_map?: Record<string, string> } = JSON.parse(readFileSync(indexPath, "utf8"));
-  if (!index.weight_map) throw new Error(`${indexPath}: no "weight_map" in this index`);
+  if (!index.weight_map) throw new SafetensorsError(`${indexPath}: no "weight_map" in this index`);
   const home = new Map(Object.entries(index.weight_map));
   const shards = new Map<string, SafetensorsFile>();
   for (const name of new Set(home.values())) shards.set(name, SafetensorsFile.open(join(folder, name)));

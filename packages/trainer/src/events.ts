@@ -32,16 +32,21 @@ export class Reporter {
   }
 }
 
-/** Written synchronously: an event must not be lost when the process is killed right after it. */
-export const emitToStdout: Emit = (event) => {
+/**
+ * Writes one event to stdout, and answers whether anybody listens.
+ *
+ * Synchronous: an event must not be lost when the process is killed right after it.
+ */
+export function emitToStdout(event: JobEvent): boolean {
   const bytes = Buffer.from(encodeEvent(event));
   let written = 0;
   while (written < bytes.length) {
     try {
       written += writeSync(process.stdout.fd, bytes, written);
     } catch (error) {
-      // The reader of a non-blocking pipe is behind; try again. Anything else means that nobody listens any more.
-      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return;
+      // EAGAIN: the reader of a non-blocking pipe is behind, try again. Anything else means that it is gone.
+      if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return false;
     }
   }
-};
+  return true;
+}

@@ -58,6 +58,9 @@ function readJob(path: string | undefined): unknown {
   }
 }
 
+/** Errors of files that only a base model has at this point; LoRA files and checkpoints are opened under errors of their own. */
+const modelFaults = new Set(["SafetensorsError", "CheckpointError", "ConfigError"]);
+
 /** libtorch's and the system's words for conditions a user can act on. */
 function explained(error: unknown): AppError {
   const text = error instanceof Error ? error.message : String(error);
@@ -77,6 +80,14 @@ function explained(error: unknown): AppError {
       cause: error,
     });
   }
+  if (error instanceof Error && modelFaults.has(error.name)) {
+    return new AppError({
+      code: "base_invalid",
+      message: `base model: ${text}`,
+      remedy: "`npx ltx-trainer models list` says which models can be used; copy a damaged one again.",
+      cause: error,
+    });
+  }
   if (/could not load the addon/.test(text)) {
     return new AppError({
       code: "libtorch_missing",
@@ -92,7 +103,10 @@ async function main(): Promise<number> {
   const [name = "", path] = process.argv.slice(2);
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => stop.abort());
-  const reporter = new Reporter(emitToStdout);
+  const reporter = new Reporter((event) => {
+    // Nobody listens any more: the command was killed. Training on unseen would hold the machine for hours.
+    if (!emitToStdout(event)) stop.abort();
+  });
   let last: JobEvent;
   try {
     const command = commands[name];
