@@ -18,7 +18,9 @@ export function buildCppSide(options) {
   if (!libtorch) throw new Error("no libtorch found: run `npm run setup`");
   const build = here("../../packages/torch/build/bench");
   const settings = [...cmakeSettings(libtorch, ""), `-DTEXT_LENGTH=${options.textLength}`];
-  execFileSync("cmake", ["-S", here("native"), "-B", build, ...settings], { stdio: ["ignore", "ignore", "inherit"] });
+  execFileSync("cmake", ["-S", here("native"), "-B", build, ...settings], {
+    stdio: ["ignore", "ignore", "inherit"],
+  });
   execFileSync("cmake", ["--build", build], { stdio: ["ignore", "ignore", "inherit"] });
   return `${build}/ltx_bench`;
 }

@@ -1,11 +1,19 @@
 /**
  * Our side of the benchmarks: the product's own code on the shapes the C++ side uses.
  */
-import { gridOf, injectLora, Transformer, type TransformerConfig } from "@ltx-trainer/ltx";
+import {
+  buildRope,
+  gridOf,
+  injectLora,
+  LoraAdapter,
+  Transformer,
+  type TransformerConfig,
+} from "@ltx-trainer/ltx";
 import {
   attention,
   conv3d,
   Generator,
+  keep,
   noGrad,
   Parameters,
   randn,
@@ -13,14 +21,37 @@ import {
   type Tensor,
   zeros,
 } from "@ltx-trainer/torch";
-import { TrainingStep } from "../../packages/trainer/src/train/step.ts";
+import { TransformerBlock } from "../../packages/ltx/src/transformer/block.ts";
 import type { Plan } from "../../packages/trainer/src/plan.ts";
+import { TrainingStep } from "../../packages/trainer/src/train/step.ts";
 
 /** The shapes of ltx-nano at its medium square size; the C++ side repeats them. */
-export const shapes = { layers: 6, heads: 4, headWidth: 48, channels: 32, caption: 96, F: 11, H: 5, W: 5, rank: 32 };
+export const shapes = {
+  layers: 6,
+  heads: 4,
+  headWidth: 48,
+  channels: 32,
+  caption: 96,
+  F: 11,
+  H: 5,
+  W: 5,
+  rank: 32,
+};
 export const textLength = 64;
 
+const width = shapes.heads * shapes.headWidth;
 const tokens = shapes.F * shapes.H * shapes.W;
+const config = {
+  numLayers: shapes.layers,
+  numAttentionHeads: shapes.heads,
+  attentionHeadDim: shapes.headWidth,
+  inChannels: shapes.channels,
+  outChannels: shapes.channels,
+  captionChannels: shapes.caption,
+  normEps: 1e-6,
+  attentionBias: true,
+  attentionOutBias: true,
+} as TransformerConfig;
 const generator = new Generator(1);
 const normal = (...shape: number[]) => randn(shape, { generator });
 
@@ -35,11 +66,24 @@ export function prepare(name: string): Body {
   return maker();
 }
 
-const makers: Readonly<Record<string, () => Body>> = { add, attention: attend, conv3d: convolve, step: trainingStep };
+const makers: Readonly<Record<string, () => Body>> = {
+  add,
+  elementwise,
+  attention: attend,
+  conv3d: convolve,
+  block,
+  step: trainingStep,
+};
 
 function add(): Body {
   const [a, b] = [normal(4), normal(4)];
   return () => a.add(b).free();
+}
+
+/** Two new tensors of 42 MB a time, more than glibc ever keeps: what the allocator that keeps blocks is for. */
+function elementwise(): Body {
+  const x = normal(10_500_000);
+  return () => scope(() => void x.add(1).mul(x));
 }
 
 function gemm(size: number): Body {
@@ -57,19 +101,31 @@ function convolve(): Body {
   return () => noGrad(() => scope(() => void conv3d(x, weight, bias, { padding: [0, 1, 1] })));
 }
 
+/** One block with LoRA on both attentions, forward and backward. */
+function block(): Body {
+  const p = Parameters.random({ generator });
+  const one = new TransformerBlock(p, config);
+  const adapters: Tensor[] = [];
+  for (const linear of [...p.linears.values()].filter((layer) => layer.outFeatures === layer.inFeatures)) {
+    const [a, b] = [normal(shapes.rank, width), normal(width, shapes.rank)].map((each) =>
+      keep(each.mul(0.02)),
+    );
+    const pair = { a_RD: (a as Tensor).requiresGrad_(), b_DR: (b as Tensor).requiresGrad_() };
+    adapters.push(pair.a_RD, pair.b_DR);
+    linear.adapter = new LoraAdapter(pair, shapes.rank);
+  }
+  const x = normal(1, tokens, width);
+  const inputs = {
+    text_BLD: normal(1, textLength, width),
+    textBias_B11L: zeros([1, 1, 1, textLength]),
+    modulation_BG6D: normal(1, 1, 6, width).mul(0.02),
+    rope: buildRope({ width, grid: gridOf(shapes), frameRate: 25, timeRule: "causal", device: "cpu" }),
+  };
+  return () => scope(() => one.forward(x, inputs).sum().backward());
+}
+
 /** The trainer's own step, from noisy tokens to updated weights. */
 export function trainingStep(): Body {
-  const config = {
-    numLayers: shapes.layers,
-    numAttentionHeads: shapes.heads,
-    attentionHeadDim: shapes.headWidth,
-    inChannels: shapes.channels,
-    outChannels: shapes.channels,
-    captionChannels: shapes.caption,
-    normEps: 1e-6,
-    attentionBias: true,
-    attentionOutBias: true,
-  } as TransformerConfig;
   const transformer = new Transformer(Parameters.random({ generator }), config);
   const lora = injectLora(transformer, { rank: shapes.rank, generator });
   const plan = {
@@ -85,7 +141,12 @@ export function trainingStep(): Body {
     timestep_BG: zeros([1, 1]).add(500),
     givenTokens: 0,
   };
-  const conditions: { text_BLD: Tensor; textMask_BL: Tensor; grid: ReturnType<typeof gridOf>; frameRate: number } = {
+  const conditions: {
+    text_BLD: Tensor;
+    textMask_BL: Tensor;
+    grid: ReturnType<typeof gridOf>;
+    frameRate: number;
+  } = {
     text_BLD: normal(1, textLength, shapes.caption),
     textMask_BL: zeros([1, textLength], { dtype: "int64" }).add(1),
     grid: gridOf(shapes),
@@ -93,4 +154,3 @@ export function trainingStep(): Body {
   };
   return () => void step.update(0, noised, conditions);
 }
-

@@ -3,13 +3,24 @@
  */
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
-import { addonPath, liveBytes, liveTensors, numThreads, setNumThreads, torchVersion } from "@ltx-trainer/torch";
+import {
+  addonPath,
+  liveBytes,
+  liveTensors,
+  numThreads,
+  setNumThreads,
+  torchVersion,
+} from "@ltx-trainer/torch";
 import { buildCppSide } from "./build.mjs";
 import { prepare, textLength, trainingStep } from "./cases.ts";
 import { median, paired, secondsOf, secondsOfCpp } from "./measure.ts";
 
 const { values } = parseArgs({
-  options: { rounds: { type: "string", default: "5" }, threads: { type: "string" }, only: { type: "string" } },
+  options: {
+    rounds: { type: "string", default: "5" },
+    threads: { type: "string" },
+    only: { type: "string" },
+  },
 });
 const rounds = Number(values.rounds);
 if (values.threads) setNumThreads(Number(values.threads));
@@ -21,7 +32,9 @@ const names: Readonly<Record<string, string>> = {
   "gemm-1024": "matrix product 1024",
   "gemm-2048": "matrix product 2048",
   attention: "attention, 275 tokens, 4 heads of 48",
+  elementwise: "add, then multiply, 42 MB each",
   conv3d: "conv3d 64 -> 64, 11 x 20 x 20",
+  block: "one ltx-nano block, forward and backward",
   step: "ltx-nano training step, 275 tokens",
 };
 
@@ -31,8 +44,11 @@ function readable(seconds: number): string {
 }
 
 function comparisons(): void {
+  console.error("building the C++ side ...");
   const program = buildCppSide({ textLength });
-  console.log(`libtorch ${torchVersion()}, ${threads} threads, ${rounds} rounds; share = C++ time / our time`);
+  console.log(
+    `libtorch ${torchVersion()}, ${threads} threads, ${rounds} rounds; share = C++ time / our time`,
+  );
   for (const [name, title] of Object.entries(names)) {
     if (values.only && values.only !== name) continue;
     const body = prepare(name);

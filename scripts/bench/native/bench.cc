@@ -216,6 +216,10 @@ double run(const std::string& name) {
     const Tensor a = at::randn({4}), b = at::randn({4});
     return median([&] { at::add(a, b); });
   }
+  if (name == "elementwise") {
+    const Tensor x = at::randn({10'500'000});
+    return median([&] { at::mul(at::add(x, 1), x); });
+  }
   if (name.rfind("gemm-", 0) == 0) {
     const int64_t n = std::stol(name.substr(5));
     const Tensor a = at::randn({n, n}), b = at::randn({n, n});
