@@ -5,8 +5,8 @@
  *
  * Shapes: R rank, D features in or out of a layer, x any leading axes.
  * Source: huggingface/peft@5d602fd, `tuners/lora/layer.py`; targets and ranks: Lightricks/LTX-Video-Trainer@31b1273,
- * `config.py`. Different on purpose: adapters are float32 by default even on a bfloat16 model, because bfloat16
- * weights lose small updates.
+ * `config.py`. Adapters are float32 by default even on a bfloat16 model, because bfloat16 weights lose small updates;
+ * their product is computed in the model's type all the same, as bfloat16 autocast does it in that trainer.
  */
 import {
   type DType,
@@ -47,10 +47,17 @@ export class LoraAdapter {
     return this.a_RD.size(0);
   }
 
-  /** What is added to the layer's output; computed in the adapter's type, returned in the input's. */
+  /**
+   * What is added to the layer's output, computed in the input's type: the matrices are cast to it, and their gradients
+   * come back through the cast in the type the matrices have.
+   *
+   * On a bfloat16 model that keeps a LoRA in float32 at the speed and memory of one in bfloat16: no float32 copy of `x`
+   * is made or kept for the backward pass, and no float32 product is taken.
+   */
   forward(x_xD: Tensor): Tensor {
-    const projected = linear(linear(x_xD.to(this.a_RD.dtype), this.a_RD), this.b_DR);
-    return (this.scale === 1 ? projected : projected.mul(this.scale)).to(x_xD.dtype);
+    const { dtype } = x_xD;
+    const projected = linear(linear(x_xD, this.a_RD.to(dtype)), this.b_DR.to(dtype));
+    return this.scale === 1 ? projected : projected.mul(this.scale);
   }
 
   /** The change of the layer's weight, float32 `[out, in]`. */
