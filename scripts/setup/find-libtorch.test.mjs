@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { findLibtorch } from "./find-libtorch.mjs";
-import { readBlas } from "./inspect-libtorch.mjs";
+import { findCudaInclude, readBlas } from "./inspect-libtorch.mjs";
 
 let root = "";
 beforeEach(() => {
@@ -145,10 +145,22 @@ describe("what it is", () => {
     expect(look(torch)?.cuda).toBe(false);
     put("site-packages/torch/lib/libtorch_cuda.so");
     put("site-packages/nvidia/cu13/include/cuda_runtime_api.h");
+    put("site-packages/nvidia/cu13/include/crt/host_defines.h");
     expect(look(torch)).toMatchObject({
       cuda: true,
       cudaInclude: join(root, "site-packages/nvidia/cu13/include"),
     });
+  });
+
+  test("CUDA's headers from the toolkit where those beside PyTorch are incomplete", () => {
+    const torch = putLibtorch("site-packages/torch");
+    put("site-packages/nvidia/cu13/include/cuda_runtime_api.h");
+    expect(findCudaInclude(torch, [])).toBe(null);
+    put("cuda/include/cuda_runtime_api.h");
+    put("cuda/include/crt/host_defines.h");
+    expect(findCudaInclude(torch, [join(root, "nowhere"), join(root, "cuda")])).toBe(
+      join(root, "cuda/include"),
+    );
   });
 
   test("C++20 where its own CMake file asks for it", () => {

@@ -20,7 +20,7 @@ import { output } from "./run.mjs";
  * @property {LibtorchKind} kind where it was found
  * @property {string} version such as "1.13.0" or "2.10.0+cpu"
  * @property {boolean} cuda
- * @property {string | null} cudaInclude folder with cuda_runtime_api.h, for memory statistics
+ * @property {string | null} cudaInclude folder with cuda_runtime_api.h, for memory statistics before 2.9
  * @property {Blas} blas
  * @property {string | null} blasFile the library behind libblas.so.3, where that is a file of its own
  * @property {boolean} cxx11Abi
@@ -129,17 +129,23 @@ function findTorchConfig(libDir) {
 }
 
 /**
- * CUDA's own headers: PyTorch from pip brings them in packages beside it; else a toolkit on the machine.
+ * CUDA's own headers: PyTorch from pip brings them in packages beside it; else a toolkit on the machine. Newer packages
+ * leave out `crt`, which cuda_runtime_api.h includes at once; then the toolkit's are taken.
  *
  * @param {string} root
+ * @param {string[]} [toolkits]
  */
-function findCudaInclude(root) {
+export function findCudaInclude(root, toolkits = cudaToolkits()) {
   const packages = join(root, "../nvidia");
-  const beside = existsSync(packages)
-    ? readdirSync(packages).map((name) => join(packages, name, "include"))
-    : [];
-  const places = [...beside, "/usr/local/cuda/include", "/usr/include"];
-  return places.find((folder) => existsSync(join(folder, "cuda_runtime_api.h"))) ?? null;
+  const beside = existsSync(packages) ? readdirSync(packages).map((name) => join(packages, name)) : [];
+  const needed = ["cuda_runtime_api.h", "crt/host_defines.h"];
+  const folders = [...beside, ...toolkits].map((folder) => join(folder, "include"));
+  return folders.find((folder) => needed.every((header) => existsSync(join(folder, header)))) ?? null;
+}
+
+function cudaToolkits() {
+  const named = [process.env.CUDA_HOME, process.env.CUDA_PATH].filter((folder) => folder !== undefined);
+  return [...named, "/usr/local/cuda", "/usr"];
 }
 
 /** @param {string} file */

@@ -19,6 +19,7 @@ NAPI_MODULE_INIT() {
   ltx::addFunction(env, exports, "setErrorFactory", ltx::setErrorFactory);
   ltx::registerTensorFunctions(env, exports);
   ltx::registerRuntimeFunctions(env, exports);
+  ltx::registerCudaFunctions(env, exports);
   ltx::registerMappingFunctions(env, exports);
   napi_add_env_cleanup_hook(env, [](void*) { ltx::clearHandles(); }, nullptr);
   return exports;

@@ -75,6 +75,7 @@ napi_value guarded(napi_env env, const char* where, Body&& body);
 // ---- the rest of the surface, one registration function a file
 void registerTensorFunctions(napi_env env, napi_value exports);
 void registerRuntimeFunctions(napi_env env, napi_value exports);
+void registerCudaFunctions(napi_env env, napi_value exports);
 void registerMappingFunctions(napi_env env, napi_value exports);
 void addFunction(napi_env env, napi_value exports, const char* name, napi_callback callback);
 

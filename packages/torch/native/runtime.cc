@@ -1,4 +1,4 @@
-// The parts of libtorch that are not operators: backward passes, gradient mode, random generators, threads, devices.
+// The parts of libtorch that are not operators: backward passes, gradient mode, random generators, threads, versions.
 #include "native.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -6,13 +6,8 @@
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
 #include <c10/core/GradMode.h>
-#include <torch/csrc/api/include/torch/cuda.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
-
-#ifdef LTX_CUDA_HEADERS
-#include <c10/cuda/CUDACachingAllocator.h>
-#endif
 
 namespace ltx {
 namespace {
@@ -129,7 +124,7 @@ napi_value numThreads(napi_env env, napi_callback_info) { return makeNumber(env,
 napi_value setDeterministic(napi_env env, napi_callback_info info) {
   return guarded(env, "setDeterministic", [&]() -> napi_value {
     const bool on = numberOf(env, Arguments(env, info).at[0]) != 0;
-    at::globalContext().setDeterministicAlgorithms(on, on);
+    at::globalContext().setDeterministicAlgorithms(on, /*warn_only=*/false);
     return makeNothing(env);
   });
 }
@@ -147,51 +142,6 @@ napi_value knowsDType(napi_env env, napi_callback_info info) {
 napi_value version(napi_env env, napi_callback_info) { return makeString(env, TORCH_VERSION); }
 
 napi_value configuration(napi_env env, napi_callback_info) { return makeString(env, at::show_config()); }
-
-napi_value cudaDeviceCount(napi_env env, napi_callback_info info) {
-  return guarded(env, "cudaDeviceCount", [&]() -> napi_value {
-    const bool available = at::globalContext().hasCUDA() && torch::cuda::is_available();
-    return makeNumber(env, available ? static_cast<double>(torch::cuda::device_count()) : 0);
-  });
-}
-
-napi_value synchronize(napi_env env, napi_callback_info info) {
-  return guarded(env, "synchronize", [&]() -> napi_value {
-    const c10::Device device(stringOf(env, Arguments(env, info).at[0]));
-    if (device.is_cuda()) torch::cuda::synchronize(device.has_index() ? device.index() : -1);
-    return makeNothing(env);
-  });
-}
-
-// cudaMemory(index) -> [allocated, peak allocated, reserved, peak reserved] in bytes, or undefined
-napi_value cudaMemory(napi_env env, napi_callback_info info) {
-  return guarded(env, "cudaMemory", [&]() -> napi_value {
-#ifdef LTX_CUDA_HEADERS
-    const auto index = static_cast<int>(numberOf(env, Arguments(env, info).at[0]));
-    const auto stats = c10::cuda::CUDACachingAllocator::getDeviceStats(index);
-    const double figures[4] = {
-        static_cast<double>(stats.allocated_bytes[0].current), static_cast<double>(stats.allocated_bytes[0].peak),
-        static_cast<double>(stats.reserved_bytes[0].current), static_cast<double>(stats.reserved_bytes[0].peak)};
-    napi_value array;
-    napi_create_array_with_length(env, 4, &array);
-    for (uint32_t i = 0; i < 4; ++i) napi_set_element(env, array, i, makeNumber(env, figures[i]));
-    return array;
-#else
-    return makeNothing(env);
-#endif
-  });
-}
-
-// Gives cached blocks back: the CPU allocator's and, where there is one, the CUDA allocator's.
-napi_value emptyCache(napi_env env, napi_callback_info info) {
-  return guarded(env, "emptyCache", [&]() -> napi_value {
-    releaseCachedCpuBytes();
-#ifdef LTX_CUDA_HEADERS
-    if (at::globalContext().hasCUDA() && torch::cuda::is_available()) c10::cuda::CUDACachingAllocator::emptyCache();
-#endif
-    return makeNothing(env);
-  });
-}
 
 napi_value liveTensors(napi_env env, napi_callback_info) {
   return makeNumber(env, static_cast<double>(liveTensorCount()));
@@ -230,10 +180,6 @@ void registerRuntimeFunctions(napi_env env, napi_value exports) {
   addFunction(env, exports, "knowsDType", knowsDType);
   addFunction(env, exports, "version", version);
   addFunction(env, exports, "configuration", configuration);
-  addFunction(env, exports, "cudaDeviceCount", cudaDeviceCount);
-  addFunction(env, exports, "synchronize", synchronize);
-  addFunction(env, exports, "cudaMemory", cudaMemory);
-  addFunction(env, exports, "emptyCache", emptyCache);
   addFunction(env, exports, "liveTensors", liveTensors);
   addFunction(env, exports, "liveBytes", liveBytes);
   addFunction(env, exports, "cachedBytes", cachedBytes);

@@ -49,6 +49,8 @@ type Native = {
   cudaDeviceCount(): number;
   synchronize(device: string): void;
   cudaMemory(index: number): [number, number, number, number] | undefined;
+  resetCudaPeak(index: number): void;
+  setTf32(on: boolean): void;
   emptyCache(): void;
   liveTensors(): number;
   liveBytes(): number;

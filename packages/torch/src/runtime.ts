@@ -30,6 +30,14 @@ export function setDeterministic(on: boolean): void {
   native.setDeterministic(on);
 }
 
+/**
+ * Whether a GPU may round the factors of float32 products and convolutions to TF32, which keeps 10 bits of mantissa.
+ * libtorch's own choice, until this is called: convolutions yes, matrix products no.
+ */
+export function setTf32(on: boolean): void {
+  native.setTf32(on);
+}
+
 export function cudaDeviceCount(): number {
   return native.cudaDeviceCount();
 }
@@ -61,13 +69,27 @@ export type MemoryStats = {
   readonly cachedBytes: number;
 };
 
-/** Undefined for a CUDA device when the addon was built without CUDA's headers. */
+/**
+ * Undefined for a CUDA device when the addon was built against a libtorch before 2.9 without CUDA's headers.
+ *
+ * @throws TorchError when there is no such device
+ */
 export function memoryStats(device: Device): MemoryStats | undefined {
   if (device === "cpu") return { allocatedBytes: native.liveBytes(), cachedBytes: native.cachedBytes() };
-  const figures = native.cudaMemory(device === "cuda" ? 0 : Number(device.slice("cuda:".length)));
+  const figures = native.cudaMemory(indexOf(device));
   if (!figures) return undefined;
   const [allocatedBytes, peakBytes, reserved] = figures;
   return { allocatedBytes, peakBytes, cachedBytes: reserved - allocatedBytes };
+}
+
+/** From now on a CUDA device's `peakBytes` is the most held since this call; nothing happens for the CPU. */
+export function resetPeakMemory(device: Device): void {
+  if (device !== "cpu") native.resetCudaPeak(indexOf(device));
+}
+
+/** "cuda" alone is the first GPU. */
+function indexOf(device: Device): number {
+  return device === "cuda" ? 0 : Number(device.slice("cuda:".length));
 }
 
 /** Gives cached blocks back to the system and the GPU. */

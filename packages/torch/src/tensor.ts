@@ -21,6 +21,7 @@ export class Tensor {
   kept = false;
   private knownShape: readonly number[] | undefined;
   private knownDType: DType | undefined;
+  private knownDevice: Device | undefined;
 
   constructor(handle: number) {
     this.handle = handle;
@@ -51,7 +52,8 @@ export class Tensor {
   }
 
   get device(): Device {
-    return parseDevice(native.device(this.handle));
+    this.knownDevice ??= parseDevice(native.device(this.handle));
+    return this.knownDevice;
   }
 
   /** Length of one axis; negative axes count from the end. @throws RangeError when there is no such axis */

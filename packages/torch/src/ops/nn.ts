@@ -48,8 +48,13 @@ export function layerNorm(
 /**
  * `x / sqrt(mean(x^2) + eps) * weight` over the last axis. Half types are computed in float32 and cast once, at the
  * end, after the weight: the order of `torch.nn.RMSNorm`.
+ *
+ * libtorch's own operator (2.4 and later) gives the same bits on a CPU, 4 times faster where no gradient is wanted
+ * ([64, 4096] float32, one core, 2.15). On a GPU it is one kernel for six that are bound by memory, and leaves no
+ * float32 copies behind for the backward pass.
  */
 export function rmsNorm(x: Tensor, weight: Tensor | undefined, eps: number): Tensor {
+  if (hasOp("rms_norm")) return aten.rms_norm(x, [x.size(-1)], weight, eps);
   if (!isHalf(x.dtype)) {
     const normed = x.mul(x.square().mean(-1, true).add(eps).rsqrt());
     return weight ? normed.mul(weight) : normed;
