@@ -57,8 +57,9 @@ export function sampleConditioned(o: ConditionedSampleOptions): Tensor {
       const schedule = makeSchedule(o.schedule, { steps: o.steps, tokens: grid.tokens });
       const first = firstStep(schedule, o.start?.strength ?? 1);
       const sequence = prepareSequence(o, schedule.sigmas[first]!);
-      const width = o.transformer.config.numAttentionHeads * o.transformer.config.attentionHeadDim;
-      const rope = ropeFromCoords({ width, coords_B3T: secondsOf(sequence.coords_13T, frameRate) });
+      const { config, device } = o.transformer;
+      const width = config.numAttentionHeads * config.attentionHeadDim;
+      const rope = ropeFromCoords({ width, coords_B3T: secondsOf(sequence.coords_13T, frameRate), device });
       const model = new GuidedModel(o, { grid, frameRate, rope });
       let tokens_BTC = sequence.tokens_BTC;
       for (let i = first; i < schedule.timesteps.length; i++) {
@@ -153,14 +154,14 @@ function prepareSequence(o: ConditionedSampleOptions, startSigma: number): Seque
     const leadGrid = gridOf({ F: place.extra, H: grid.H, W: grid.W }, grid.compression);
     extra.push({
       tokens_BTC: packLatents(drawOn(o, lead_BCFHW.shape).lerp(lead_BCFHW, strength)),
-      coords_13T: causalCoords(leadGrid, device, condition.frameIndex),
+      coords_13T: causalCoords(leadGrid, condition.frameIndex),
       held_G: Array.from({ length: place.extra }, () => Math.fround(strength)),
     });
   }
   const tokens_BTC = packLatents(stack(frames, 2));
   return {
     tokens_BTC: cat([...extra.map((e) => e.tokens_BTC), tokens_BTC], 1),
-    coords_13T: cat([...extra.map((e) => e.coords_13T), causalCoords(grid, device)], 2),
+    coords_13T: cat([...extra.map((e) => e.coords_13T), causalCoords(grid)], 2),
     held_G: [...extra.flatMap((e) => e.held_G), ...held],
     extraTokens: extra.reduce((sum, e) => sum + e.tokens_BTC.size(1), 0),
   };

@@ -178,7 +178,7 @@ export class T5Encoder {
   attentionBias(length: number, mask_BL?: Tensor): Tensor {
     return scope(() => {
       const { relativeAttentionNumBuckets: buckets, relativeAttentionMaxDistance: maxDistance } = this.config;
-      const bias_1NLL = positionBias(this.#biasTable_xN, length, { buckets, maxDistance }, this.device);
+      const bias_1NLL = positionBias(this.#biasTable_xN, length, { buckets, maxDistance });
       if (!mask_BL) return bias_1NLL;
       const hidden_B11L = mask_BL.to(this.dtype).rsub(1).mul(lowest(this.dtype)).unsqueeze(1).unsqueeze(1);
       return bias_1NLL.add(hidden_B11L);

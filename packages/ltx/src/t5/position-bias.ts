@@ -7,7 +7,7 @@
  * Shapes: L text tokens (queries and keys), N attention heads.
  * Source: huggingface/transformers@v4.52.2, `models/t5/modeling_t5.py` (_relative_position_bucket, compute_bias).
  */
-import { arange, type Device, embedding, scope, type Tensor, where } from "@ltx-trainer/torch";
+import { arange, embedding, scope, type Tensor, where } from "@ltx-trainer/torch";
 
 export type BucketRule = { readonly buckets: number; readonly maxDistance: number };
 
@@ -39,12 +39,17 @@ export function relativeBucket(distance: Tensor, rule: BucketRule): Tensor {
   });
 }
 
-/** The bias of every head, query and key: `[1,N,L,L]` in the table's type. */
-export function positionBias(table_xN: Tensor, length: number, rule: BucketRule, device: Device): Tensor {
+/**
+ * The bias of every head, query and key: `[1,N,L,L]` in the table's type, on its device.
+ *
+ * Buckets are found on the CPU: a GPU's logarithm may round to the other side of an edge.
+ */
+export function positionBias(table_xN: Tensor, length: number, rule: BucketRule): Tensor {
   return scope(() => {
-    const positions = arange(0, length, 1, { dtype: "int64", device });
+    const positions = arange(0, length);
     const distance_LL = positions.unsqueeze(0).sub(positions.unsqueeze(1));
-    const bias_LLN = embedding(table_xN, relativeBucket(distance_LL, rule));
+    const bucket_LL = relativeBucket(distance_LL, rule).to(table_xN.device);
+    const bias_LLN = embedding(table_xN, bucket_LL);
     return bias_LLN.permute([2, 0, 1]).unsqueeze(0).contiguous();
   });
 }

@@ -67,8 +67,8 @@ function tablesOf(width: number, asked: Case, rows: Tensor): RopeTables {
   const [F, H, W] = asked.grid;
   const grid = gridOf({ F, H, W });
   if (asked.causal) {
-    const coords_B3T = secondsOf(causalCoords(grid, "cpu", asked.frame_index), asked.fps);
-    return ropeFromCoords({ width, coords_B3T: coords_B3T.indexSelect(2, rows) });
+    const coords_B3T = secondsOf(causalCoords(grid, asked.frame_index), asked.fps);
+    return ropeFromCoords({ width, coords_B3T: coords_B3T.indexSelect(2, rows), device: "cpu" });
   }
   const tables = buildRope({ width, grid, frameRate: asked.fps, timeRule: "plain", device: "cpu" });
   return { cos_BTD: tables.cos_BTD.indexSelect(1, rows), sin_BTD: tables.sin_BTD.indexSelect(1, rows) };
@@ -104,7 +104,7 @@ test("rotation keeps lengths and turns a pair by its angle", () => {
 });
 
 test("causal time starts the second latent frame one pixel frame in", () => {
-  const [f_T] = causalCoords(gridOf({ F: 3, H: 1, W: 1 }), "cpu")
+  const [f_T] = causalCoords(gridOf({ F: 3, H: 1, W: 1 }))
     .select(0, 0)
     .unbind(0) as [Tensor];
   expect(f_T.toArray()).toEqual([0, 1, 9]);
@@ -113,7 +113,7 @@ test("causal time starts the second latent frame one pixel frame in", () => {
 test("a causal grid has the tables of its positions", () => {
   const grid = gridOf({ F: 2, H: 2, W: 1 });
   const built = buildRope({ width: 16, grid, frameRate: 24, timeRule: "causal", device: "cpu" });
-  const given = ropeFromCoords({ width: 16, coords_B3T: secondsOf(causalCoords(grid, "cpu"), 24) });
+  const given = ropeFromCoords({ width: 16, coords_B3T: secondsOf(causalCoords(grid), 24), device: "cpu" });
   expect(compare(built.cos_BTD, given.cos_BTD).abs + compare(built.sin_BTD, given.sin_BTD).abs).toBe(0);
 });
 
@@ -142,12 +142,13 @@ describe("the cache", () => {
 });
 
 test("stacked coordinates of two grids give each its own rows", () => {
-  const coords_B3T = secondsOf(causalCoords(gridOf({ F: 2, H: 1, W: 1 }), "cpu"), 25);
+  const coords_B3T = secondsOf(causalCoords(gridOf({ F: 2, H: 1, W: 1 })), 25);
   const both = ropeFromCoords({
     width: 12,
     coords_B3T: stack([coords_B3T.select(0, 0), coords_B3T.select(0, 0).mul(0)], 0),
+    device: "cpu",
   });
-  const alone = ropeFromCoords({ width: 12, coords_B3T });
+  const alone = ropeFromCoords({ width: 12, coords_B3T, device: "cpu" });
   expect(compare(both.cos_BTD.narrow(0, 0, 1), alone.cos_BTD).abs).toBe(0);
   expect(compare(both.cos_BTD.narrow(0, 1, 1), alone.cos_BTD).abs).toBeGreaterThan(1e-3);
 });

@@ -6,7 +6,9 @@
  * frequency f, h, w sit side by side. The D mod 6 channels left over come first and are not rotated.
  *
  * Angles reach 15,700 rad, where one float32 ulp is 1e-3, so the tables are made with the reference's operations
- * in the reference's order: folding two constants into one already moves the fastest rotations by 1e-3.
+ * in the reference's order: folding two constants into one already moves the fastest rotations by 1e-3. Fractions and
+ * frequencies are made on the CPU whatever the device, because a GPU divides by a constant as a product with its
+ * rounded inverse, and has a power function of its own; what follows rounds alike everywhere but for sin and cos.
  *
  * Shapes: B batch, T video tokens, D transformer width, 3 the axes frame, row, column.
  * Source: huggingface/diffusers@58eb52c, `transformer_ltx.py` (LTXVideoRotaryPosEmbed, apply_rotary_emb) and
@@ -61,38 +63,39 @@ export function buildRope(o: {
   const { width, grid, frameRate, device } = o;
   return noGrad(() =>
     scope(() => {
-      if (o.timeRule === "plain") return tablesFrom(width, plainFractions(grid, frameRate, device));
-      return ropeFromCoords({ width, coords_B3T: secondsOf(causalCoords(grid, device), frameRate) });
+      if (o.timeRule === "plain") return tablesFrom(width, plainFractions(grid, frameRate), device);
+      return ropeFromCoords({ width, coords_B3T: secondsOf(causalCoords(grid), frameRate), device });
     }),
   );
 }
 
 /**
- * The tables of given positions: `coords_B3T` holds seconds, pixel rows and pixel columns.
+ * The tables of given positions: `coords_B3T` holds seconds, pixel rows and pixel columns, on any device.
  */
-export function ropeFromCoords(o: { width: number; coords_B3T: Tensor }): RopeTables {
+export function ropeFromCoords(o: { width: number; coords_B3T: Tensor; device: Device }): RopeTables {
   return noGrad(() =>
     scope(() => {
-      const coords_B3T = o.coords_B3T.to("float32");
+      const coords_B3T = o.coords_B3T.to({ dtype: "float32", device: "cpu" });
       const fractions = [
         coords_B3T.select(1, 0).div(BASE_FRAMES),
         coords_B3T.select(1, 1).div(BASE_SIDE),
         coords_B3T.select(1, 2).div(BASE_SIDE),
       ];
-      return tablesFrom(o.width, stack(fractions, -1));
+      return tablesFrom(o.width, stack(fractions, -1), o.device);
     }),
   );
 }
 
 /**
- * Positions of a grid in pixel units, time corrected for the first frame being encoded alone: int64 `[1,3,T]`.
+ * Positions of a grid in pixel units, time corrected for the first frame being encoded alone: int64 `[1,3,T]` on the
+ * CPU.
  *
  * @param frameIndex pixel frame at which the grid's first frame stands in the video
  */
-export function causalCoords(grid: LatentGrid, device: Device, frameIndex = 0): Tensor {
+export function causalCoords(grid: LatentGrid, frameIndex = 0): Tensor {
   return scope(() => {
     const { temporal, spatial } = grid.compression;
-    const [f_T, h_T, w_T] = cellIndices(grid, "int64", device);
+    const [f_T, h_T, w_T] = cellIndices(grid, "int64");
     const start_T = f_T
       .mul(temporal)
       .add(1 - temporal)
@@ -163,9 +166,9 @@ export class RopeCache {
 }
 
 /** Index of each token along the three axes, `[T]` each. */
-function cellIndices(grid: LatentGrid, dtype: "int64" | "float32", device: Device): [Tensor, Tensor, Tensor] {
+function cellIndices(grid: LatentGrid, dtype: "int64" | "float32"): [Tensor, Tensor, Tensor] {
   const { F, H, W } = grid;
-  const options = { dtype, device };
+  const options = { dtype };
   const f_T = arange(0, F, 1, options).reshape([F, 1, 1]).expand([F, H, W]).flatten();
   const h_T = arange(0, H, 1, options).reshape([1, H, 1]).expand([F, H, W]).flatten();
   const w_T = arange(0, W, 1, options).reshape([1, 1, W]).expand([F, H, W]).flatten();
@@ -173,9 +176,9 @@ function cellIndices(grid: LatentGrid, dtype: "int64" | "float32", device: Devic
 }
 
 /** Fractions of the range under the plain rule, `[1,T,3]`: scale first, then divide, as the reference does. */
-function plainFractions(grid: LatentGrid, frameRate: number, device: Device): Tensor {
+function plainFractions(grid: LatentGrid, frameRate: number): Tensor {
   const { temporal, spatial } = grid.compression;
-  const [f_T, h_T, w_T] = cellIndices(grid, "float32", device);
+  const [f_T, h_T, w_T] = cellIndices(grid, "float32");
   const fractions = [
     f_T.mul(temporal / frameRate).div(BASE_FRAMES),
     h_T.mul(spatial).div(BASE_SIDE),
@@ -185,10 +188,10 @@ function plainFractions(grid: LatentGrid, frameRate: number, device: Device): Te
 }
 
 /** Angles from fractions `[B,T,3]`, then cosines and signed sines. */
-function tablesFrom(width: number, fractions_BT3: Tensor): RopeTables {
-  const frequencies = ropeFrequencies(width, fractions_BT3.device);
-  const signed_BT3 = fractions_BT3.unsqueeze(-1).mul(2).sub(1);
-  const angles_BTA = frequencies.mul(signed_BT3).transpose(-1, -2).flatten(2, 3);
+function tablesFrom(width: number, fractions_BT3: Tensor, device: Device): RopeTables {
+  const frequencies = ropeFrequencies(width, device);
+  const signed_BT31 = fractions_BT3.to(device).unsqueeze(-1).mul(2).sub(1);
+  const angles_BTA = frequencies.mul(signed_BT31).transpose(-1, -2).flatten(2, 3);
   const sin_BTA = angles_BTA.sin();
   const tables = {
     cos_BTD: angles_BTA.cos().repeatInterleave(2, -1),
@@ -197,7 +200,7 @@ function tablesFrom(width: number, fractions_BT3: Tensor): RopeTables {
   const rest = width % 6;
   if (rest === 0) return tables;
   const lead = [fractions_BT3.size(0), fractions_BT3.size(1), rest];
-  const options = { dtype: "float32", device: fractions_BT3.device } as const;
+  const options = { dtype: "float32", device } as const;
   return {
     cos_BTD: cat([ones(lead, options), tables.cos_BTD], -1),
     sin_BTD: cat([zeros(lead, options), tables.sin_BTD], -1),
@@ -207,7 +210,7 @@ function tablesFrom(width: number, fractions_BT3: Tensor): RopeTables {
 /**
  * The D/6 frequencies times pi/2: `10000^linspace(0, 1)`, then `* pi`, then `/ 2`, in float32.
  *
- * Made on the CPU: an ulp of an exponent is 6e-7 of its frequency, and pow rounds differently on a GPU.
+ * An ulp of an exponent is 6e-7 of its frequency.
  */
 export function ropeFrequencies(width: number, device: Device): Tensor {
   const exponents = tensor(fusedLinspace(Math.floor(width / 6)));

@@ -124,9 +124,9 @@ export class Transformer {
 
   #rope(inputs: TransformerInputs): RopeTables {
     const T = inputs.tokens_BTC.size(1);
+    const { coords_B3T } = inputs;
     const width = transformerWidth(this.config);
-    const made =
-      inputs.rope ?? (inputs.coords_B3T && ropeFromCoords({ width, coords_B3T: inputs.coords_B3T }));
+    const made = inputs.rope ?? (coords_B3T && ropeFromCoords({ width, coords_B3T, device: this.device }));
     if (made === undefined && inputs.grid.tokens !== T) {
       const { F, H, W } = inputs.grid;
       throw new RangeError(
