@@ -2,7 +2,14 @@
  * Where and in which number format a job computes.
  */
 import { AppError } from "@ltx-trainer/contract";
-import { cudaDeviceCount, type Device, type DType, setNumThreads, torchVersion } from "@ltx-trainer/torch";
+import {
+  cudaDeviceCount,
+  type Device,
+  type DType,
+  emptyCache,
+  setNumThreads,
+  torchVersion,
+} from "@ltx-trainer/torch";
 
 export type Placement = {
   readonly device: Device;
@@ -36,4 +43,13 @@ export function choosePlacement(wanted: Wanted): Placement {
   }
   const isCpu = device === "cpu";
   return { device, dtype: wanted.dtype === "auto" ? (isCpu ? "float32" : "bfloat16") : wanted.dtype };
+}
+
+/**
+ * Frees a model that has done its work and gives its memory, and that of what it computed, back to the device: the next
+ * model may want it in blocks of other sizes.
+ */
+export function releaseModel(model: { free(): void }): void {
+  model.free();
+  emptyCache();
 }

@@ -14,7 +14,7 @@ import {
 import { cudaIsAvailable, keep, type Tensor } from "@ltx-trainer/torch";
 import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
 import { encodeImage } from "./cache/encode.ts";
-import { choosePlacement, type Placement } from "./device.ts";
+import { choosePlacement, type Placement, releaseModel } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import { writeVideo } from "./media/encode-video.ts";
 import { loadFirstFrame } from "./media/first-frame.ts";
@@ -44,7 +44,7 @@ export async function generateVideo(
     lora.setEnabled(false);
     sampled.unshift(...(await samplePrompts(transformer, "Sampling without the LoRA", context)));
   }
-  transformer.free();
+  releaseModel(transformer);
   const videos = await decodeSampled(sampled, context);
   const frames = videos.map((video) => video.frames);
   await writeVideo(job.out, frames, { ...shape, reverse: job.reverse });
@@ -99,7 +99,7 @@ async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
     );
   const positive = embed(job.prompt);
   const negative = embed(job.negative_prompt);
-  encoder.parameters.free();
+  releaseModel(encoder.parameters);
   const { steps, guidance, decodeTimestep, decodeNoiseScale } = profile.sampler;
   const firstFrame_1C1HW = job.image === undefined ? undefined : await firstFrame(job.image, parts);
   return {
@@ -127,7 +127,7 @@ async function firstFrame(image: string, { base, placement, shape }: SamplingPar
   try {
     return keep(encodeImage(vae, bytes, shape));
   } finally {
-    vae.parameters.free();
+    releaseModel(vae.parameters);
   }
 }
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Lora, PromptEmbedding, Transformer } from "@ltx-trainer/ltx";
 import { keep, type Tensor } from "@ltx-trainer/torch";
 import { type EncodeContext, encodeImage, encodeTexts } from "./cache/encode.ts";
+import { releaseModel } from "./device.ts";
 import type { JobFolder } from "./job-folder.ts";
 import { writeVideo } from "./media/encode-video.ts";
 import { loadFirstFrame } from "./media/first-frame.ts";
@@ -71,7 +72,7 @@ export class Previewer {
   async atTheEnd(transformer: Transformer, lora: Lora, step: number): Promise<FinalPreviews> {
     const { on, off } = await sampleOnAndOff(transformer, lora, this.context);
     lora.remove();
-    transformer.free();
+    releaseModel(transformer);
     const videos = await decodeSampled([...on, ...off], this.context);
     const split = { on: videos.slice(0, on.length), off: videos.slice(on.length) };
     await this.writeEach(split.on, "final-lora-on", { step, lora: true });
@@ -104,6 +105,6 @@ async function encodeFirstFrames(plan: Plan, encoding: EncodeContext): Promise<T
   try {
     return pictures.map((bytes) => keep(encodeImage(vae, bytes, plan.validation.shape)));
   } finally {
-    vae.parameters.free();
+    releaseModel(vae.parameters);
   }
 }

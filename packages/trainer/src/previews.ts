@@ -17,7 +17,7 @@ import {
 } from "@ltx-trainer/ltx";
 import { Generator, keep, scope, type Tensor } from "@ltx-trainer/torch";
 import { bytesFromPixels, nextTurn } from "./cache/encode.ts";
-import type { Placement } from "./device.ts";
+import { type Placement, releaseModel } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import type { VideoShape } from "./plan.ts";
 import { stopIfAsked } from "./stop.ts";
@@ -131,7 +131,7 @@ export async function decodeSampled(
     }
     reporter.phase("validate", "Decoding videos", { done: sampled.length, total: sampled.length });
   } finally {
-    vae.parameters.free();
+    releaseModel(vae.parameters);
   }
   return videos;
 }

@@ -13,7 +13,7 @@ import {
 } from "@ltx-trainer/ltx";
 import { Generator, keep, noGrad, scope, type Tensor, tensor } from "@ltx-trainer/torch";
 import type { Sample } from "../dataset/types.ts";
-import type { Placement } from "../device.ts";
+import { type Placement, releaseModel } from "../device.ts";
 import type { Reporter } from "../events.ts";
 import { seedFor } from "../seeds.ts";
 import { stopIfAsked } from "../stop.ts";
@@ -95,7 +95,7 @@ export async function encodeSamples(
         reporter.phase("cache", "Encoding clips", { done, total: samples.length });
       }
     } finally {
-      vae.parameters.free();
+      releaseModel(vae.parameters);
     }
   }
   return samples.map((sample) => ({
@@ -164,7 +164,7 @@ export async function encodeTexts(
         await nextTurn();
       }
     } finally {
-      encoder.parameters.free();
+      releaseModel(encoder.parameters);
     }
   }
   return new Map(

@@ -3,7 +3,7 @@
  */
 import { AppError } from "@ltx-trainer/contract";
 import type { Lora } from "@ltx-trainer/ltx";
-import { memoryStats, parseDevice } from "@ltx-trainer/torch";
+import { memoryStats, parseDevice, resetPeakMemory } from "@ltx-trainer/torch";
 import { nextTurn } from "../cache/encode.ts";
 import type { Reporter } from "../events.ts";
 import type { JobFolder } from "../job-folder.ts";
@@ -36,6 +36,7 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
   const metrics = new Metrics(context.folder.metrics, resumed.step);
   const times: number[] = [];
   reporter.phase("train", "Training", { done: resumed.step, total: plan.steps });
+  resetPeakMemory(parseDevice(plan.device));
   for (let step = resumed.step; step < plan.steps; step++) {
     const started = performance.now();
     const result = context.step.take(step);
@@ -52,7 +53,10 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
     if (signal.aborted && step + 1 < plan.steps) {
       throw interrupted(`stopped after step ${step + 1} of ${plan.steps}; a checkpoint was written`);
     }
-    if (isDue(step + 1, plan.validation.interval) && step + 1 < plan.steps) await context.preview(step + 1);
+    if (isDue(step + 1, plan.validation.interval) && step + 1 < plan.steps) {
+      await context.preview(step + 1);
+      resetPeakMemory(parseDevice(plan.device));
+    }
   }
   return lastLoss;
 }
@@ -104,7 +108,7 @@ function report(
   });
 }
 
-/** Of the GPU where there is one, else of the process. */
+/** The most the GPU held during training steps, where there is one; else what the process holds. */
 function memoryInUse(plan: Plan): number {
   const device = parseDevice(plan.device);
   const stats = device === "cpu" ? undefined : memoryStats(device);
