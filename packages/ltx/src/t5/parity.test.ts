@@ -1,64 +1,42 @@
 /** The text encoder and the tokenizer against transformers and sentencepiece: see fixtures/README.md, t5, tokenizer. */
 import { readFileSync } from "node:fs";
-import { noGrad, Parameters, type Tensor, tensor } from "@ltx-trainer/torch";
+import { noGrad, type Tensor, tensor } from "@ltx-trainer/torch";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { compare, expectClose } from "../testing/expect-close.ts";
 import { Fixture, fixturePath } from "../testing/fixture.ts";
-import { parseT5Config } from "./config.ts";
-import { T5Encoder } from "./encoder.ts";
+import {
+  checkHalfT5,
+  checkPositionBias,
+  checkPrompts,
+  checkStages,
+  encoderOf,
+  t5Tolerances,
+} from "../testing/t5-checks.ts";
+import type { T5Encoder } from "./encoder.ts";
 import { relativeBucket } from "./position-bias.ts";
 import { T5Tokenizer } from "./tokenizer.ts";
 
 describe("encoder", () => {
-  const stage = { abs: 1e-5, why: "one block of float32 sums in another order" };
-  const whole = { abs: 5e-5, why: "three blocks of float32 sums in another order, values up to 4" };
-  const exact = { abs: 0, why: "whole numbers and table rows" };
   let fixture: Fixture;
   let encoder: T5Encoder;
   beforeAll(() => {
     fixture = new Fixture("t5/t5_a");
-    encoder = fixture.model((p) => new T5Encoder(p, parseT5Config(fixture.config)));
+    encoder = encoderOf(fixture);
   });
   afterAll(() => encoder.parameters.free());
-
-  const maskOf = (label: string, length: number): Tensor | undefined =>
-    label === "masked" ? fixture.tensor(`in.mask_${length}`) : undefined;
 
   test("every distance falls into the reference's bucket", () => {
     const { relativeAttentionNumBuckets: buckets, relativeAttentionMaxDistance: maxDistance } =
       encoder.config;
     const found = relativeBucket(fixture.tensor("in.distances"), { buckets, maxDistance });
-    expectClose("buckets", found, fixture.tensor("out.buckets"), exact);
-    expectClose("position bias", encoder.attentionBias(7), fixture.tensor("out.position_bias_7"), exact);
+    expectClose("buckets", found, fixture.tensor("out.buckets"), { abs: 0, why: "whole numbers" });
+    checkPositionBias(fixture, encoder);
   });
 
-  test.each(["masked", "unmasked"])("%s prompts agree stage by stage", (label) => {
-    noGrad(() => {
-      const check = (name: string, actual: Tensor, tolerance = stage): void => {
-        expectClose(`${label} ${name}`, actual, fixture.tensor(`out.${label}_7.${name}`), tolerance);
-      };
-      const [first, ...others] = encoder.blocks;
-      const bias = encoder.attentionBias(7, maskOf(label, 7));
-      const embedded = encoder.embed(fixture.tensor("in.ids_7"));
-      check("embedded", embedded, exact);
-      check("block0.norm", first!.attentionNorm.forward(embedded));
-      const attended = first!.afterAttention(embedded, bias);
-      check("block0.after_attention", attended);
-      let x = first!.feedForward(attended);
-      check("block0.out", x);
-      for (const block of others) x = block.forward(x, bias);
-      check("block_last.out", x, whole);
-    });
-  });
+  test("prompts agree stage by stage", () => noGrad(() => checkStages(fixture, encoder, t5Tolerances)));
 
   test.each([7, 128, 256])("prompts of %i tokens agree with and without the mask", (length) => {
-    noGrad(() => {
-      for (const label of ["masked", "unmasked"]) {
-        const actual = encoder.forward(fixture.tensor(`in.ids_${length}`), maskOf(label, length));
-        const reference = fixture.tensor(`out.${label}_${length}.last_hidden_state`);
-        expectClose(`${label} ${length}`, actual, reference, whole);
-      }
-    });
+    noGrad(() => checkPrompts(fixture, encoder, length, t5Tolerances.whole));
   });
 
   test("hidden padding has no influence, seen padding has", () => {
@@ -74,18 +52,7 @@ describe("encoder", () => {
   });
 
   test("bfloat16 weights give the reference's embeddings up to rounding", () => {
-    const half = new Fixture("bf16/t5");
-    const parameters = Parameters.from(fixture.source(), { dtype: "bfloat16" });
-    const model = new T5Encoder(parameters, encoder.config);
-    for (const label of ["masked", "unmasked"]) {
-      const actual = noGrad(() => model.forward(fixture.tensor("in.ids_7"), maskOf(label, 7)));
-      const reference = half.tensor(`out.${label}_7.last_hidden_state`);
-      const why =
-        "about four bfloat16 roundings of the largest value: each libtorch rounds sums in other places";
-      expectClose(`bfloat16 ${label}`, actual, reference, { rel: 3e-2, why });
-      expect(actual.dtype).toBe("bfloat16");
-    }
-    parameters.free();
+    checkHalfT5(fixture, new Fixture("bf16/t5"), t5Tolerances.half);
   });
 });
 

@@ -60,6 +60,12 @@ export function compare(actual: Tensor, reference: Tensor): Difference {
   return { abs, rel: abs === 0 ? 0 : abs / largest, at: unravel(worst, actual.shape) };
 }
 
+/** How far two tensors point the same way: 1 where they are equal up to a positive factor. */
+export function cosine(a: Tensor, b: Tensor): number {
+  const [x, y] = [a.detach().to("float32"), b.detach().to("float32")];
+  return x.mul(y).sum().div(x.norm().mul(y.norm())).item();
+}
+
 function unravel(flat: number, shape: readonly number[]): number[] {
   const index: number[] = [];
   let rest = flat;

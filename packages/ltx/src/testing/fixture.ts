@@ -2,6 +2,7 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
+  type Device,
   type DType,
   Parameters,
   SafetensorsFile,
@@ -21,20 +22,23 @@ export function fixturePath(name: string): string {
 /** One fixture file, opened; see `fixtures/README.md` for what it holds. */
 export class Fixture {
   readonly file: SafetensorsFile;
-  readonly #name: string;
+  /** Where its tensors and the models made of them are put. */
+  readonly device: Device;
+  readonly name: string;
 
   /** @param name area and case, for example `transformer/t_a` */
-  constructor(name: string) {
+  constructor(name: string, device: Device = "cpu") {
     const path = `${FOLDER}${name}.safetensors`;
     if (!existsSync(path))
       throw new Error(`fixture: got no file ${path}, expected one made by scripts/fixtures`);
-    this.#name = name;
+    this.name = name;
+    this.device = device;
     this.file = SafetensorsFile.open(path);
   }
 
   /** The configuration under its diffusers or transformers names. */
   get config(): ConfigFields {
-    return new ConfigFields(JSON.parse(this.file.metadata.config ?? "{}"), this.#name);
+    return new ConfigFields(JSON.parse(this.file.metadata.config ?? "{}"), this.name);
   }
 
   /** What was asked of the reference. */
@@ -43,7 +47,7 @@ export class Fixture {
   }
 
   tensor(name: string): Tensor {
-    return this.file.tensor(name);
+    return this.file.tensor(name).to({ device: this.device });
   }
 
   has(name: string): boolean {
@@ -74,15 +78,15 @@ export class Fixture {
 
   /** Parameters made of the weights below a prefix, for one part of a model. */
   parameters(prefix: string): Parameters {
-    return Parameters.from(this.source(prefix), { dtype: "float32" });
+    return Parameters.from(this.source(prefix), { dtype: "float32", device: this.device });
   }
 
   /** A model built from the fixture's weights; every key must be used. */
   model<M>(build: (p: Parameters) => M, o: { trainable?: boolean; dtype?: DType } = {}): M {
     const { trainable = false, dtype = "float32" } = o;
-    const parameters = Parameters.from(this.source(), { dtype, trainable });
+    const parameters = Parameters.from(this.source(), { dtype, trainable, device: this.device });
     const model = build(parameters);
-    parameters.finish(this.#name);
+    parameters.finish(this.name);
     return model;
   }
 }
