@@ -90,7 +90,12 @@ export function makePlan(job: TrainJob, around: Surroundings): Plan {
     steps: job.number_of_steps,
     sample: { ...sample, tokens: latentGrid(sample, base.compression).tokens },
     dataset: { autoScale: job.auto_scale_input, triggerPhrase: job.trigger_phrase },
-    lora: { rank: job.rank, alpha: job.lora_alpha ?? job.rank, targets: job.lora_targets, dtype: job.lora_dtype },
+    lora: {
+      rank: job.rank,
+      alpha: job.lora_alpha ?? job.rank,
+      targets: job.lora_targets,
+      dtype: job.lora_dtype,
+    },
     optimizer: {
       name: "AdamW",
       learningRate: job.learning_rate,

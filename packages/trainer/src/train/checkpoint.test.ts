@@ -32,13 +32,20 @@ function training(seed: number) {
   const generator = new Generator(99);
   const step = () =>
     scope(() => {
-      for (const parameter of lora.parameters().values()) parameter.grad = randn(parameter.shape, { generator });
+      for (const parameter of lora.parameters().values())
+        parameter.grad = randn(parameter.shape, { generator });
       optimizer.step();
     });
   return { lora, optimizer, step };
 }
 
-const stateAt = (step: number) => ({ version: 1 as const, step, optimizerSteps: step, loss: 0.5, identity: { seed: 1 } });
+const stateAt = (step: number) => ({
+  version: 1 as const,
+  step,
+  optimizerSteps: step,
+  loss: 0.5,
+  identity: { seed: 1 },
+});
 const valuesOf = ({ lora }: ReturnType<typeof training>) =>
   [...lora.parameters().values()].map((parameter) => parameter.toArray());
 
