@@ -1,0 +1,70 @@
+/**
+ * What is shown in pre-training: which formats, how often, and which clips; every draw follows from (seed, index).
+ *
+ * The VAE sees plain scenes, glowing scenes and abstract clips. The transformer sees plain scenes only, with captions.
+ */
+import { drawAbstract } from "./abstract.ts";
+import { describeScene, withDistraction } from "./captions.ts";
+import { type Clip, drawClip } from "./draw.ts";
+import { glowPulse } from "./effects.ts";
+import { Random } from "./random.ts";
+import { type ClipFormat, type Point, type Scene, sampleScene } from "./scene.ts";
+
+/** A size with a weight: how much of the training it gets. */
+export type WeightedFormat = {
+  readonly width: number;
+  readonly height: number;
+  readonly frames: number;
+  readonly weight: number;
+};
+
+const frameRates = [8, 10, 12, 15, 16, 20, 24, 25, 25, 25, 30] as const;
+
+/** One format by lot, with a frame rate between 8 and 30. */
+export function sampleFormat(random: Random, formats: readonly WeightedFormat[]): ClipFormat {
+  const weights = Object.fromEntries(formats.map((format, index) => [String(index), format.weight]));
+  const { width, height, frames } = formats[Number(random.weighted(weights))]!;
+  return { width, height, frames, fps: random.pick(frameRates) };
+}
+
+/** Sides shorter than this show a part of a frame of this size, so that edges and objects keep their usual scale. */
+const usualSide = 64;
+
+/** One clip for the VAE. */
+export function drawForVae(random: Random, format: ClipFormat): Clip {
+  const kind = random.weighted({ plain: 6, glowing: 2, abstract: 1 });
+  if (kind === "abstract") return drawAbstract(random, format);
+  const scene = sampleScene(random, format, { twoObjects: 0.4 });
+  const zoom = Math.max(1, usualSide / Math.min(format.width, format.height));
+  const corner = { x: random.range(0, 1 - 1 / zoom), y: random.range(0, 1 - 1 / zoom) };
+  return drawClip(part(scene, corner, zoom), format, kind === "glowing" ? glowPulse : undefined);
+}
+
+/** The part of a scene that begins at a corner (in fractions of the frame), enlarged to the whole frame. */
+function part(scene: Scene, corner: Point, zoom: number): Scene {
+  if (zoom === 1) return scene;
+  const moved = ({ x, y }: Point): Point => ({ x: (x - corner.x) * zoom, y: (y - corner.y) * zoom });
+  const objects = scene.objects.map((object) => ({
+    ...object,
+    radius: object.radius * zoom,
+    from: moved(object.from),
+    to: moved(object.to),
+  }));
+  return { ...scene, objects };
+}
+
+export type CaptionedClip = { readonly clip: Clip; readonly caption: string };
+
+/** One clip with its caption for the transformer. Never shows an effect. */
+export function drawForTransformer(random: Random, format: ClipFormat): CaptionedClip {
+  const scene = sampleScene(random, format);
+  const caption = describeScene(scene, random, { image: format.frames === 1 });
+  const clip = drawClip(scene, format);
+  return { clip, caption: random.chance(0.15) ? withDistraction(caption, random) : caption };
+}
+
+/** The stream of the n-th draw of a training; streams of different purposes (`salt`) never meet. */
+export function streamOf(seed: number, salt: "vae" | "transformer" | "held out", index: number): Random {
+  const salts = { vae: 0x1000, transformer: 0x2000, "held out": 0x3000 };
+  return new Random(seed + salts[salt], index);
+}
