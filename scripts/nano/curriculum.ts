@@ -4,7 +4,6 @@
  * The VAE sees plain scenes, glowing scenes and abstract clips. The transformer sees plain scenes only, with captions.
  */
 import { drawAbstract } from "./abstract.ts";
-import { describeScene, withDistraction } from "./captions.ts";
 import { type Clip, drawClip } from "./draw.ts";
 import { glowPulse } from "./effects.ts";
 import { Random } from "./random.ts";
@@ -53,18 +52,12 @@ function part(scene: Scene, corner: Point, zoom: number): Scene {
   return { ...scene, objects };
 }
 
-export type CaptionedClip = { readonly clip: Clip; readonly caption: string };
-
-/** One clip with its caption for the transformer. Never shows an effect. */
-export function drawForTransformer(random: Random, format: ClipFormat): CaptionedClip {
-  const scene = sampleScene(random, format);
-  const caption = describeScene(scene, random, { image: format.frames === 1 });
-  const clip = drawClip(scene, format);
-  return { clip, caption: random.chance(0.15) ? withDistraction(caption, random) : caption };
-}
-
 /** The stream of the n-th draw of a training; streams of different purposes (`salt`) never meet. */
-export function streamOf(seed: number, salt: "vae" | "transformer" | "held out", index: number): Random {
-  const salts = { vae: 0x1000, transformer: 0x2000, "held out": 0x3000 };
+export function streamOf(
+  seed: number,
+  salt: "vae" | "transformer" | "steps" | "held out",
+  index: number,
+): Random {
+  const salts = { vae: 0x1000, transformer: 0x2000, "held out": 0x3000, steps: 0x4000 };
   return new Random(seed + salts[salt], index);
 }

@@ -1,0 +1,50 @@
+/**
+ * Takes the VAE out of its last checkpoint, measures its latents, and writes it into the model folder.
+ *
+ * Run: npx tsx --conditions=source scripts/nano/export-vae.ts [--from DIR]
+ */
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ConfigFields, parseVaeConfig, Vae } from "@ltx-trainer/ltx";
+import { Generator, noGrad, SafetensorsFile, scope, type Tensor } from "@ltx-trainer/torch";
+import { toPixels } from "./batches.ts";
+import { streamOf } from "./curriculum.ts";
+import { drawClip } from "./draw.ts";
+import { exportWeights, measureLatents } from "./export.ts";
+import { sampleScene } from "./scene.ts";
+
+const root = join(import.meta.dirname, "../..");
+const model = join(root, "models/ltx-nano");
+const seed = 77;
+const batches = 24;
+
+const { values: options } = parseArgs({
+  options: { from: { type: "string", default: join(root, "out/nano/vae") } },
+});
+
+/** Plain scenes, as the transformer will see them. */
+function* plainClips(): Iterable<Tensor> {
+  for (let index = 0; index < batches; index++) {
+    const random = streamOf(seed, "held out", index);
+    const format = { width: 64, height: 64, frames: 17, fps: 25 };
+    yield toPixels(Array.from({ length: 4 }, () => drawClip(sampleScene(random, format), format)));
+  }
+}
+
+const vae = Vae.fresh(parseVaeConfig(ConfigFields.fromFile(join(model, "vae/config.json"))), {
+  generator: new Generator(0),
+});
+const checkpoint = SafetensorsFile.open(join(options.from, "checkpoint.safetensors"));
+noGrad(() => {
+  for (const [name, parameter] of vae.parameters.all) {
+    if (parameter.requiresGrad) scope(() => void parameter.copy_(checkpoint.tensor(`model.${name}`)));
+  }
+});
+measureLatents(vae, plainClips());
+const count = exportWeights(
+  join(model, "vae/diffusion_pytorch_model.safetensors"),
+  vae.parameters.all,
+  "float16",
+);
+process.stdout.write(`VAE of step ${checkpoint.metadata.step}: ${count} numbers\n`);
+process.stdout.write(`latents_mean ${vae.latentsMean_C}\nlatents_std ${vae.latentsStd_C}\n`);
