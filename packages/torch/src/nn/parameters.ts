@@ -86,7 +86,7 @@ export class Parameters {
     this.registry = registry;
   }
 
-  /** Fresh parameters, drawn in the order the model asks for them. */
+  /** Fresh parameters, drawn in the order the model asks for them; on the generator's device unless told otherwise. */
   static random(
     options: Placement & { readonly generator: Generator; readonly trainable?: boolean },
   ): Parameters {
@@ -181,8 +181,9 @@ function shapeProblem(name: string, got: readonly number[], wanted: readonly num
 }
 
 function drawn(shape: readonly number[], init: Init, generator: Generator): Tensor {
-  if (init === "zeros") return zeros(shape);
-  if (init === "ones") return ones(shape);
+  const { device } = generator;
+  if (init === "zeros") return zeros(shape, { device });
+  if (init === "ones") return ones(shape, { device });
   if ("uniform" in init) return rand(shape, { generator }).mul(2).sub(1).mul(init.uniform);
   return randn(shape, { generator }).mul(init.normal);
 }
