@@ -21,6 +21,7 @@ NAPI_MODULE_INIT() {
   ltx::registerRuntimeFunctions(env, exports);
   ltx::registerCudaFunctions(env, exports);
   ltx::registerMappingFunctions(env, exports);
+  ltx::registerEventFunctions(env, exports);
   napi_add_env_cleanup_hook(env, [](void*) { ltx::clearHandles(); }, nullptr);
   return exports;
 }

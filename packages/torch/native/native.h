@@ -77,6 +77,7 @@ void registerTensorFunctions(napi_env env, napi_value exports);
 void registerRuntimeFunctions(napi_env env, napi_value exports);
 void registerCudaFunctions(napi_env env, napi_value exports);
 void registerMappingFunctions(napi_env env, napi_value exports);
+void registerEventFunctions(napi_env env, napi_value exports);
 void addFunction(napi_env env, napi_value exports, const char* name, napi_callback callback);
 
 // ---- allocator.cc: keeps freed CPU blocks and counts live bytes exactly.

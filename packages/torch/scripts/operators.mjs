@@ -13,7 +13,7 @@ sum sum.dim_IntList mean mean.dim std std.correction amax amin max min argmax no
 softmax.int matmul bmm mm addmm baddbmm outer
 reshape view permute transpose.int unsqueeze squeeze.dim flatten.using_ints expand repeat repeat_interleave.self_int
 narrow slice.Tensor select.int index_select index.Tensor gather chunk split_with_sizes split.Tensor unbind.int flip cat stack
-contiguous clone detach to.device to.dtype
+pin_memory contiguous clone detach to.device to.dtype
 linear conv2d conv3d mkldnn_convolution layer_norm native_layer_norm group_norm embedding constant_pad_nd
 scaled_dot_product_attention rms_norm mse_loss _upsample_bicubic2d_aa dropout
 uniform_ normal_

@@ -746,6 +746,12 @@ export const stack = (() => {
   return (tensors: readonly Tensor[], dim?: number | undefined): Tensor => wrap((op ??= resolve("stack", ""))(tensors.map(handleOf), dim) as number);
 })();
 
+/** `aten::pin_memory(Tensor(a) self, Device? device=None) -> Tensor(a)` */
+export const pin_memory = (() => {
+  let op: NativeOperator | undefined;
+  return (self: Tensor, device?: Device | undefined): Tensor => wrap((op ??= resolve("pin_memory", ""))(self.handle, device) as number);
+})();
+
 /** `aten::contiguous(Tensor(a) self, *, MemoryFormat memory_format=0) -> Tensor(a)` */
 export const contiguous = (() => {
   let op: NativeOperator | undefined;

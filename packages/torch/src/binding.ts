@@ -56,6 +56,8 @@ type Native = {
   liveBytes(): number;
   cachedBytes(): number;
   reportMemory(): void;
+  recordEvent(device: string): number;
+  elapsedMilliseconds(from: number, to: number): number;
   openMapping(path: string): number;
   closeMapping(mapping: number): void;
   mappedTensor(mapping: number, offset: number, shape: readonly number[], dtype: number): Handle;

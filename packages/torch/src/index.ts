@@ -77,6 +77,7 @@ export {
   setNumThreads,
   setTf32,
   synchronize,
+  timeOnDevice,
   torchConfiguration,
   torchVersion,
 } from "./runtime.ts";

@@ -51,6 +51,22 @@ export function synchronize(device: Device): void {
   native.synchronize(device);
 }
 
+/**
+ * Milliseconds that the device spends on what `body` asks of it, by the device's own clock where it has one.
+ *
+ * @throws TorchError on a GPU with libtorch before 2.0, whose events cannot tell the time
+ */
+export function timeOnDevice(device: Device, body: () => void): number {
+  if (device === "cpu") {
+    const started = performance.now();
+    body();
+    return performance.now() - started;
+  }
+  const from = native.recordEvent(device);
+  body();
+  return native.elapsedMilliseconds(from, native.recordEvent(device));
+}
+
 /** Tensors JavaScript holds now. */
 export function liveTensors(): number {
   return native.liveTensors();

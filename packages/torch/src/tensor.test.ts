@@ -4,6 +4,7 @@ import {
   attention,
   cat,
   conv3d,
+  cudaIsAvailable,
   Generator,
   hasOp,
   linspace,
@@ -187,4 +188,9 @@ describe("random numbers", () => {
 test("hasOp tells operators apart by overload", () => {
   expect(hasOp("add.Tensor")).toBe(true);
   expect(hasOp("add.Nothing")).toBe(false);
+});
+
+test("pinning memory without CUDA says that there is none", () => {
+  if (cudaIsAvailable()) expect(zeros([2]).pinned().toArray()).toEqual([0, 0]);
+  else expect(() => zeros([2]).pinned()).toThrow(TorchError);
 });

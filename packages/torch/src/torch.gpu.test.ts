@@ -28,6 +28,7 @@ import {
   memoryStats,
   mseLoss,
   noGrad,
+  Parameters,
   pad,
   powScalar,
   rand,
@@ -41,6 +42,7 @@ import {
   type Tensor,
   TorchError,
   tensor,
+  timeOnDevice,
   upsampleBicubicAa,
   where,
   writeSafetensors,
@@ -215,6 +217,16 @@ describeOnGpu("random numbers", () => {
     expect(randn([1000], { generator: other }).toArray()).not.toEqual(expected);
   });
 
+  test("put a model's parameters, constant ones too, on the device of their generator", () => {
+    const p = Parameters.random({ generator: new Generator(1, testDevice) });
+    const made = (["zeros", "ones", { uniform: 1 }, { normal: 1 }] as const).map((init, i) =>
+      p.tensor(`t${i}`, [2], init),
+    );
+    expect(new Set(made.map(({ device }) => device)).size).toBe(1);
+    expect(made[0]!.device.startsWith(testDevice)).toBe(true);
+    p.free();
+  });
+
   test("without a generator come from the device's default one, which can be seeded", () => {
     const draws = [1, 1, 2].map((seed) => {
       manualSeed(seed, testDevice);
@@ -270,6 +282,27 @@ describeOnGpu("memory", () => {
       if (step === 10 || step === 200) counts.push(held());
     }
     expect(counts[1]).toBe(counts[0]);
+  });
+});
+
+describeOnGpu("copies and clocks", () => {
+  test("pinned memory is copied without waiting, and whole", () => {
+    const source = isGpu ? normal("cpu", [64, 64]).pinned() : normal("cpu", [64, 64]);
+    const moved = source.to({ device: testDevice }, { nonBlocking: true });
+    synchronize(testDevice);
+    expect(moved.toArray()).toEqual(source.toArray());
+  });
+
+  test("the device's clock sees more work take longer", () => {
+    const a = normal(testDevice, [512, 512]);
+    const products = (count: number) =>
+      timeOnDevice(testDevice, () =>
+        scope(() => {
+          for (let i = 0; i < count; i++) a.matmul(a);
+        }),
+      );
+    products(5);
+    expect(products(200)).toBeGreaterThan(products(1));
   });
 });
 

@@ -82,11 +82,24 @@ export const shaping = {
   detach(this: Tensor): Tensor {
     return aten.detach(this);
   },
-  /** Casts and moves. Returns this very tensor when it already is as asked. */
-  to(this: Tensor, target: DType | Device | TensorOptions): Tensor {
+  /** A copy in page-locked memory, from which a GPU copies by itself. @throws TorchError without CUDA */
+  pinned(this: Tensor): Tensor {
+    return aten.pin_memory(this);
+  },
+  /**
+   * Casts and moves. Returns this very tensor when it already is as asked.
+   *
+   * @param options.nonBlocking do not wait for a copy between pinned memory and a GPU; read the result only after
+   *   `synchronize`, or on that GPU
+   */
+  to(
+    this: Tensor,
+    target: DType | Device | TensorOptions,
+    options: { readonly nonBlocking?: boolean } = {},
+  ): Tensor {
     const { dtype = this.dtype, device = this.device } = optionsOf(target);
     if (dtype === this.dtype && isSameDevice(device, this.device)) return this;
-    return aten.to_device(this, device, dtype);
+    return aten.to_device(this, device, dtype, options.nonBlocking ?? false);
   },
 };
 
