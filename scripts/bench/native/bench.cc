@@ -58,18 +58,24 @@ struct Linear {
   Tensor operator()(const Tensor& x) const {
     Tensor y = at::linear(x, weight, bias);
     if (!a.defined()) return y;
-    return y + at::matmul(at::matmul(x, a.transpose(0, 1)), b.transpose(0, 1));
+    return y + at::linear(at::linear(x, a), b);
   }
 };
 
 Tensor rmsNorm(const Tensor& x, const Tensor& weight, double eps) {
+#if HAS_RMS_NORM
+  c10::optional<Tensor> factor;
+  if (weight.defined()) factor = weight;
+  return at::rms_norm(x, {x.size(-1)}, factor, eps);
+#else
   Tensor normed = x * (x.square().mean(-1, true) + eps).rsqrt();
   return weight.defined() ? normed * weight : normed;
+#endif
 }
 
 Tensor rotate(const Tensor& x, const Tensor& cos, const Tensor& sin) {
   auto halves = x.reshape({x.size(0), x.size(1), -1, 2}).unbind(-1);
-  return x * cos + at::stack({halves[1], halves[0]}, -1).flatten(2, 3) * sin;
+  return (x * cos).addcmul(at::stack({halves[1], halves[0]}, -1).flatten(2, 3), sin);
 }
 
 Tensor split(const Tensor& x) { return x.reshape({x.size(0), x.size(1), kHeads, -1}).transpose(1, 2); }
@@ -105,10 +111,12 @@ Tensor grouped(const Tensor& x, const Tensor& values) {
 }
 
 Tensor modulate(const Tensor& x, const Tensor& scale, const Tensor& shift) {
-  return (grouped(x, scale) * (scale + 1).unsqueeze(2) + shift.unsqueeze(2)).flatten(1, 2);
+  return shift.unsqueeze(2).addcmul(grouped(x, scale), (scale + 1).unsqueeze(2)).flatten(1, 2);
 }
 
-Tensor gate(const Tensor& x, const Tensor& values) { return (grouped(x, values) * values.unsqueeze(2)).flatten(1, 2); }
+Tensor addGated(const Tensor& x, const Tensor& branch, const Tensor& gate) {
+  return grouped(x, gate).addcmul(grouped(branch, gate), gate.unsqueeze(2)).flatten(1, 2);
+}
 
 struct Block {
   Attention self, cross;
@@ -118,10 +126,10 @@ struct Block {
                  const Tensor* rope) const {
     auto rows = (table + modulation).unbind(2);
     Tensor entering = modulate(rmsNorm(x, {}, 1e-6), rows[1], rows[0]);
-    Tensor afterSelf = x + gate(self(entering, entering, rope, {}), rows[2]);
+    Tensor afterSelf = addGated(x, self(entering, entering, rope, {}), rows[2]);
     Tensor afterCross = afterSelf + cross(afterSelf, text, nullptr, bias);
     Tensor hidden = modulate(rmsNorm(afterCross, {}, 1e-6), rows[4], rows[3]);
-    return afterCross + gate(out(at::gelu(in(hidden), "tanh")), rows[5]);
+    return addGated(afterCross, out(at::gelu(in(hidden), "tanh")), rows[5]);
   }
 };
 
