@@ -47,4 +47,11 @@ const count = exportWeights(
   "float16",
 );
 process.stdout.write(`VAE of step ${checkpoint.metadata.step}: ${count} numbers\n`);
-process.stdout.write(`latents_mean ${vae.latentsMean_C}\nlatents_std ${vae.latentsStd_C}\n`);
+const rounded = (values: Tensor): string =>
+  values
+    .toArray()
+    .map((value) => value.toFixed(2))
+    .join(" ");
+process.stdout.write(
+  `latents_mean ${rounded(vae.latentsMean_C)}\nlatents_std ${rounded(vae.latentsStd_C)}\n`,
+);
