@@ -10,7 +10,7 @@ export function median(values: readonly number[]): number {
   return sorted[Math.floor(sorted.length / 2)] as number;
 }
 
-/** Median seconds of one repetition, in groups of at least 20 ms, for about two seconds. */
+/** Median seconds of one operation, in groups of at least 20 ms, for about two seconds. */
 export function secondsOf(body: Body): number {
   for (let i = 0; i < 3; i++) body();
   const started = performance.now();
@@ -23,7 +23,7 @@ export function secondsOf(body: Body): number {
     for (let i = 0; i < group; i++) body();
     times.push((performance.now() - from) / 1000 / group);
   }
-  return median(times);
+  return median(times) / (body.count ?? 1);
 }
 
 /** Median seconds of one repetition of the C++ program's case. @throws Error with what it printed when it fails */

@@ -20,7 +20,7 @@ namespace ltx {
 namespace {
 
 constexpr size_t kHeader = 64;               // keeps the data 64-byte aligned, as oneDNN wants
-constexpr size_t kKeptFrom = 256 * 1024;     // smaller blocks: malloc is already quick
+constexpr size_t kKeptFrom = 16 * 1024;      // smaller blocks: malloc is already quick
 
 struct Header {
   size_t capacity;
@@ -42,13 +42,9 @@ int64_t cacheLimit() {
   return limit;
 }
 
-// Rounds up to eighths of a power of two, so that nearly equal sizes share a bin and at most 12.5 % is wasted.
-size_t capacityFor(size_t bytes) {
-  if (bytes < kKeptFrom) return bytes;
-  size_t step = kKeptFrom / 8;
-  while (step * 16 <= bytes) step *= 2;
-  return (bytes + step - 1) / step * step;
-}
+// To whole cache lines and no further: rounder sizes would put every tensor at the same place within a page, and loads
+// would wait for stores to other tensors (4 KiB aliasing). Steps ask for the same sizes again, so exact bins fit.
+size_t capacityFor(size_t bytes) { return (bytes + kHeader - 1) / kHeader * kHeader; }
 
 void* takeKept(size_t capacity) {
   const std::lock_guard<std::mutex> lock(mutex);
@@ -61,7 +57,9 @@ void* takeKept(size_t capacity) {
 }
 
 bool keepBlock(void* block, size_t capacity) {
-  if (capacity < kKeptFrom || cached + static_cast<int64_t>(capacity) > cacheLimit()) return false;
+  if (capacity < kKeptFrom) return false;
+  // Full of sizes nobody asks for any more: begin anew.
+  if (cached + static_cast<int64_t>(capacity) > cacheLimit()) releaseCachedCpuBytes();
   const std::lock_guard<std::mutex> lock(mutex);
   bins()[capacity].push_back(block);
   cached += static_cast<int64_t>(capacity);

@@ -29,6 +29,8 @@ export function scope<T>(body: () => NotAPromise<T>): T {
   const survivors = new Set<Tracked>();
   collect(result, survivors);
   release(made, survivors);
+  // Once a step, not once a block: each report may make the collector think that memory is growing.
+  if (!outer) native.reportMemory();
   return result;
 }
 
@@ -55,7 +57,6 @@ function release(made: readonly Tracked[], survivors: ReadonlySet<Tracked>): voi
     else handles[count++] = tensor.handle;
   }
   native.freeAll(handles, count);
-  native.reportMemory();
 }
 
 function collect(value: unknown, into: Set<Tracked>): void {
