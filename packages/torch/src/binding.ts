@@ -71,11 +71,11 @@ export function addonPath(): string {
 /**
  * How libtorch's threads wait between two operators; read once, when its OpenMP runtime is loaded.
  *
- * By default they spin. With another program on the same cores that made a training step 15 times slower (LOG.md);
- * sleeping costs a few microseconds an operator instead. Whoever set these variables decides.
+ * By default they spin for long. With another program on the same cores that made a training step 15 times slower;
+ * a short spin, then sleep, costs little when the machine is idle (LOG.md). Whoever set these variables decides.
  */
 function letThreadsSleep(): void {
-  process.env.OMP_WAIT_POLICY ??= "passive";
+  if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "500";
   process.env.OPENBLAS_THREAD_TIMEOUT ??= "4";
 }
 
