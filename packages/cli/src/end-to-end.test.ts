@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { TrainOutputs } from "@ltx-trainer/contract";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
 const tinyBase = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.meta.url));
@@ -23,6 +23,9 @@ const root = mkdtempSync(join(tmpdir(), "ltx-end-to-end-"));
 const base = join(root, "base");
 const data = join(root, "data");
 const steps = 12;
+
+// Each test runs whole processes, several of them in the longest; a busy machine takes its time.
+vi.setConfig({ testTimeout: 240_000 });
 
 afterAll(() => rmSync(root, { recursive: true }));
 
@@ -204,6 +207,29 @@ function killTree(child: ChildProcess): void {
     }
   }
 }
+
+test("the bundled model learns from the bundled example", async () => {
+  const example = fileURLToPath(new URL("../../../examples/glowpulse.zip", import.meta.url));
+  const small = ["--resolution", "low", "--number-of-frames", "9", "--validation-resolution", "low"];
+  const quick = [
+    "--number-of-steps",
+    "3",
+    "--rank",
+    "8",
+    "--validation-number-of-frames",
+    "9",
+    "--validation-steps",
+    "3",
+  ];
+  const out = join(root, "nano");
+  const ended = await start(["train", example, "--base", "ltx-nano", ...small, ...quick, "--out", out]).ended;
+  expect(ended.code, ended.stderr).toBe(0);
+  const outputs = TrainOutputs.parse(jsonOf(ended));
+  expect(existsSync(outputs.video as string)).toBe(true);
+  expect(existsSync(outputs.contact_sheet as string)).toBe(true);
+  const report = JSON.parse(readFileSync(join(out, "dataset-report.json"), "utf8"));
+  expect(report.totals).toMatchObject({ kept: 12, dropped: 0 });
+});
 
 describe("generate", () => {
   test("shows the LoRA beside the base at the same seed", async () => {
