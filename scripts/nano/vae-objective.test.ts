@@ -1,0 +1,64 @@
+/** What the VAE is trained with: its score, its start, and a gradient for every weight. */
+import { join } from "node:path";
+import { ConfigFields, parseVaeConfig, Vae } from "@ltx-trainer/ltx";
+import { backward, full, Generator, noGrad, tensor, zeros } from "@ltx-trainer/torch";
+import { expect, test } from "vitest";
+import { toClips, toPixels } from "./batches.ts";
+import { drawForVae, streamOf } from "./curriculum.ts";
+import { calmStart, psnr, vaeLoss } from "./vae-objective.ts";
+
+const format = { width: 32, height: 32, frames: 9, fps: 25 };
+const config = parseVaeConfig(
+  ConfigFields.fromFile(join(import.meta.dirname, "../../models/ltx-nano/vae/config.json")),
+);
+
+function freshVae(): { vae: Vae; generator: Generator } {
+  const generator = new Generator(1);
+  const vae = Vae.fresh(config, { generator });
+  calmStart(vae, generator);
+  return { vae, generator };
+}
+
+test("PSNR is 20 dB for an error of a tenth of the range, and is bounded for perfect pictures", () => {
+  const black = full([1, 3, 1, 4, 4], -1);
+  expect(psnr(black.add(0.2), black)[0]).toBeCloseTo(20, 3);
+  expect(psnr(black, black)[0]).toBeCloseTo(60, 3);
+});
+
+test("drawn clips become pixels in [-1, 1] and come back unchanged", () => {
+  const clip = drawForVae(streamOf(1, "vae", 3), format);
+  const pixels_BCfhw = toPixels([clip]);
+  expect(pixels_BCfhw.shape).toEqual([1, 3, 9, 32, 32]);
+  const [back] = toClips(pixels_BCfhw, format);
+  const largest = Math.max(...clip.pixels.map((value, index) => Math.abs(value - back!.pixels[index]!)));
+  expect(largest).toBeLessThan(1e-6);
+});
+
+test("clips of different sizes are refused", () => {
+  const small = drawForVae(streamOf(1, "vae", 4), { ...format, width: 16 });
+  const large = drawForVae(streamOf(1, "vae", 5), format);
+  expect(() => toPixels([large, small])).toThrow("clip 1");
+});
+
+test("a calm VAE shows a flat picture without a pattern of cells inside it", () => {
+  const { vae } = freshVae();
+  const pixels_BCfhw = tensor([0.8, -0.2, 0.4]).reshape([1, 3, 1, 1, 1]).expand([1, 3, 1, 96, 96]);
+  const decoded = noGrad(() => vae.decode(vae.encode(pixels_BCfhw).mean_BCFHW));
+  // One pixel of each 2 x 2 patch (each has weights of its own), away from the zero borders: one colour.
+  const inner = decoded.slice(3, 40, 56, 2).slice(4, 40, 56, 2);
+  expect(inner.std([3, 4]).max().item()).toBeLessThan(0.1 * decoded.std([1, 2, 3, 4]).item());
+});
+
+test("the loss gives every weight a finite gradient", () => {
+  const { vae, generator } = freshVae();
+  const clips = [0, 1].map((index) => drawForVae(streamOf(1, "vae", index), format));
+  const loss = vaeLoss(vae, toPixels(clips), generator);
+  backward([loss.total]);
+  expect(Number.isFinite(loss.total.item())).toBe(true);
+  for (const [name, parameter] of vae.parameters.all) {
+    if (!parameter.requiresGrad) continue;
+    expect(parameter.grad, name).toBeDefined();
+    expect(Number.isFinite(parameter.grad!.abs().sum().item()), name).toBe(true);
+  }
+  expect(zeros([1]).sub(loss.divergence).item()).toBeLessThan(0);
+});
