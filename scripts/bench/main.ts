@@ -80,5 +80,5 @@ function memory(): void {
 }
 
 if (!existsSync(addonPath())) throw new Error("no addon: run `npm run setup` first");
-comparisons();
+if (values.only !== "memory") comparisons();
 if (!values.only || values.only === "memory") memory();
