@@ -61,9 +61,10 @@ export class ConfigFields {
     return this.#read(name, fallback, "a string", (v): v is string => typeof v === "string");
   }
 
-  counts(name: string, fallback?: readonly number[]): readonly number[] {
-    return this.#read(name, fallback, "a list of whole numbers", (v): v is readonly number[] => {
-      return Array.isArray(v) && v.every(isCount);
+  counts(name: string, fallback?: readonly number[], least = 1): readonly number[] {
+    const expected = `a list of whole numbers of at least ${least}`;
+    return this.#read(name, fallback, expected, (v): v is readonly number[] => {
+      return Array.isArray(v) && v.every((item) => Number.isInteger(item) && item >= least);
     });
   }
 

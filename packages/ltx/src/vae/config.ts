@@ -140,7 +140,7 @@ function parseEncoder(fields: ConfigFields, latentChannels: number): VaeEncoderC
   const kinds = oneEach("downsample_type", fields.strings("downsample_type", Array(count).fill("conv")));
   const resnets = sized(fields, count + 1)(
     "layers_per_block",
-    fields.counts("layers_per_block", releasedLayers),
+    fields.counts("layers_per_block", releasedLayers, 0),
   );
   const blocks = scaling.map((scales, i): DownBlockConfig => {
     const inChannels = widths[i]!;
@@ -174,7 +174,7 @@ function parseDecoder(fields: ConfigFields, latentChannels: number): VaeDecoderC
   );
   const factors = inwards(oneEach("upsample_factor", fields.counts("upsample_factor", Array(count).fill(1))));
   const layersName = "decoder_layers_per_block";
-  const resnets = inwards(oneEachAndMid(layersName, fields.counts(layersName, releasedLayers)));
+  const resnets = inwards(oneEachAndMid(layersName, fields.counts(layersName, releasedLayers, 0)));
   const noiseName = "decoder_inject_noise";
   const noise = inwards(oneEachAndMid(noiseName, fields.booleans(noiseName, Array(count + 1).fill(false))));
   const timestepConditioning = fields.boolean("timestep_conditioning", false);
