@@ -7,7 +7,15 @@
  * Shapes: see draw.ts.
  */
 import type { Rgb } from "./colours.ts";
-import { type Canvas, type Clip, clampUnit, insideOf, type Placement, paintDistance } from "./draw.ts";
+import {
+  type Canvas,
+  type Clip,
+  clampUnit,
+  insideOf,
+  type Placement,
+  paintDistance,
+  type Window,
+} from "./draw.ts";
 import type { Random } from "./random.ts";
 import type { ClipFormat } from "./scene.ts";
 import { largestReach, type ShapeName, shapeNames, shapes } from "./shapes.ts";
@@ -26,20 +34,26 @@ type Layer = {
   readonly change: Placement;
 };
 
-/** Draws one abstract clip by lot. */
-export function drawAbstract(random: Random, format: ClipFormat): Clip {
-  const { width, height, frames } = format;
+/** Draws one abstract clip by lot, or a window of it. */
+export function drawAbstract(
+  random: Random,
+  format: ClipFormat,
+  window: Window = { start: 0, frames: format.frames },
+): Clip {
+  const { width, height } = format;
+  const { start, frames } = window;
   const plane = width * height;
   const pixels = new Float32Array(3 * frames * plane);
   const pattern = samplePattern(random, format);
   const [first, second] = [sampleRgb(random), sampleRgb(random)];
   const layers = Array.from({ length: random.integer(0, 4) }, () => sampleLayer(random, format));
-  for (let frame = 0; frame < frames; frame++) {
-    const canvas: Canvas = { pixels, width, height, offset: frame * plane, stride: frames * plane };
+  for (let frame = start; frame < start + frames; frame++) {
+    const offset = (frame - start) * plane;
+    const canvas: Canvas = { pixels, width, height, offset, stride: frames * plane };
     fillPattern(canvas, pattern, frame, first, second);
     for (const layer of layers) paintLayer(canvas, layer, frame);
   }
-  return { format, pixels };
+  return { format: { ...format, frames }, pixels };
 }
 
 function sampleRgb(random: Random): Rgb {

@@ -1,11 +1,11 @@
 /**
  * What is shown in pre-training: which formats, how often, and which clips; every draw follows from (seed, index).
  *
- * The VAE sees plain scenes, glowing scenes and abstract clips. The transformer sees plain scenes only, with captions.
+ * The VAE sees plain scenes, scenes with ornaments and abstract clips. The transformer sees plain scenes only, with captions.
  */
 import { drawAbstract } from "./abstract.ts";
 import { type Clip, drawClip } from "./draw.ts";
-import { glowPulse } from "./effects.ts";
+import { sampleOrnament } from "./ornaments.ts";
 import { Random } from "./random.ts";
 import { type ClipFormat, type Point, type Scene, sampleScene } from "./scene.ts";
 
@@ -17,7 +17,7 @@ export type WeightedFormat = {
   readonly weight: number;
 };
 
-const frameRates = [8, 10, 12, 15, 16, 20, 24, 25, 25, 25, 30] as const;
+const frameRates = [8, 12, 16, 24, 25, 25, 25, 25, 25, 30] as const;
 
 /** One format by lot, with a frame rate between 8 and 30. */
 export function sampleFormat(random: Random, formats: readonly WeightedFormat[]): ClipFormat {
@@ -26,17 +26,28 @@ export function sampleFormat(random: Random, formats: readonly WeightedFormat[])
   return { width, height, frames, fps: random.pick(frameRates) };
 }
 
+/** Lengths of the clips of which the VAE sees windows. */
+const wholeClipWeights = { 25: 1, 49: 2, 81: 4 } as const;
+
 /** Sides shorter than this show a part of a frame of this size, so that edges and objects keep their usual scale. */
 const usualSide = 64;
 
-/** One clip for the VAE. */
-export function drawForVae(random: Random, format: ClipFormat): Clip {
-  const kind = random.weighted({ plain: 6, glowing: 2, abstract: 1 });
-  if (kind === "abstract") return drawAbstract(random, format);
+/** One clip for the VAE: a window of a longer clip, because motions run over the whole of a clip. */
+export function drawForVae(random: Random, shown: ClipFormat): Clip {
+  const whole = Math.max(shown.frames, Number(random.weighted(wholeClipWeights)));
+  const format = { ...shown, frames: whole };
+  const window = { start: random.integer(0, whole - shown.frames + 1), frames: shown.frames };
+  const kind = random.weighted({ plain: 6, ornamented: 2, abstract: 1 });
+  if (kind === "abstract") return drawAbstract(random, format, window);
   const scene = sampleScene(random, format, { twoObjects: 0.4 });
   const zoom = Math.max(1, usualSide / Math.min(format.width, format.height));
   const corner = { x: random.range(0, 1 - 1 / zoom), y: random.range(0, 1 - 1 / zoom) };
-  return drawClip(part(scene, corner, zoom), format, kind === "glowing" ? glowPulse : undefined);
+  return drawClip(
+    part(scene, corner, zoom),
+    format,
+    kind === "ornamented" ? sampleOrnament(random) : undefined,
+    window,
+  );
 }
 
 /** The part of a scene that begins at a corner (in fractions of the frame), enlarged to the whole frame. */
@@ -55,9 +66,9 @@ function part(scene: Scene, corner: Point, zoom: number): Scene {
 /** The stream of the n-th draw of a training; streams of different purposes (`salt`) never meet. */
 export function streamOf(
   seed: number,
-  salt: "vae" | "transformer" | "steps" | "held out",
+  salt: "vae" | "transformer" | "steps" | "held out" | "exam",
   index: number,
 ): Random {
-  const salts = { vae: 0x1000, transformer: 0x2000, "held out": 0x3000, steps: 0x4000 };
+  const salts = { vae: 0x1000, transformer: 0x2000, "held out": 0x3000, steps: 0x4000, exam: 0x5000 };
   return new Random(seed + salts[salt], index);
 }

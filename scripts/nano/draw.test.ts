@@ -1,5 +1,6 @@
 /** Drawn clips are the ground truth of everything that is measured later: these tests read facts back from the pixels. */
 import { expect, test } from "vitest";
+import { drawAbstract } from "./abstract.ts";
 import { backgroundColours, objectColours, type Rgb } from "./colours.ts";
 import { type Clip, drawClip, toRgb24 } from "./draw.ts";
 import { glowPulse } from "./effects.ts";
@@ -160,4 +161,25 @@ test("rgb24 is interleaved, frame after frame", () => {
   expect(bytes.length).toBe(25 * 64 * 64 * 3);
   const at = 3 * ((24 * 64 + 32) * 64 + 45);
   expect([...bytes.subarray(at, at + 3)]).toEqual(objectColours.cyan.map((value) => Math.round(255 * value)));
+});
+
+/** The frames of a window, cut out of the whole clip. */
+function cut({ format: whole, pixels }: Clip, start: number, frames: number): Float32Array {
+  const plane = whole.width * whole.height;
+  const part = new Float32Array(3 * frames * plane);
+  for (let channel = 0; channel < 3; channel++) {
+    const first = (channel * whole.frames + start) * plane;
+    part.set(pixels.subarray(first, first + frames * plane), channel * frames * plane);
+  }
+  return part;
+}
+
+test("a window of a clip is those frames of the whole clip", () => {
+  const scene = sampleScene(new Random(8), format);
+  const window = { start: 7, frames: 9 };
+  const part = drawClip(scene, format, glowPulse, window);
+  expect(part.format).toEqual({ ...format, frames: 9 });
+  expect(part.pixels).toEqual(cut(drawClip(scene, format, glowPulse), 7, 9));
+  const abstract = drawAbstract(new Random(9), format, window);
+  expect(abstract.pixels).toEqual(cut(drawAbstract(new Random(9), format), 7, 9));
 });

@@ -35,35 +35,49 @@ export type Canvas = {
   readonly stride: number;
 };
 
-/** What an effect may know: the object as placed in this frame, and the time in seconds since the clip began. */
+/** What an effect may know: the object as placed in this frame or earlier, and the seconds since the clip began. */
 export type EffectFrame = {
   readonly object: SceneObject;
   readonly placement: Placement;
   readonly seconds: number;
+  /** The object as it was placed a number of seconds ago, but not before the clip began. */
+  readonly ago: (seconds: number) => Placement;
 };
 
 /** Paints around an object, under it. `paintDistance` does the blending. */
 export type Effect = (canvas: Canvas, frame: EffectFrame) => void;
 
-/** Draws all frames of a scene; `effect` is painted under every object. */
-export function drawClip(scene: Scene, format: ClipFormat, effect?: Effect): Clip {
-  const { width, height, frames } = format;
+/** Some of the frames of a clip. */
+export type Window = { readonly start: number; readonly frames: number };
+
+/** Draws all frames of a scene, or those of a window of it; `effect` is painted under every object. */
+export function drawClip(
+  scene: Scene,
+  format: ClipFormat,
+  effect?: Effect,
+  window: Window = { start: 0, frames: format.frames },
+): Clip {
+  const { width, height } = format;
+  const { start, frames } = window;
   const plane = width * height;
   const background = drawBackground(scene.background, width, height);
   const pixels = new Float32Array(3 * frames * plane);
-  for (let frame = 0; frame < frames; frame++) {
-    const canvas: Canvas = { pixels, width, height, offset: frame * plane, stride: frames * plane };
+  for (let frame = start; frame < start + frames; frame++) {
+    const offset = (frame - start) * plane;
+    const canvas: Canvas = { pixels, width, height, offset, stride: frames * plane };
     for (let channel = 0; channel < 3; channel++) {
       const rows = background.subarray(channel * plane, (channel + 1) * plane);
       pixels.set(rows, canvas.offset + channel * canvas.stride);
     }
     for (const object of scene.objects) {
       const placed = placement(object, format, frame);
-      effect?.(canvas, { object, placement: placed, seconds: frame / format.fps });
+      const ago = (seconds: number): Placement =>
+        placement(object, format, Math.max(0, frame - seconds * format.fps));
+      effect?.(canvas, { object, placement: placed, seconds: frame / format.fps, ago });
       paintObject(canvas, object, placed);
     }
   }
-  return { format, pixels };
+  return { format: { ...format, frames }, pixels };
 }
 
 /** Where and how big an object is at a frame: the whole meaning of the motion names. */
