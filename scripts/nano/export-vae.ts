@@ -6,11 +6,11 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ConfigFields, parseVaeConfig, Vae } from "@ltx-trainer/ltx";
-import { Generator, noGrad, SafetensorsFile, scope, type Tensor } from "@ltx-trainer/torch";
+import { Generator, type Tensor } from "@ltx-trainer/torch";
 import { toPixels } from "./batches.ts";
 import { streamOf } from "./curriculum.ts";
 import { drawClip } from "./draw.ts";
-import { exportWeights, measureLatents } from "./export.ts";
+import { exportWeights, measureLatents, readWeights, scaleLatents } from "./export.ts";
 import { sampleScene } from "./scene.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -19,14 +19,17 @@ const seed = 77;
 const batches = 24;
 
 const { values: options } = parseArgs({
-  options: { from: { type: "string", default: join(root, "out/nano/vae") } },
+  options: {
+    from: { type: "string", default: join(root, "out/nano/vae") },
+    "decoder-only": { type: "boolean", default: false },
+  },
 });
 
 /** Plain scenes, as the transformer will see them. */
 function* plainClips(): Iterable<Tensor> {
   for (let index = 0; index < batches; index++) {
     const random = streamOf(seed, "held out", index);
-    const format = { width: 64, height: 64, frames: 17, fps: 25 };
+    const format = { width: 80, height: 80, frames: 25, fps: 25 };
     yield toPixels(Array.from({ length: 4 }, () => drawClip(sampleScene(random, format), format)));
   }
 }
@@ -34,19 +37,17 @@ function* plainClips(): Iterable<Tensor> {
 const vae = Vae.fresh(parseVaeConfig(ConfigFields.fromFile(join(model, "vae/config.json"))), {
   generator: new Generator(0),
 });
-const checkpoint = SafetensorsFile.open(join(options.from, "checkpoint.safetensors"));
-noGrad(() => {
-  for (const [name, parameter] of vae.parameters.all) {
-    if (parameter.requiresGrad) scope(() => void parameter.copy_(checkpoint.tensor(`model.${name}`)));
-  }
-});
-measureLatents(vae, plainClips());
+readWeights(vae, join(options.from, "checkpoint.safetensors"), "model.");
+if (!options["decoder-only"]) {
+  measureLatents(vae, plainClips());
+  scaleLatents(vae);
+}
 const count = exportWeights(
   join(model, "vae/diffusion_pytorch_model.safetensors"),
   vae.parameters.all,
   "float16",
 );
-process.stdout.write(`VAE of step ${checkpoint.metadata.step}: ${count} numbers\n`);
+process.stdout.write(`VAE: ${count} numbers\n`);
 const rounded = (values: Tensor): string =>
   values
     .toArray()

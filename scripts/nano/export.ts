@@ -4,7 +4,15 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Vae } from "@ltx-trainer/ltx";
-import { cat, type DType, noGrad, scope, type Tensor, writeSafetensors } from "@ltx-trainer/torch";
+import {
+  cat,
+  type DType,
+  noGrad,
+  SafetensorsFile,
+  scope,
+  type Tensor,
+  writeSafetensors,
+} from "@ltx-trainer/torch";
 
 /** Writes parameters to a safetensors file in a half type. */
 export function exportWeights(path: string, parameters: ReadonlyMap<string, Tensor>, dtype: DType): number {
@@ -16,6 +24,38 @@ export function exportWeights(path: string, parameters: ReadonlyMap<string, Tens
       mkdirSync(join(path, ".."), { recursive: true });
       writeSafetensors(path, tensors, { format: "pt" });
       return [...tensors.values()].reduce((sum, tensor) => sum + tensor.numel, 0);
+    }),
+  );
+}
+
+/** Fills a VAE from a file: the exported weights, or a checkpoint whose names begin with `prefix`. */
+export function readWeights(vae: Vae, path: string, prefix = ""): void {
+  const file = SafetensorsFile.open(path);
+  noGrad(() => {
+    for (const [name, parameter] of vae.parameters.all)
+      scope(() => void parameter.copy_(file.tensor(prefix + name)));
+  });
+  file.close();
+}
+
+/**
+ * Brings every latent channel to unit deviation, without a change to what the VAE does: what the encoder's last layer
+ * is divided by, the decoder's first is multiplied by. Decode noise so means the same whatever scale was learnt.
+ */
+export function scaleLatents(vae: Vae): void {
+  const weight = (name: string): Tensor => vae.parameters.all.get(name)!;
+  noGrad(() =>
+    scope(() => {
+      const C = vae.config.latentChannels;
+      const std_C = vae.latentsStd_C.clone();
+      weight("encoder.conv_out.conv.weight")
+        .narrow(0, 0, C)
+        .div_(std_C.reshape([C, 1, 1, 1, 1]));
+      weight("encoder.conv_out.conv.bias").narrow(0, 0, C).div_(std_C);
+      weight("encoder.conv_out.conv.bias").narrow(0, C, 1).sub_(std_C.log().mean().mul(2));
+      weight("decoder.conv_in.conv.weight").mul_(std_C.reshape([1, C, 1, 1, 1]));
+      vae.latentsMean_C.div_(std_C);
+      vae.latentsStd_C.fill_(1);
     }),
   );
 }

@@ -7,7 +7,6 @@
 import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import {
-  type AdamW,
   type Generator,
   noGrad,
   SafetensorsFile,
@@ -16,9 +15,15 @@ import {
   writeSafetensors,
 } from "@ltx-trainer/torch";
 
+/** What of an optimizer a checkpoint needs: AdamW and Muon have it. */
+type OptimizerState = {
+  state(): Map<string, Tensor>;
+  loadState(tensors: { tensor(name: string): Tensor; has(name: string): boolean }, stepCount: number): void;
+};
+
 export type RunState = {
   readonly parameters: ReadonlyMap<string, Tensor>;
-  readonly optimizer: AdamW;
+  readonly optimizer: OptimizerState;
   readonly generator: Generator;
 };
 
@@ -50,7 +55,7 @@ export class TrainingRun {
         scope(() => void parameter.copy_(file.tensor(`model.${name}`)));
     });
     optimizer.loadState(
-      { has: (name) => file.has(`adam.${name}`), tensor: (name) => file.tensor(`adam.${name}`) },
+      { has: (name) => file.has(`optimizer.${name}`), tensor: (name) => file.tensor(`optimizer.${name}`) },
       step,
     );
     scope(() => generator.setState(file.tensor("generator").clone()));
@@ -63,7 +68,7 @@ export class TrainingRun {
     scope(() => {
       const tensors = new Map<string, Tensor>([["generator", generator.getState()]]);
       for (const [name, tensor] of parameters) tensors.set(`model.${name}`, tensor.detach());
-      for (const [name, tensor] of optimizer.state()) tensors.set(`adam.${name}`, tensor);
+      for (const [name, tensor] of optimizer.state()) tensors.set(`optimizer.${name}`, tensor);
       writeSafetensors(this.#file, tensors, { step: String(step) });
     });
     this.#savedAt = Date.now();

@@ -19,8 +19,12 @@ const squareWeight = 2;
 const divergenceWeight = 1e-4;
 /** The decoder sees latents with up to this much noise, told by its timestep. */
 const largestDecodeTimestep = 0.1;
-/** Noise at decode timestep t is t / 2: the released pair, timestep 0.05 with noise scale 0.025. */
-const noisePerTimestep = 0.5;
+/**
+ * Noise at decode timestep t: as much as the released pair says (timestep 0.05, noise scale 0.025), and with finished
+ * latents, which are of unit size, three times that. At its usual timestep the decoder so also mends what a sampler
+ * left undone.
+ */
+const noisePerTimestep = { fresh: 0.5, finished: 1.5 } as const;
 
 /**
  * A start from which colours are learnt quickly. The fresh VAE averages on the way in, repeats on the way out and looks
@@ -88,13 +92,22 @@ export type VaeLoss = {
   readonly divergence: Tensor;
 };
 
-/** The loss of one batch; half of the samples are decoded clean, half from slightly noisy latents. */
-export function vaeLoss(vae: Vae, pixels_BCfhw: Tensor, generator: Generator): VaeLoss {
-  const posterior = vae.encode(pixels_BCfhw);
-  const latents_BCFHW = vae.sample(posterior, { generator });
+/**
+ * The loss of one batch; half of the samples are decoded clean, half from slightly noisy latents.
+ *
+ * @param latents "finished" ones are of unit size and learn no more: the loss has no gradient into the encoder
+ */
+export function vaeLoss(
+  vae: Vae,
+  pixels_BCfhw: Tensor,
+  generator: Generator,
+  latents: "fresh" | "finished" = "fresh",
+): VaeLoss {
+  const posterior = latents === "fresh" ? vae.encode(pixels_BCfhw) : noGrad(() => vae.encode(pixels_BCfhw));
+  const latents_BCFHW = latents === "fresh" ? vae.sample(posterior, { generator }) : posterior.mean_BCFHW;
   const B = pixels_BCfhw.size(0);
   const drawn_B = rand([B], { generator }).mul(2).sub(1).clamp(0, 1).mul(largestDecodeTimestep);
-  const scale_B1111 = drawn_B.mul(noisePerTimestep).reshape([B, 1, 1, 1, 1]);
+  const scale_B1111 = drawn_B.mul(noisePerTimestep[latents]).reshape([B, 1, 1, 1, 1]);
   const noise_BCFHW = randn(latents_BCFHW.shape, { generator });
   const noisy_BCFHW = latents_BCFHW.mul(scale_B1111.neg().add(1)).add(noise_BCFHW.mul(scale_B1111));
   const error_BCfhw = vae.decode(noisy_BCFHW, { timestep: drawn_B }).sub(pixels_BCfhw);
@@ -102,10 +115,10 @@ export function vaeLoss(vae: Vae, pixels_BCfhw: Tensor, generator: Generator): V
   const square = error_BCfhw.square().mean();
   const { mean_BCFHW, logvar_B1FHW } = posterior;
   const divergence = mean_BCFHW.square().add(logvar_B1FHW.exp()).sub(1).sub(logvar_B1FHW).mean().mul(0.5);
-  const total = absolute
+  const error = absolute
     .add(square.mul(squareWeight))
-    .add(pooledAbsolute(error_BCfhw, 4).add(pooledAbsolute(error_BCfhw, 16)).mul(pooledWeight))
-    .add(divergence.mul(divergenceWeight));
+    .add(pooledAbsolute(error_BCfhw, 4).add(pooledAbsolute(error_BCfhw, 8)).mul(pooledWeight));
+  const total = latents === "fresh" ? error.add(divergence.mul(divergenceWeight)) : error;
   return { total, absolute, square, divergence };
 }
 
