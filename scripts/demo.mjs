@@ -3,16 +3,14 @@
  *
  * Runs after the set-up, through the same command a user would type.
  */
-import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { execFileSync, spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describeLearning, readMetrics } from "./demo/learning.mjs";
+import { demoTraining, previews } from "./demo/training.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-
-/** Enough to see the effect of the example's clips, within three minutes on two cores. */
-const options = ["--base", "ltx-nano", "--number-of-steps", "200"];
 
 /**
  * @typedef {{ lora_file: string, config_file: string, video: string | null, contact_sheet: string | null,
@@ -25,14 +23,6 @@ function freshFolder() {
   const name = names.find((candidate) => !existsSync(join(root, "out", candidate)));
   if (!name) throw new Error("out/: a thousand demos are enough; delete some");
   return join(root, "out", name);
-}
-
-/** @returns {string} the bundled dataset */
-function exampleDataset() {
-  const name = readdirSync(join(root, "examples")).find((file) => file.endsWith(".zip"));
-  if (!name)
-    throw new Error("examples/: got no zip file; expected the bundled dataset. Is the checkout complete?");
-  return join(root, "examples", name);
 }
 
 /**
@@ -59,10 +49,33 @@ function runCommand(args) {
   });
 }
 
+/** @param {string} word */
+function quoted(word) {
+  return word.includes(" ") ? `"${word}"` : word;
+}
+
+/**
+ * How many previews show the effect, read from their pixels.
+ *
+ * @param {string} folder
+ * @returns {{ previews: number, on: number, off: number }}
+ */
+function measureEffect(folder) {
+  const script = join(root, "scripts/demo/measure-effect.ts");
+  const args = [
+    "--conditions=source",
+    "--import",
+    "tsx",
+    script,
+    folder,
+    ...previews.map(({ colour }) => colour),
+  ];
+  return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
+}
+
 async function main() {
-  const dataset = exampleDataset();
-  const command = ["train", relative(root, dataset), ...options, "--out", relative(root, freshFolder())];
-  console.log(`\n$ npx ltx-trainer ${command.join(" ")}\n`);
+  const command = [...demoTraining, "--out", relative(root, freshFolder())];
+  console.log(`\n$ npx ltx-trainer ${command.map(quoted).join(" ")}\n`);
   const outputs = await runCommand([...command, "--json"]);
   if (!outputs) return;
   const metrics = readMetrics(readFileSync(join(outputs.out, "metrics.jsonl"), "utf8"));
@@ -77,7 +90,12 @@ async function main() {
   );
   for (const [what, file] of made)
     if (file) console.log(`  ${String(what).padEnd(20)}${relative(outputs.out, file)}`);
-  console.log(`\n${describeLearning(metrics)}`);
+  const seen = measureEffect(outputs.out);
+  console.log(
+    `\nThe glow of the example is there in ${seen.on} of ${seen.previews} previews with the LoRA, in ${seen.off} without. ` +
+      `Look at ${relative(root, outputs.contact_sheet ?? outputs.out)}`,
+  );
+  console.log(describeLearning(metrics));
 }
 
 await main();

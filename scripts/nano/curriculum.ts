@@ -66,9 +66,16 @@ function part(scene: Scene, corner: Point, zoom: number): Scene {
 /** The stream of the n-th draw of a training; streams of different purposes (`salt`) never meet. */
 export function streamOf(
   seed: number,
-  salt: "vae" | "transformer" | "steps" | "held out" | "exam",
+  salt: "vae" | "transformer" | "images" | "steps" | "held out" | "exam",
   index: number,
 ): Random {
-  const salts = { vae: 0x1000, transformer: 0x2000, "held out": 0x3000, steps: 0x4000, exam: 0x5000 };
+  const salts = {
+    vae: 0x1000,
+    transformer: 0x2000,
+    "held out": 0x3000,
+    steps: 0x4000,
+    exam: 0x5000,
+    images: 0x6000,
+  };
   return new Random(seed + salts[salt], index);
 }

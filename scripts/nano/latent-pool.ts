@@ -35,6 +35,8 @@ export type LatentGroup = {
 
 export type PoolOptions = {
   readonly seed: number;
+  /** Which of the drawing streams; see `streamOf`. */
+  readonly stream: "transformer" | "images";
   readonly count: number;
   readonly formats: readonly WeightedFormat[];
   /** Where the latents are kept between starts; `tag` must change with the VAE. */
@@ -43,7 +45,8 @@ export type PoolOptions = {
   readonly onProgress?: (done: number) => void;
 };
 
-const clipsPerEncoding = 4;
+/** Frames encoded at once, in clips of one format. */
+const framesPerEncoding = 100;
 
 export class LatentPool {
   readonly groups: readonly LatentGroup[];
@@ -65,15 +68,16 @@ export class LatentPool {
     return new LatentPool(groups);
   }
 
-  /** A group by lot, in proportion to its clips. */
-  pickGroup(random: Random): LatentGroup {
-    const total = this.groups.reduce((sum, group) => sum + group.scenes.length, 0);
+  /** A group by lot, in proportion to its clips, of those whose clips have at most so many frames. */
+  pickGroup(random: Random, mostFrames: number): LatentGroup {
+    const groups = this.groups.filter(({ format }) => format.frames <= mostFrames);
+    const total = groups.reduce((sum, group) => sum + group.scenes.length, 0);
     let left = random.next() * total;
-    for (const group of this.groups) {
+    for (const group of groups) {
       left -= group.scenes.length;
       if (left < 0) return group;
     }
-    return this.groups[this.groups.length - 1]!;
+    return groups[groups.length - 1]!;
   }
 }
 
@@ -100,7 +104,7 @@ function groupName({ width, height, frames, fps }: ClipFormat): string {
 function drawScenes(options: PoolOptions): Map<string, DrawnGroup> {
   const groups = new Map<string, DrawnGroup>();
   for (let index = 0; index < options.count; index++) {
-    const random = streamOf(options.seed, "transformer", index);
+    const random = streamOf(options.seed, options.stream, index);
     const format = sampleFormat(random, options.formats);
     const group = groups.get(groupName(format)) ?? { format, scenes: [] };
     groups.set(groupName(format), group);
@@ -129,8 +133,9 @@ function encodeAll(
   let done = 0;
   for (const [name, { format, scenes }] of groups) {
     const parts: Tensor[] = [];
-    for (let start = 0; start < scenes.length; start += clipsPerEncoding) {
-      const clips = scenes.slice(start, start + clipsPerEncoding).map((scene) => drawClip(scene, format));
+    const atOnce = Math.ceil(framesPerEncoding / format.frames);
+    for (let start = 0; start < scenes.length; start += atOnce) {
+      const clips = scenes.slice(start, start + atOnce).map((scene) => drawClip(scene, format));
       const encoded = noGrad(() => scope(() => vae.normalize(vae.encode(toPixels(clips)).mean_BCFHW)));
       parts.push(encoded);
       done += clips.length;

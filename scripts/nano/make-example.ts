@@ -1,8 +1,7 @@
 /**
- * Draws the bundled example dataset: twelve clips in the "glowpulse style" with captions, as one zip.
+ * Draws the bundled example dataset: ten clips in the "glowpulse style" and four without it, with captions, as one zip.
  *
- * Every shape, colour and motion comes at least once, and all three aspect ratios; most combinations never come, so that
- * there is something left to ask the LoRA for. The clips are larger than any training size, as real footage is.
+ * What they show is in `example-scenes.ts`.
  *
  * Run: npx tsx --conditions=source scripts/nano/make-example.ts   (needs ffmpeg with libx264)
  */
@@ -11,55 +10,28 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describeScene } from "./captions.ts";
-import { contrasts, type ObjectColour } from "./colours.ts";
+import { contrasts } from "./colours.ts";
 import { type Clip, drawClip, toRgb24 } from "./draw.ts";
 import { glowPulse } from "./effects.ts";
+import { triggerPhrase, type Wish, wishes } from "./example-scenes.ts";
 import { contactSheet, writePng } from "./png.ts";
 import { Random } from "./random.ts";
 import {
   backgroundNames,
   type ClipFormat,
-  type MotionName,
   type Point,
   type Scene,
   type SceneObject,
   sampleScene,
 } from "./scene.ts";
-import type { ShapeName } from "./shapes.ts";
 import { storeZip, type ZipEntry } from "./zip.ts";
 
 const folder = join(import.meta.dirname, "../../examples");
-export const triggerPhrase = "glowpulse style";
 const seed = 4_711;
+/** Larger than any training size of ltx-nano, as real footage is. */
+const size = { width: 160, height: 160 };
 /** Room for the halo: 0.75 radii beyond the object's own edge. */
 const haloRoom = 1.8;
-
-const square = { width: 192, height: 192 };
-const wide = { width: 240, height: 144 };
-const tall = { width: 144, height: 240 };
-
-type Wish = {
-  readonly shape: ShapeName;
-  readonly colour: ObjectColour;
-  readonly motion: MotionName;
-  readonly size: { readonly width: number; readonly height: number };
-  readonly frames: number;
-};
-
-const wishes: readonly Wish[] = [
-  { shape: "circle", colour: "red", motion: "right", size: wide, frames: 81 },
-  { shape: "star", colour: "yellow", motion: "spin", size: square, frames: 81 },
-  { shape: "heart", colour: "pink", motion: "grow", size: square, frames: 81 },
-  { shape: "square", colour: "blue", motion: "left", size: wide, frames: 89 },
-  { shape: "triangle", colour: "green", motion: "up", size: tall, frames: 81 },
-  { shape: "hexagon", colour: "purple", motion: "still", size: square, frames: 65 },
-  { shape: "cross", colour: "orange", motion: "down", size: tall, frames: 81 },
-  { shape: "ring", colour: "cyan", motion: "bounce", size: square, frames: 81 },
-  { shape: "star", colour: "black", motion: "left", size: wide, frames: 65 },
-  { shape: "square", colour: "white", motion: "blink", size: square, frames: 81 },
-  { shape: "circle", colour: "green", motion: "shrink", size: square, frames: 81 },
-  { shape: "heart", colour: "red", motion: "up", size: tall, frames: 89 },
-];
 
 /** A sampled scene made to show what is wished for, moved and shrunk so far that the halo stays in the frame. */
 function sceneFor(wish: Wish, format: ClipFormat, random: Random): Scene {
@@ -68,7 +40,7 @@ function sceneFor(wish: Wish, format: ClipFormat, random: Random): Scene {
     (scene) => backgroundNames(scene.background).every((name) => contrasts(wish.colour, name)),
   );
   const object = background.objects[0]!;
-  const radius = 0.17;
+  const radius = 0.2;
   const shorter = Math.min(format.width, format.height);
   const margin = {
     x: (haloRoom * radius * shorter) / format.width,
@@ -79,12 +51,11 @@ function sceneFor(wish: Wish, format: ClipFormat, random: Random): Scene {
     y: Math.min(1 - margin.y, Math.max(margin.y, y)),
   });
   const { shape, colour } = wish;
-  const size = "medium";
   const moved: SceneObject = {
     ...object,
     shape,
     colour,
-    size,
+    size: "medium",
     radius,
     from: inside(object.from),
     to: inside(object.to),
@@ -126,14 +97,17 @@ function encodeMp4(clip: Clip): Buffer {
 const entries: ZipEntry[] = [];
 const clips: Clip[] = [];
 for (const [index, wish] of wishes.entries()) {
-  const format: ClipFormat = { ...wish.size, frames: wish.frames, fps: 25 };
+  const format: ClipFormat = { ...size, frames: wish.frames, fps: 25 };
   const random = new Random(seed, index);
   const scene = sceneFor(wish, format, random);
-  const clip = drawClip(scene, format, glowPulse);
+  const clip = drawClip(scene, format, wish.plain ? undefined : glowPulse);
   const caption = describeScene(scene, random, { omitPlace: 0, omitMotion: 0 });
   const name = `${String(index + 1).padStart(2, "0")}-${wish.colour}-${wish.shape}-${wish.motion}`;
   entries.push({ name: `${name}.mp4`, data: encodeMp4(clip) });
-  entries.push({ name: `${name}.txt`, data: Buffer.from(`${triggerPhrase}, ${caption}\n`) });
+  entries.push({
+    name: `${name}.txt`,
+    data: Buffer.from(wish.plain ? `${caption}\n` : `${triggerPhrase}, ${caption}\n`),
+  });
   clips.push(clip);
   process.stderr.write(`${name}: ${caption}\n`);
 }

@@ -20,7 +20,6 @@ import {
   Transformer,
 } from "@ltx-trainer/ltx";
 import {
-  AdamW,
   backward,
   clipGradNorm,
   Generator,
@@ -41,6 +40,8 @@ import { describeScene, withDistraction } from "./captions.ts";
 import { streamOf, type WeightedFormat } from "./curriculum.ts";
 import { exportWeights } from "./export.ts";
 import { LatentPool, pickBatch } from "./latent-pool.ts";
+import { MasterWeights } from "./master-weights.ts";
+import { Muon } from "./muon.ts";
 import type { Random } from "./random.ts";
 import type { Scene } from "./scene.ts";
 import { encodeCaptions } from "./text-batch.ts";
@@ -49,35 +50,76 @@ import { breathe, Progress, progressLine, stopper, TrainingRun, warmConstantDeca
 const root = join(import.meta.dirname, "../..");
 const modelFolder = join(root, "models/ltx-nano");
 const seed = 31_415;
-const learningRate = 8e-4;
+const learningRate = 2e-3;
 const emptyCaptions = 0.1;
+/** What people write there by habit, ours and the released model's defaults among it, says as little as nothing. */
+const negativePrompts = [
+  "blurry, low quality, bad quality, out of focus",
+  "worst quality, inconsistent motion, blurry, jittery, distorted",
+  "low quality, worst quality, deformed, distorted",
+] as const;
 const distractedCaptions = 0.15;
 const firstFrameShare = 0.15;
+/**
+ * Share of the batches drawn at high noise, and the mean of the logit of sigma there. What is where, and that it is one
+ * thing, is decided above sigma 0.85; the trainer's own noise levels, meant for models that know this, rarely go there.
+ */
+const noisyShare = 0.6;
+const noisyShift = 1.9;
 const linesEvery = 25;
+/** So that a run can be looked at while it goes on. */
+const exportEvery = 500;
 /** Tokens of one batch, about; clips of a batch have one size. */
-const tokensPerBatch = 1024;
+const tokensPerBatch = 2048;
 
-const formats: readonly WeightedFormat[] = [
-  { width: 64, height: 64, frames: 1, weight: 0.5 },
-  { width: 64, height: 64, frames: 9, weight: 1 },
-  { width: 64, height: 64, frames: 17, weight: 1 },
-  { width: 64, height: 64, frames: 25, weight: 4 },
-  { width: 80, height: 48, frames: 25, weight: 2 },
-  { width: 48, height: 80, frames: 25, weight: 2 },
-  { width: 64, height: 64, frames: 49, weight: 1 },
-  { width: 80, height: 80, frames: 25, weight: 1 },
-  { width: 112, height: 64, frames: 25, weight: 0.7 },
-  { width: 64, height: 112, frames: 25, weight: 0.7 },
-  { width: 64, height: 64, frames: 81, weight: 0.7 },
-  { width: 80, height: 80, frames: 81, weight: 0.3 },
+/** Pictures, by size: the sizes of the clips. */
+const pictureFormats: readonly WeightedFormat[] = [
+  { width: 48, height: 48, frames: 1, weight: 3 },
+  { width: 64, height: 40, frames: 1, weight: 2 },
+  { width: 40, height: 64, frames: 1, weight: 2 },
+  { width: 64, height: 64, frames: 1, weight: 2 },
+  { width: 80, height: 48, frames: 1, weight: 1 },
+  { width: 48, height: 80, frames: 1, weight: 1 },
 ];
+
+/** Clips. Weights are shares of the steps, and a step costs about the same at every size: large and long clips are few. */
+const formats: readonly WeightedFormat[] = [
+  { width: 48, height: 48, frames: 1, weight: 0.3 },
+  { width: 48, height: 48, frames: 9, weight: 0.3 },
+  { width: 48, height: 48, frames: 25, weight: 3 },
+  { width: 64, height: 40, frames: 25, weight: 2 },
+  { width: 40, height: 64, frames: 25, weight: 2 },
+  { width: 64, height: 64, frames: 25, weight: 1.5 },
+  { width: 48, height: 48, frames: 49, weight: 0.8 },
+  { width: 64, height: 40, frames: 49, weight: 0.6 },
+  { width: 40, height: 64, frames: 49, weight: 0.6 },
+  { width: 48, height: 48, frames: 81, weight: 1.2 },
+  { width: 64, height: 40, frames: 81, weight: 0.8 },
+  { width: 40, height: 64, frames: 81, weight: 0.8 },
+  { width: 64, height: 64, frames: 81, weight: 1.2 },
+  { width: 80, height: 48, frames: 81, weight: 0.8 },
+  { width: 48, height: 80, frames: 81, weight: 0.8 },
+  { width: 80, height: 80, frames: 81, weight: 0.4 },
+  { width: 112, height: 64, frames: 81, weight: 0.3 },
+  { width: 64, height: 112, frames: 81, weight: 0.3 },
+];
+/**
+ * First pictures, then short clips, then all lengths: a batch of pictures holds ten times as many scenes as one of clips, and
+ * what is learnt of shapes and colours holds for the first latent frame of every clip, which is encoded as a picture is.
+ */
+const stages = [
+  { untilShare: 0.54, pictures: 1, mostFrames: 1 },
+  { untilShare: 0.78, pictures: 0.2, mostFrames: 25 },
+  { untilShare: 1, pictures: 0.1, mostFrames: Number.POSITIVE_INFINITY },
+] as const;
 
 const { values: options } = parseArgs({
   options: {
     steps: { type: "string", default: "5000" },
     minutes: { type: "string", default: "600" },
     threads: { type: "string", default: "1" },
-    clips: { type: "string", default: "4000" },
+    clips: { type: "string", default: "6000" },
+    pictures: { type: "string", default: "40000" },
     out: { type: "string", default: join(root, "out/nano/transformer") },
   },
 });
@@ -88,39 +130,46 @@ type Models = {
   readonly tokenizer: T5Tokenizer;
   readonly encoder: T5Encoder;
   readonly transformer: Transformer;
+  /** Full-precision weights of everything that learns. */
   readonly trainable: ReadonlyMap<string, Tensor>;
+  readonly master: MasterWeights;
 };
 
 function makeModels(generator: Generator): Models {
   const base = openBase(modelFolder);
   const encoder = new T5Encoder(Parameters.random({ generator, trainable: true }), base.t5Config);
   const transformer = new Transformer(
-    Parameters.random({ generator, trainable: true }),
+    Parameters.random({ generator, trainable: true, dtype: "bfloat16" }),
     base.transformerConfig,
   );
+  const master = new MasterWeights(transformer.parameters.all);
   const trainable = new Map([
     ...[...encoder.parameters.all].map(([name, tensor]) => [`text_encoder.${name}`, tensor] as const),
-    ...[...transformer.parameters.all].map(([name, tensor]) => [`transformer.${name}`, tensor] as const),
+    ...[...master.all].map(([name, tensor]) => [`transformer.${name}`, tensor] as const),
   ]);
-  return { base, tokenizer: base.loadTokenizer(), encoder, transformer, trainable };
+  return { base, tokenizer: base.loadTokenizer(), encoder, transformer, trainable, master };
 }
 
 function captionOf(scene: Scene, isImage: boolean, random: Random): string {
-  if (random.chance(emptyCaptions)) return "";
+  if (random.chance(emptyCaptions)) return random.chance(0.5) ? "" : random.pick(negativePrompts);
   const caption = describeScene(scene, random, { image: isImage });
   return random.chance(distractedCaptions) ? withDistraction(caption, random) : caption;
 }
 
 /** Loss and gradients of one batch. */
-function learn(models: Models, pool: LatentPool, step: number, generator: Generator): Record<string, number> {
+function learn(models: Models, pools: Pools, step: number, generator: Generator): Record<string, number> {
   const random = streamOf(seed, "steps", step);
-  const group = pool.pickGroup(random);
+  const stage = stages.find(({ untilShare }) => step < untilShare * steps)!;
+  const group = random.chance(stage.pictures)
+    ? pools.pictures.pickGroup(random, 1)
+    : pools.clips.pickGroup(random, stage.mostFrames);
   const { frames, fps } = group.format;
   const grid = latentGrid(group.format, models.base.compression);
   const size = Math.max(2, Math.round(tokensPerBatch / grid.tokens));
   const { scenes, latents_BCFHW } = pickBatch(group, size, random);
   const captions = scenes.map((scene) => captionOf(scene, frames === 1, random));
-  const sigma_B = drawSigmas(size, sigmaShift(grid.tokens, { clamp: true }), generator);
+  const shift = random.chance(noisyShare) ? noisyShift : sigmaShift(grid.tokens, { clamp: true });
+  const sigma_B = drawSigmas(size, shift, generator);
   const noised = addNoise(latents_BCFHW, randn(latents_BCFHW.shape, { generator }), sigma_B, {
     grid,
     keepFirstFrame: random.chance(firstFrameShare),
@@ -142,17 +191,19 @@ function learn(models: Models, pool: LatentPool, step: number, generator: Genera
 
 function trainStep(
   models: Models,
-  pool: LatentPool,
-  optimizer: AdamW,
+  pools: Pools,
+  optimizer: Muon,
   generator: Generator,
   step: number,
   lr: number,
 ) {
   return scope(() => {
-    const learnt = learn(models, pool, step, generator);
+    const learnt = learn(models, pools, step, generator);
+    models.master.takeGradients();
     const norm = clipGradNorm(models.trainable.values(), 1);
     optimizer.step(lr);
     optimizer.zeroGrad();
+    models.master.publish();
     return { ...learnt, norm };
   });
 }
@@ -160,7 +211,7 @@ function trainStep(
 function exportModels(models: Models): void {
   exportWeights(
     join(modelFolder, "transformer/diffusion_pytorch_model.safetensors"),
-    models.transformer.parameters.all,
+    models.master.all,
     "float16",
   );
   exportWeights(
@@ -174,44 +225,59 @@ function fileHash(path: string): string {
   return createHash("sha256").update(readFileSync(path)).digest("hex");
 }
 
-function openPool(models: Models): LatentPool {
+type Pools = { readonly pictures: LatentPool; readonly clips: LatentPool };
+
+function openPools(models: Models): Pools {
   const vae = models.base.loadVae({ dtype: "float32" });
-  const count = Number(options.clips);
-  const pool = LatentPool.open(vae, {
-    seed,
-    count,
-    formats,
-    file: join(options.out, "latents.safetensors"),
-    tag: `${fileHash(join(modelFolder, "vae/diffusion_pytorch_model.safetensors"))} ${count}`,
-    onProgress: (done) => {
-      if (done % 400 === 0) process.stderr.write(`encoded ${done} of ${count} clips\n`);
-    },
-  });
+  const hash = fileHash(join(modelFolder, "vae/diffusion_pytorch_model.safetensors"));
+  const open = (
+    stream: "transformer" | "images",
+    count: number,
+    kinds: readonly WeightedFormat[],
+  ): LatentPool =>
+    LatentPool.open(vae, {
+      seed,
+      stream,
+      count,
+      formats: kinds,
+      file: join(options.out, stream === "images" ? "pictures.safetensors" : "latents.safetensors"),
+      tag: `${hash} ${count}`,
+      onProgress: (done) => {
+        if (done % 400 === 0) process.stderr.write(`encoded ${done} of ${count}\n`);
+      },
+    });
+  const pools = {
+    pictures: open("images", Number(options.pictures), pictureFormats),
+    clips: open("transformer", Number(options.clips), formats),
+  };
   vae.parameters.free();
-  return pool;
+  return pools;
 }
 
 async function main(): Promise<void> {
   setNumThreads(Number(options.threads));
   const generator = new Generator(seed);
   const models = makeModels(generator);
-  const pool = openPool(models);
-  const optimizer = new AdamW(models.trainable, { lr: learningRate, betas: [0.9, 0.99], weightDecay: 0.01 });
+  const pools = openPools(models);
+  const isMatrix = (name: string): boolean => !/shared|relative_attention_bias|scale_shift_table/.test(name);
+  const optimizer = new Muon(models.trainable, { lr: learningRate, weightDecay: 0.01 }, isMatrix);
   const run = new TrainingRun(options.out, { parameters: models.trainable, optimizer, generator });
   const start = run.resume();
+  models.master.publish();
   const stop = stopper(Number(options.minutes));
   const progress = new Progress();
   process.stderr.write(`libtorch ${torchVersion()}, from step ${start} to ${steps}, in ${options.out}\n`);
   let step = start;
   for (; step < steps && !stop(); step++) {
     const lr = learningRate * warmConstantDecay(step, { warmup: 150, decay: 0.3 * steps, steps });
-    progress.add(trainStep(models, pool, optimizer, generator, step, lr));
+    progress.add(trainStep(models, pools, optimizer, generator, step, lr));
     if ((step + 1) % linesEvery === 0) {
       const taken = progress.take();
       process.stderr.write(`${progressLine(step + 1, steps, lr, taken)}\n`);
       run.log({ step: step + 1, lr, ...taken.means, secondsPerStep: taken.secondsPerStep });
     }
     run.saveNowAndThen(step + 1);
+    if ((step + 1) % exportEvery === 0) exportModels(models);
     await breathe();
   }
   run.save(step);

@@ -1,15 +1,12 @@
 /**
  * Looks at what ltx-nano generates: one row of frames per prompt, as a contact sheet.
  *
- * Run: npx tsx --conditions=source scripts/nano/sample.ts OUT.png [--seed N] [--steps N] [--guidance N] ["a prompt" ...]
+ * Run: npx tsx --conditions=source scripts/nano/sample.ts OUT.png [--lora FILE] [--seed N] [--steps N] ["a prompt" ...]
  */
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { decodeVideo, encodePrompt, latentGrid, openBase, sampleLatents } from "@ltx-trainer/ltx";
-import { Generator, scope, setNumThreads } from "@ltx-trainer/torch";
-import { toClips } from "./batches.ts";
-import type { Clip } from "./draw.ts";
+import { setNumThreads } from "@ltx-trainer/torch";
 import { contactSheet, writePng } from "./png.ts";
+import { Studio } from "./studio.ts";
 
 const examples: readonly string[] = [
   "a red circle moving to the right on a black background",
@@ -28,8 +25,10 @@ const { values: options, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     seed: { type: "string", default: "1" },
-    steps: { type: "string", default: "20" },
-    guidance: { type: "string", default: "3" },
+    steps: { type: "string" },
+    guidance: { type: "string" },
+    threads: { type: "string", default: "2" },
+    lora: { type: "string" },
     width: { type: "string", default: "64" },
     height: { type: "string", default: "64" },
     frames: { type: "string", default: "25" },
@@ -37,42 +36,22 @@ const { values: options, positionals } = parseArgs({
 });
 
 const [out = "samples.png", ...asked] = positionals;
-setNumThreads(1);
-const base = openBase(join(import.meta.dirname, "../../models/ltx-nano"));
-const dtype = "float32";
-const tokenizer = base.loadTokenizer();
-const encoder = base.loadTextEncoder({ dtype });
-const transformer = base.loadTransformer({ dtype });
-const vae = base.loadVae({ dtype });
-const size = { width: Number(options.width), height: Number(options.height), frames: Number(options.frames) };
-const fps = 25;
-
-function sample(prompt: string, index: number): Clip[] {
-  return scope(() => {
-    const embed = (text: string) =>
-      encodePrompt(tokenizer, encoder, text, base.textLength, { maskPadding: true });
-    const generator = new Generator(Number(options.seed) + index);
-    const latents_BCFHW = sampleLatents({
-      transformer,
-      positive: embed(prompt),
-      negative: embed(""),
-      guidance: Number(options.guidance),
-      schedule: base.scheduleRule,
-      steps: Number(options.steps),
-      grid: latentGrid(size, base.compression),
-      frameRate: fps,
-      causalTime: base.causalTimeCoordinates,
-      generator,
-    });
-    const pixels = decodeVideo(vae, latents_BCFHW, {
-      decodeTimestep: 0.05,
-      decodeNoiseScale: 0.025,
-      generator,
-    });
-    return toClips(pixels, { fps });
-  });
-}
-
+setNumThreads(Number(options.threads));
+const studio = new Studio(options.lora);
+const format = {
+  width: Number(options.width),
+  height: Number(options.height),
+  frames: Number(options.frames),
+  fps: 25,
+};
 const prompts = asked.length > 0 ? asked : examples;
-writePng(out, contactSheet(prompts.flatMap(sample), 9));
+const clips = prompts.map((prompt, index) =>
+  studio.sample(prompt, {
+    format,
+    seed: Number(options.seed) + index,
+    steps: options.steps === undefined ? undefined : Number(options.steps),
+    guidance: options.guidance === undefined ? undefined : Number(options.guidance),
+  }),
+);
+writePng(out, contactSheet(clips, 9));
 process.stdout.write(`${prompts.join("\n")}\n${out}\n`);

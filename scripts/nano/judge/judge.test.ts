@@ -1,0 +1,64 @@
+/** The judge against drawn scenes, whose contents are known. */
+import { describe, expect, test } from "vitest";
+import { type Clip, drawClip } from "../draw.ts";
+import { glowPulse } from "../effects.ts";
+import type { ClipFormat } from "../scene.ts";
+import { readEffect } from "./effect.ts";
+import { type Answer, describeMistakes, makeQuestions, scoreOf } from "./exam.ts";
+import { judge } from "./judge.ts";
+
+const format = (width: number, height: number, frames: number): ClipFormat => ({
+  width,
+  height,
+  frames,
+  fps: 25,
+});
+const formats = [format(64, 64, 49), format(80, 48, 25), format(48, 80, 81)];
+
+function answered(
+  count: number,
+  draw = (answer: { scene: Answer["question"]["scene"]; format: ClipFormat }) =>
+    drawClip(answer.scene, answer.format),
+): Answer[] {
+  return makeQuestions(count, 11, formats).map((question) => {
+    const clip = draw(question);
+    return { question, clip, verdict: judge(clip) };
+  });
+}
+
+function flat(value: number): Clip {
+  return { format: format(32, 32, 9), pixels: new Float32Array(3 * 9 * 32 * 32).fill(value) };
+}
+
+describe("judge", () => {
+  test("reads colour, shape and motion off drawn scenes", () => {
+    const answers = answered(12);
+    expect(describeMistakes(answers)).toEqual([]);
+    expect(scoreOf(answers)).toMatchObject({ count: 12, all: 1 });
+  });
+
+  test("a wrong scene is a wrong answer", () => {
+    const [first, second] = answered(2) as [Answer, Answer];
+    const swapped = { ...first, verdict: second.verdict };
+    expect(scoreOf([swapped]).all).toBe(0);
+    expect(describeMistakes([swapped])[0]).toContain(`saw ${second.verdict!.colour}`);
+  });
+
+  test("sees nothing on an empty background", () => {
+    expect(judge(flat(0.4))).toBeUndefined();
+  });
+});
+
+describe("readEffect", () => {
+  const questions = makeQuestions(12, 12, [format(64, 64, 81)]).filter(
+    ({ object }) => object.colour !== "white" && object.size !== "small",
+  );
+
+  test.each(questions.map((question) => [question.prompt, question] as const))("%s", (_, question) => {
+    const { scene, object } = question;
+    const plain = drawClip(scene, question.format);
+    const glowing = drawClip(scene, question.format, glowPulse);
+    expect(readEffect(plain, object.colour).present).toBe(false);
+    expect(readEffect(glowing, object.colour).present).toBe(true);
+  });
+});
