@@ -127,7 +127,7 @@ function learn(models: Models, pool: LatentPool, step: number, generator: Genera
   });
   const text = encodeCaptions(models.tokenizer, models.encoder, captions, models.base.textLength);
   const predicted_BTC = models.transformer.forward({
-    tokens_BTC: noised.tokens_BTC,
+    tokens_BTC: noised.tokens_BSC,
     text_BLD: text.text_BLD,
     textMask_BL: text.mask_BL,
     timestep_BT: noised.timestep_BG,

@@ -27,6 +27,8 @@ export type EncodedSample = {
   readonly grid: LatentGrid;
   /** Normalised latents, in the VAE's type, on the CPU. */
   readonly latents_1CFHW: Tensor;
+  /** The same of the reference video, when the training has them. */
+  readonly reference_1CFHW?: Tensor | undefined;
 };
 
 export type EncodeContext = {
