@@ -119,10 +119,12 @@ export function secondsOf(coords_B3T: Tensor, frameRate: number): Tensor {
 
 /** Rotates each channel pair of `x_BTD`; float32 inside, the result has the input's type. */
 export function applyRope(x_BTD: Tensor, rope: RopeTables): Tensor {
+  const { dtype } = x_BTD;
   const x32_BTD = x_BTD.to("float32");
   const [first, second] = x32_BTD.unflatten(2, [-1, 2]).unbind(-1) as [Tensor, Tensor];
   const swapped_BTD = stack([second, first], -1).flatten(2, 3);
-  return x32_BTD.mul(rope.cos_BTD).addcmul(swapped_BTD, rope.sin_BTD).to(x_BTD.dtype);
+  const rotated_BTD = x32_BTD.mul(rope.cos_BTD).addcmul(swapped_BTD, rope.sin_BTD);
+  return dtype === "float32" ? rotated_BTD : rotated_BTD.to(dtype);
 }
 
 /**
