@@ -181,7 +181,7 @@ describe("train", () => {
   });
 
   test("interrupted, it writes a checkpoint and says so", async () => {
-    const running = train("stopped", ["--number-of-steps", "100000"]);
+    const running = train("stopped", ["--number-of-steps", "100000", "--checkpoint-interval", "0"]);
     const path = join(root, "stopped", "metrics.jsonl");
     for (let waited = 0; !existsSync(path) && waited < 60_000; waited += 20) await delay(20);
     await delay(300);
