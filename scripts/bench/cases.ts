@@ -143,7 +143,7 @@ export function trainingStep(): Body {
   } as Plan;
   const step = new TrainingStep(transformer, lora, { samples: [{} as never], embeddings: new Map() }, plan);
   const noised = {
-    tokens_BTC: normal(1, tokens, shapes.channels),
+    tokens_BSC: normal(1, tokens, shapes.channels),
     velocity_BTC: normal(1, tokens, shapes.channels),
     timestep_BG: zeros([1, 1]).add(500),
     givenTokens: 0,

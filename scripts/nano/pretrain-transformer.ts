@@ -176,7 +176,7 @@ function learn(models: Models, pools: Pools, step: number, generator: Generator)
   });
   const text = encodeCaptions(models.tokenizer, models.encoder, captions, models.base.textLength);
   const predicted_BTC = models.transformer.forward({
-    tokens_BTC: noised.tokens_BTC,
+    tokens_BTC: noised.tokens_BSC,
     text_BLD: text.text_BLD,
     textMask_BL: text.mask_BL,
     timestep_BT: noised.timestep_BG,

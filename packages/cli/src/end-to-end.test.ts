@@ -181,7 +181,7 @@ describe("train", () => {
   });
 
   test("interrupted, it writes a checkpoint and says so", async () => {
-    const running = train("stopped", ["--number-of-steps", "100000"]);
+    const running = train("stopped", ["--number-of-steps", "100000", "--checkpoint-interval", "0"]);
     const path = join(root, "stopped", "metrics.jsonl");
     for (let waited = 0; !existsSync(path) && waited < 60_000; waited += 20) await delay(20);
     await delay(300);
@@ -229,6 +229,66 @@ test("the bundled model learns from the bundled example", async () => {
   expect(existsSync(outputs.contact_sheet as string)).toBe(true);
   const report = JSON.parse(readFileSync(join(out, "dataset-report.json"), "utf8"));
   expect(report.totals).toMatchObject({ kept: 12, dropped: 0 });
+});
+
+describe("reference videos", () => {
+  const pairs = join(root, "pairs");
+  const colours = join(pairs, "clip-0.mp4");
+  const grey = join(pairs, "clip-0.reference.mp4");
+
+  /** The clips of the data, each with its grey version as the reference. */
+  function makePairs(): void {
+    mkdirSync(pairs);
+    for (const index of [0, 1]) {
+      const [from, to] = [join(data, `clip-${index}.mp4`), join(pairs, `clip-${index}.mp4`)];
+      cpSync(from, to);
+      const reference = join(pairs, `clip-${index}.reference.mp4`);
+      execFileSync("ffmpeg", ["-v", "error", "-i", from, "-vf", "hue=s=0", reference]);
+    }
+  }
+
+  test("a LoRA is trained on pairs, previewed and used on another video", async () => {
+    makePairs();
+    const out = join(root, "paired");
+    const preview = ["--validation", JSON.stringify({ prompt: "colours", reference_url: grey })];
+    const args = ["train", pairs, ...options, ...preview, "--number-of-steps", "3", "--out", out];
+    const ended = await start([...args, "--reference-videos"]).ended;
+    expect(ended.code, ended.stderr).toBe(0);
+    const outputs = TrainOutputs.parse(jsonOf(ended));
+    expect(existsSync(outputs.video as string)).toBe(true);
+    const config = JSON.parse(readFileSync(outputs.config_file, "utf8"));
+    expect(config.reference_video).toBe(true);
+    const report = JSON.parse(readFileSync(join(out, "dataset-report.json"), "utf8"));
+    expect(report.totals).toMatchObject({ kept: 2, dropped: 0 });
+
+    const made = async (name: string, extra: readonly string[]) => {
+      const video = join(root, name);
+      const shape = ["--number-of-frames", "9", "--threads", "1", "--lora", outputs.lora_file];
+      const run = ["generate", "--base", base, "--prompt", "colours", ...shape, "--out", video, ...extra];
+      const generated = await start(run).ended;
+      expect(generated.code, generated.stderr).toBe(0);
+      return readFileSync(video);
+    };
+    const without = await made("without.mp4", []);
+    const fromGrey = await made("from-grey.mp4", ["--reference", grey]);
+    const fromColours = await made("from-colours.mp4", ["--reference", colours]);
+    expect(fromGrey.equals(without)).toBe(false);
+    expect(fromGrey.equals(fromColours)).toBe(false);
+  });
+
+  test("a preview without a reference is refused before anything is read", async () => {
+    const args = [
+      "train",
+      join(root, "nowhere"),
+      ...options,
+      "--reference-videos",
+      "--validation",
+      "colours",
+    ];
+    const ended = await start([...args, "--out", join(root, "refused")]).ended;
+    expect(ended.code).toBe(2);
+    expect(ended.stderr).toMatch(/--validation\[0\].reference_url: missing, expected a video/);
+  });
 });
 
 describe("generate", () => {

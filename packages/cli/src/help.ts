@@ -28,6 +28,9 @@ Examples:
     ltx-trainer train clips/ --validation "TOK a dancing robot" --validation-interval 100
   From an image (every validation prompt needs one then):
     ltx-trainer train clips.zip --validation '{"prompt": "TOK it melts", "image_url": "start.png"}'
+  To transform videos, from pairs (clip.mp4 and clip.reference.mp4, what it is made from):
+    ltx-trainer train pairs.zip --reference-videos --lora-targets to_q,to_k,to_v,to_out.0,ff.net.0.proj,ff.net.2 \\
+      --validation '{"prompt": "a street in the rain", "reference_url": "street.mp4"}'
   After an interruption, exactly as if there had been none:
     ltx-trainer train clips.zip --out clips-lora --resume
   For a program: progress on stderr, one JSON object as the last line of stdout:
@@ -56,7 +59,9 @@ Examples:
   The same seed without the LoRA beside it:
     ltx-trainer generate --lora clips-lora/lora.safetensors --prompt "TOK a red cube" --compare
   Starting from a picture:
-    ltx-trainer generate --prompt "it starts to rain" --image street.jpg`;
+    ltx-trainer generate --prompt "it starts to rain" --image street.jpg
+  Transforming a video, with a LoRA trained on pairs:
+    ltx-trainer generate --lora rain-lora/lora.safetensors --prompt "a street in the rain" --reference street.mp4`;
 
 export const models = "List base models.";
 export const modelsList = "Lists the base models that --base can name: the bundled one and those installed.";

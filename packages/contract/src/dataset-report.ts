@@ -24,7 +24,8 @@ export const ReportFile = z.object({
   /** Path inside the archive or folder. */
   path: z.string(),
   status: z.enum(["kept", "dropped", "ignored"]),
-  kind: z.enum(["video", "image", "caption", "other"]),
+  /** A reference is a video or image that another one is trained with. */
+  kind: z.enum(["video", "image", "reference", "caption", "other"]),
   /** Why it was dropped or ignored. */
   reason: z.string().optional(),
   /** What was noticed but did not stop it: cut tails, guessed rotations. */

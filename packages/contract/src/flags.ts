@@ -89,7 +89,7 @@ function jsonOf(flag: Flag, text: string): unknown {
   } catch (cause) {
     throw new AppError({
       code: "invalid_options",
-      message: `${flag.flag}: got text that starts like JSON but is not, expected {"prompt": "...", "image_url": "..."}`,
+      message: `${flag.flag}: got text that starts like JSON but is not, expected {"prompt": "...", "image_url": "...", "reference_url": "..."}`,
       facts: { field: flag.field, value: text },
       cause,
     });

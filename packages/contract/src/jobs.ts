@@ -6,9 +6,9 @@
  */
 import { z } from "zod";
 import { DatasetReport } from "./dataset-report.ts";
-import { localFields } from "./local-training.ts";
+import { localFields, validationFitsTraining } from "./local-training.ts";
 import { aspectRatios, resolutions } from "./sizes.ts";
-import { type Heading, imagesOnAllOrNone } from "./training.ts";
+import type { Heading } from "./training.ts";
 
 export const trainerCommands = ["train", "generate", "inspect", "doctor", "models"] as const;
 export type TrainerCommand = (typeof trainerCommands)[number];
@@ -18,7 +18,7 @@ const home = z.string().min(1);
 
 export const TrainJob = z
   .object({ ...localFields, out: z.string().min(1), home })
-  .superRefine(imagesOnAllOrNone);
+  .superRefine(validationFitsTraining);
 export type TrainJob = z.infer<typeof TrainJob>;
 
 export const TrainOutputs = z.object({
@@ -36,7 +36,7 @@ export const TrainOutputs = z.object({
 export type TrainOutputs = z.infer<typeof TrainOutputs>;
 
 /** Options as for `train`; nothing is trained and no base model is loaded. */
-export const InspectJob = z.object({ ...localFields, home }).superRefine(imagesOnAllOrNone);
+export const InspectJob = z.object({ ...localFields, home }).superRefine(validationFitsTraining);
 export type InspectJob = z.infer<typeof InspectJob>;
 
 export const InspectOutputs = z.object({
@@ -64,6 +64,14 @@ export const generateFields = {
     .optional()
     .meta({
       description: "First frame: a path, an http(s) URL or a data URI.",
+      ...what,
+    }),
+  reference: z
+    .string()
+    .min(1)
+    .optional()
+    .meta({
+      description: "Video to transform, for a LoRA trained with reference_videos; a path, URL or data URI.",
       ...what,
     }),
   lora: z

@@ -6,7 +6,13 @@
  * its behaviour.
  */
 import { z } from "zod";
-import { type Heading, hostedFields, imagesOnAllOrNone, numberFromText } from "./training.ts";
+import {
+  type Heading,
+  hostedFields,
+  imagesOnAllOrNone,
+  numberFromText,
+  ValidationPrompt,
+} from "./training.ts";
 
 const data = { group: "Data" } satisfies Heading;
 const training = { group: "Training" } satisfies Heading;
@@ -19,6 +25,15 @@ const expert = { group: "Expert" } satisfies Heading;
 export const loraTargets = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"] as const;
 export type LoraTarget = (typeof loraTargets)[number];
 
+/** A prompt to sample, and what to sample it from. */
+export const LocalValidationPrompt = ValidationPrompt.extend({
+  reference_url: z.string().min(1).nullable().optional().meta({
+    description:
+      "Video to transform, with reference_videos: a path, URL or data URI, at least as long as the preview.",
+  }),
+});
+export type LocalValidationPrompt = z.infer<typeof LocalValidationPrompt>;
+
 /** The fields by name; CLI flags and jobs are made from them. */
 export const localFields = {
   ...hostedFields,
@@ -26,6 +41,15 @@ export const localFields = {
     description: "Zip file, folder, single video or image, http(s) URL or data URI with the training media.",
     ...data,
   }),
+  reference_videos: z
+    .boolean()
+    .default(false)
+    .meta({
+      description:
+        "Learn to transform videos (IC-LoRA): beside every clip.mp4 stands clip.reference.mp4, what it is made from, " +
+        "as long as the clip. Every validation prompt then needs a video too. Twice the tokens, over twice the time.",
+      ...data,
+    }),
   rank: z
     .preprocess(numberFromText, z.int().min(1).max(1024))
     .default(128)
@@ -52,6 +76,14 @@ export const localFields = {
       description:
         "Frames of one training sample: seconds times frames per second. Lowered to the nearest 8k + 1.",
       ...data,
+    }),
+  validation: z
+    .array(LocalValidationPrompt)
+    .max(2)
+    .default([])
+    .meta({
+      description: "Prompts to sample with the trained LoRA, side by side in one video.",
+      ...validating,
     }),
   validation_number_of_frames: z
     .int()
@@ -272,6 +304,30 @@ export const localFields = {
     }),
 };
 
+type WithReferences = {
+  readonly reference_videos: boolean;
+  readonly validation: readonly LocalValidationPrompt[];
+};
+
+/** Images on all prompts or none; references on all prompts of a training with references, else on none. */
+export function validationFitsTraining(options: WithReferences, context: z.core.$RefinementCtx): void {
+  imagesOnAllOrNone(options, context);
+  const { reference_videos: wanted, validation } = options;
+  const complain = (path: (string | number)[], message: string) =>
+    context.addIssue({ code: "custom", path: ["validation", ...path], message, input: validation });
+  if (wanted && validation.length === 0)
+    complain(
+      [],
+      "got none, expected a prompt with a reference_url: reference_videos needs a video to transform",
+    );
+  for (const [index, { reference_url }] of validation.entries()) {
+    if (wanted && !reference_url)
+      complain([index, "reference_url"], "missing, expected a video: reference_videos is on");
+    if (!wanted && reference_url)
+      complain([index, "reference_url"], "got a video, expected none: reference_videos is off");
+  }
+}
+
 /** What the command line and a local job take. */
-export const LocalTrainingOptions = z.object(localFields).superRefine(imagesOnAllOrNone);
+export const LocalTrainingOptions = z.object(localFields).superRefine(validationFitsTraining);
 export type LocalTrainingOptions = z.infer<typeof LocalTrainingOptions>;

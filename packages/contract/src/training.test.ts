@@ -81,6 +81,26 @@ test("an image on one validation prompt needs one on all", () => {
   ).toBe(false);
 });
 
+test("references: on every validation prompt with reference_videos, on none without", () => {
+  const withReference = { prompt: "a cube", reference_url: "a.mp4" };
+  const problems = (reference_videos: boolean, validation: unknown[]) => {
+    const parsed = LocalTrainingOptions.safeParse({ training_data_url: "x", reference_videos, validation });
+    return parsed.error?.issues.map(({ path, message }) => `${path.join(".")}: ${message}`) ?? [];
+  };
+  expect(problems(true, [withReference, withReference])).toEqual([]);
+  expect(problems(false, [prompt])).toEqual([]);
+  expect(problems(true, [withReference, prompt])).toEqual([
+    "validation.1.reference_url: missing, expected a video: reference_videos is on",
+  ]);
+  expect(problems(false, [withReference])).toEqual([
+    "validation.0.reference_url: got a video, expected none: reference_videos is off",
+  ]);
+  expect(problems(true, [])).toEqual([expect.stringMatching(/^validation: got none, expected a prompt/)]);
+  expect(TrainingInput.parse({ training_data_url: "x", validation: [withReference] }).validation).toEqual([
+    prompt,
+  ]);
+});
+
 test("unknown keys are dropped", () => {
   expect(TrainingInput.parse({ training_data_url: "x", lora_rank: 3 })).not.toHaveProperty("lora_rank");
 });

@@ -26,7 +26,7 @@ export type GuidanceOptions = {
   readonly guidanceRescale?: number | undefined;
 };
 
-type Place = Pick<TransformerInputs, "grid" | "frameRate" | "causalTime" | "rope">;
+type Place = Pick<TransformerInputs, "grid" | "videos" | "frameRate" | "causalTime" | "rope">;
 
 /** Predicts velocities for one sampling. Holds the joined embeddings: use it inside the scope that made it. */
 export class GuidedModel {

@@ -1,8 +1,8 @@
 /** Whole samplings against the three diffusers pipelines, replayed with their recorded noise. */
-import { Generator, liveTensors, scope } from "@ltx-trainer/torch";
+import { cat, full, Generator, liveTensors, randn, scope, zeros } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
 import { sampleConditioned } from "./conditions.ts";
-import { type LatentGrid, latentGrid } from "./latent-grid.ts";
+import { type LatentGrid, latentGrid, packLatents, unpackLatents } from "./latent-grid.ts";
 import { decodeVideo, encodePrompt } from "./pipeline.ts";
 import { sampleLatents } from "./sampler.ts";
 import { expectClose } from "./testing/expect-close.ts";
@@ -16,6 +16,7 @@ import {
   runOf,
   samplingTolerances,
 } from "./testing/sampling-checks.ts";
+import { causalCoords, secondsOf } from "./transformer/rope.ts";
 
 const models = new Models();
 const { base, transformer, vae } = models;
@@ -86,6 +87,44 @@ describe("sampling", () => {
     const second = sampled();
     expect(second.toArray()).toEqual(first.toArray());
     expect(liveTensors()).toBe(before + 1);
+  });
+
+  test("a reference stands clean in front, at the video's own positions", () => {
+    scope(() => {
+      const long = latentGrid({ frames: 17, height: 32, width: 64 });
+      const shape = [1, transformer.config.inChannels, long.F, long.H, long.W];
+      const [reference, noise] = [1, 2].map((seed) => randn(shape, { generator: new Generator(seed) }));
+      const sampled = sampleLatents({
+        ...options,
+        grid: long,
+        steps: 1,
+        causalTime: true,
+        reference_BCFHW: reference!,
+        draw: () => noise!,
+      });
+      const coords_B3T = secondsOf(causalCoords(long), 25);
+      const velocity = transformer.forward({
+        tokens_BTC: cat([packLatents(reference!), packLatents(noise!)], 1),
+        text_BLD: positive.text_1LD,
+        textMask_BL: positive.mask_1L,
+        timestep_BT: cat([zeros([1, long.tokens]), full([1, long.tokens], 1000)], 1),
+        coords_B3T: cat([coords_B3T, coords_B3T], 2),
+        grid: long,
+        frameRate: 25,
+      });
+      const own = velocity.narrow(1, long.tokens, long.tokens);
+      const expected = unpackLatents(packLatents(noise!).sub(own), long);
+      expectClose("one step from sigma 1 to 0", sampled, expected, {
+        abs: 1e-5,
+        why: "per-token modulation",
+      });
+    });
+  });
+
+  test("refuses a reference of another grid", () => {
+    const reference_BCFHW = zeros([1, transformer.config.inChannels, 3, 1, 1]);
+    const run = () => sampleLatents({ ...options, reference_BCFHW, generator: new Generator(5) });
+    expect(run).toThrow("reference: got 3x1x1 cells, expected the video's 2x1x1");
   });
 
   test("refuses guidance without a negative prompt", () => {

@@ -1,8 +1,9 @@
-// A CPU allocator that keeps large freed blocks and counts live bytes.
+// A CPU allocator that keeps freed blocks and counts live bytes.
 //
-// glibc hands a large block back to the system at every free and faults its pages in again at the next allocation;
-// a training step allocates the same few sizes over and over, so kept blocks turn that cost into a list lookup.
-// It also makes the count of live bytes exact, autograd's saved tensors included.
+// glibc hands a large block back to the system at every free and faults its pages in again at the next allocation, and
+// cuts a small aligned block out of a larger one each time; a training step allocates the same few sizes over and over,
+// so kept blocks turn both costs into a list lookup. It also makes the count of live bytes exact, autograd's saved
+// tensors included.
 #include "native.h"
 
 #include <c10/core/Allocator.h>
@@ -20,7 +21,7 @@ namespace ltx {
 namespace {
 
 constexpr size_t kHeader = 64;               // keeps the data 64-byte aligned, as oneDNN wants
-constexpr size_t kKeptFrom = 16 * 1024;      // smaller blocks: malloc is already quick
+constexpr size_t kSmall = 16 * 1024;         // up to here a bin is found by its index
 
 struct Header {
   size_t capacity;
@@ -31,9 +32,21 @@ std::atomic<int64_t> live{0};
 std::atomic<int64_t> cached{0};
 std::mutex mutex;
 
-std::unordered_map<size_t, std::vector<void*>>& bins() {
-  static auto* map = new std::unordered_map<size_t, std::vector<void*>>();
-  return *map;
+using Bin = std::vector<void*>;
+
+// Never freed: blocks come back until the process ends.
+Bin* smallBins() {
+  static auto* bins = new Bin[kSmall / kHeader + 1];
+  return bins;
+}
+
+std::unordered_map<size_t, Bin>& largeBins() {
+  static auto* bins = new std::unordered_map<size_t, Bin>();
+  return *bins;
+}
+
+Bin& binOf(size_t capacity) {
+  return capacity <= kSmall ? smallBins()[capacity / kHeader] : largeBins()[capacity];
 }
 
 // At most a quarter of the machine's memory is kept idle.
@@ -48,27 +61,25 @@ size_t capacityFor(size_t bytes) { return (bytes + kHeader - 1) / kHeader * kHea
 
 void* takeKept(size_t capacity) {
   const std::lock_guard<std::mutex> lock(mutex);
-  auto found = bins().find(capacity);
-  if (found == bins().end() || found->second.empty()) return nullptr;
-  void* block = found->second.back();
-  found->second.pop_back();
+  Bin& bin = binOf(capacity);
+  if (bin.empty()) return nullptr;
+  void* block = bin.back();
+  bin.pop_back();
   cached -= static_cast<int64_t>(capacity);
   return block;
 }
 
-bool keepBlock(void* block, size_t capacity) {
-  if (capacity < kKeptFrom) return false;
+void keepBlock(void* block, size_t capacity) {
   // Full of sizes nobody asks for any more: begin anew.
   if (cached + static_cast<int64_t>(capacity) > cacheLimit()) releaseCachedCpuBytes();
   const std::lock_guard<std::mutex> lock(mutex);
-  bins()[capacity].push_back(block);
+  binOf(capacity).push_back(block);
   cached += static_cast<int64_t>(capacity);
-  return true;
 }
 
 void* obtain(size_t bytes) {
   const size_t capacity = capacityFor(bytes);
-  void* block = capacity >= kKeptFrom ? takeKept(capacity) : nullptr;
+  void* block = takeKept(capacity);
   if (block == nullptr && posix_memalign(&block, kHeader, capacity + kHeader) != 0) {
     releaseCachedCpuBytes();
     if (posix_memalign(&block, kHeader, capacity + kHeader) != 0) {
@@ -86,7 +97,7 @@ void giveBack(void* data) {
   void* block = static_cast<char*>(data) - kHeader;
   const Header header = *static_cast<Header*>(block);
   live -= static_cast<int64_t>(header.requested);
-  if (!keepBlock(block, header.capacity)) std::free(block);
+  keepBlock(block, header.capacity);
 }
 
 // libtorch 1.13 declares `allocate` const and 2.x does not, and 2.3 added `copy_data`. Whichever signature the found
@@ -120,10 +131,13 @@ int64_t cachedCpuBytes() { return cached; }
 
 void releaseCachedCpuBytes() {
   const std::lock_guard<std::mutex> lock(mutex);
-  for (auto& bin : bins()) {
-    for (void* block : bin.second) std::free(block);
-  }
-  bins().clear();
+  const auto release = [](Bin& bin) {
+    for (void* block : bin) std::free(block);
+    bin = Bin();
+  };
+  for (size_t i = 0; i <= kSmall / kHeader; ++i) release(smallBins()[i]);
+  for (auto& bin : largeBins()) release(bin.second);
+  largeBins().clear();
   cached = 0;
 }
 

@@ -9,6 +9,8 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/version.h>
 
+#include <dlfcn.h>
+
 namespace ltx {
 namespace {
 
@@ -112,9 +114,19 @@ napi_value setGeneratorState(napi_env env, napi_callback_info info) {
   });
 }
 
+// OpenBLAS built with threads of its own, as Debian's is, does not listen to libtorch: left alone, matrix products take
+// every core whatever was asked for.
+void setOpenBlasThreads(int count) {
+  using Setter = void (*)(int);
+  static const auto setter = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
+  if (setter != nullptr) setter(count);
+}
+
 napi_value setNumThreads(napi_env env, napi_callback_info info) {
   return guarded(env, "setNumThreads", [&]() -> napi_value {
-    at::set_num_threads(static_cast<int>(numberOf(env, Arguments(env, info).at[0])));
+    const int count = static_cast<int>(numberOf(env, Arguments(env, info).at[0]));
+    at::set_num_threads(count);
+    setOpenBlasThreads(count);
     return makeNothing(env);
   });
 }

@@ -153,6 +153,28 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
   });
 }
 
+// gradients of many leaves in one crossing: gradsOf(handles) -> handles or undefined, in their order.
+napi_value gradientsOfAll(napi_env env, napi_callback_info info) {
+  return guarded(env, "gradsOf", [&]() -> napi_value {
+    const auto leaves = numbersOf(env, Arguments(env, info).at[0]);
+    napi_value array;
+    napi_create_array_with_length(env, leaves.size(), &array);
+    for (size_t i = 0; i < leaves.size(); ++i) {
+      const at::Tensor& gradient = tensorAt(leaves[i]).grad();
+      napi_value item = gradient.defined() ? makeNumber(env, putTensor(gradient)) : makeNothing(env);
+      napi_set_element(env, array, static_cast<uint32_t>(i), item);
+    }
+    return array;
+  });
+}
+
+napi_value clearGradients(napi_env env, napi_callback_info info) {
+  return guarded(env, "clearGrads", [&]() -> napi_value {
+    for (const double leaf : numbersOf(env, Arguments(env, info).at[0])) tensorAt(leaf).mutable_grad() = at::Tensor();
+    return makeNothing(env);
+  });
+}
+
 // hasGraph(handle): whether a backward pass from this tensor would reach anything.
 napi_value hasGraph(napi_env env, napi_callback_info info) {
   return guarded(env, "hasGraph", [&]() -> napi_value {
@@ -178,6 +200,8 @@ void registerTensorFunctions(napi_env env, napi_value exports) {
   addFunction(env, exports, "setRequiresGrad", setRequiresGrad);
   addFunction(env, exports, "grad", gradientOf);
   addFunction(env, exports, "setGrad", setGradient);
+  addFunction(env, exports, "gradsOf", gradientsOfAll);
+  addFunction(env, exports, "clearGrads", clearGradients);
   addFunction(env, exports, "hasGraph", hasGraph);
 }
 

@@ -11,14 +11,14 @@ eq.Tensor eq.Scalar ne.Tensor ne.Scalar lt.Tensor lt.Scalar le.Tensor le.Scalar 
 logical_not where.self isfinite all
 sum sum.dim_IntList mean mean.dim std std.correction amax amin max min argmax norm.Scalar linalg_vector_norm cumsum
 softmax.int matmul bmm mm addmm baddbmm outer
-reshape view permute transpose.int unsqueeze squeeze.dim flatten.using_ints expand repeat repeat_interleave.self_int
+reshape unflatten.int view permute transpose.int unsqueeze squeeze.dim flatten.using_ints expand repeat repeat_interleave.self_int
 narrow slice.Tensor select.int index_select index.Tensor gather chunk split_with_sizes split.Tensor unbind.int flip cat stack
 pin_memory contiguous clone detach to.device to.dtype
 linear conv2d conv3d mkldnn_convolution layer_norm native_layer_norm group_norm embedding constant_pad_nd
 scaled_dot_product_attention rms_norm mse_loss _upsample_bicubic2d_aa dropout
 uniform_ normal_
 _foreach_norm.Scalar _foreach_mul_.Scalar _foreach_mul_.ScalarList _foreach_add_.List _foreach_add_.Scalar
-_foreach_addcmul_.Scalar _foreach_addcdiv_.Scalar _foreach_sqrt _foreach_div_.Scalar _foreach_lerp_.Scalar _fused_adamw_
+_foreach_sub.List _foreach_addcmul_.Scalar _foreach_addcdiv_.Scalar _foreach_sqrt _foreach_div_.Scalar _foreach_lerp_.Scalar _fused_adamw_
 `
   .trim()
   .split(/\s+/);

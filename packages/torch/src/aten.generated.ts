@@ -614,6 +614,12 @@ export const reshape = (() => {
   return (self: Tensor, shape: readonly number[]): Tensor => wrap((op ??= resolve("reshape", ""))(self.handle, shape) as number);
 })();
 
+/** `aten::unflatten.int(Tensor(a) self, int dim, int[] sizes) -> Tensor(a)` */
+export const unflatten_int = (() => {
+  let op: NativeOperator | undefined;
+  return (self: Tensor, dim: number, sizes: readonly number[]): Tensor => wrap((op ??= resolve("unflatten", "int"))(self.handle, dim, sizes) as number);
+})();
+
 /** `aten::view(Tensor(a) self, SymInt[] size) -> Tensor(a)` */
 export const view = (() => {
   let op: NativeOperator | undefined;
@@ -906,6 +912,12 @@ export const _foreach_add__List = (() => {
 export const _foreach_add__Scalar = (() => {
   let op: NativeOperator | undefined;
   return (self: readonly Tensor[], scalar: number): void => void (op ??= resolve("_foreach_add_", "Scalar"))(self.map(handleOf), scalar);
+})();
+
+/** `aten::_foreach_sub.List(Tensor[] self, Tensor[] other, *, Scalar alpha=1) -> Tensor[]` */
+export const _foreach_sub_List = (() => {
+  let op: NativeOperator | undefined;
+  return (self: readonly Tensor[], other: readonly Tensor[], alpha?: number | undefined): Tensor[] => wrapAll((op ??= resolve("_foreach_sub", "List"))(self.map(handleOf), other.map(handleOf), alpha) as number[]);
 })();
 
 /** `aten::_foreach_addcmul_.Scalar(Tensor(a!)[] self, Tensor[] tensor1, Tensor[] tensor2, Scalar value=1) -> ()` */

@@ -44,6 +44,16 @@ export function backward(
   native.backward(handles(outputs), gradOutputs && handles(gradOutputs), options.retainGraph ?? false);
 }
 
+/** The accumulated gradients of many leaves, in their order: one crossing instead of one a leaf. */
+export function gradsOf(leaves: readonly Tensor[]): (Tensor | undefined)[] {
+  return native.gradsOf(handles(leaves)).map((handle) => (handle === undefined ? undefined : wrap(handle)));
+}
+
+/** Forgets the gradients of the leaves. */
+export function clearGrads(leaves: readonly Tensor[]): void {
+  native.clearGrads(handles(leaves));
+}
+
 /**
  * Gradients of the outputs with respect to `inputs`, without touching any `.grad`; undefined for an input the outputs
  * do not depend on, which is an error unless `allowUnused`.

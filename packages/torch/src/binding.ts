@@ -25,6 +25,8 @@ type Native = {
   setRequiresGrad(tensor: Handle, on: boolean): void;
   grad(tensor: Handle): Handle | undefined;
   setGrad(tensor: Handle, gradient: Handle | undefined): void;
+  gradsOf(tensors: readonly Handle[]): (Handle | undefined)[];
+  clearGrads(tensors: readonly Handle[]): void;
   hasGraph(tensor: Handle): boolean;
   backward(outputs: Handle[], gradients: Handle[] | undefined, retainGraph: boolean): void;
   gradients(

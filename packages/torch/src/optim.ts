@@ -4,7 +4,7 @@
  * Source: Loshchilov and Hutter, arXiv:1711.05101; the order of operations follows torch.optim.AdamW.
  */
 import * as aten from "./aten.generated.ts";
-import { noGrad } from "./autograd.ts";
+import { clearGrads, gradsOf, noGrad } from "./autograd.ts";
 import { hasOp } from "./binding.ts";
 import { stack } from "./ops/combine.ts";
 import { zerosLike } from "./ops/create.ts";
@@ -56,16 +56,13 @@ export class AdamW {
   }
 
   private update(lr: number): void {
-    const active: { slot: Slot; gradient: Tensor }[] = [];
-    for (const slot of this.slots) {
-      const gradient = slot.parameter.grad;
-      if (gradient) active.push({ slot, gradient });
-    }
+    const found = gradsOf(this.slots.map(({ parameter }) => parameter));
+    const active = this.slots.filter((_, index) => found[index] !== undefined);
     if (active.length === 0) return;
-    const parameters = active.map(({ slot }) => slot.parameter);
-    const gradients = active.map(({ gradient }) => gradient);
-    const means = active.map(({ slot }) => slot.mean);
-    const squares = active.map(({ slot }) => slot.square);
+    const gradients = found.filter((gradient) => gradient !== undefined);
+    const parameters = active.map(({ parameter }) => parameter);
+    const means = active.map(({ mean }) => mean);
+    const squares = active.map(({ square }) => square);
     const [beta1, beta2] = this.betas;
     aten._foreach_mul__Scalar(parameters, 1 - lr * this.weightDecay);
     blend(means, gradients, beta1);
@@ -78,7 +75,7 @@ export class AdamW {
   }
 
   zeroGrad(): void {
-    for (const { parameter } of this.slots) parameter.grad = undefined;
+    clearGrads(this.slots.map(({ parameter }) => parameter));
   }
 
   /** Both moments of every parameter, as `<name>.exp_avg` and `<name>.exp_avg_sq`; `stepCount` goes beside them. */
@@ -114,7 +111,7 @@ function blend(means: readonly Tensor[], gradients: readonly Tensor[], beta: num
     aten._foreach_lerp__Scalar(means, gradients, 1 - beta);
     return;
   }
-  for (const [index, mean] of means.entries()) mean.lerp_(gradients[index] as Tensor, 1 - beta);
+  aten._foreach_add__List(means, aten._foreach_sub_List(gradients, means), 1 - beta);
 }
 
 /**
@@ -125,11 +122,7 @@ function blend(means: readonly Tensor[], gradients: readonly Tensor[], beta: num
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): number {
   return scope(() =>
     noGrad(() => {
-      const gradients: Tensor[] = [];
-      for (const parameter of parameters) {
-        const gradient = parameter.grad;
-        if (gradient) gradients.push(gradient);
-      }
+      const gradients = gradsOf([...parameters]).filter((gradient) => gradient !== undefined);
       if (gradients.length === 0) return 0;
       const norm = stack(aten._foreach_norm_Scalar(gradients, 2), 0).norm().item();
       const factor = Math.min(1, Math.fround(maxNorm / Math.fround(norm + 1e-6)));

@@ -103,6 +103,7 @@ function configOf(
     base_model_hash: plan.base.hash,
     lora: { rank: plan.lora.rank, alpha: plan.lora.alpha, targets: plan.lora.targets },
     trigger_phrase: plan.dataset.triggerPhrase,
+    reference_video: plan.dataset.referenceVideos,
     width: validation.shape.width,
     height: validation.shape.height,
     num_frames: validation.shape.frames,

@@ -11,13 +11,12 @@ import {
   snapFrames,
   type Transformer,
 } from "@ltx-trainer/ltx";
-import { cudaIsAvailable, keep, type Tensor } from "@ltx-trainer/torch";
+import { cudaIsAvailable, keep } from "@ltx-trainer/torch";
 import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
-import { encodeImage } from "./cache/encode.ts";
 import { choosePlacement, type Placement, releaseModel } from "./device.ts";
 import type { Reporter } from "./events.ts";
+import { encodeGiven } from "./given.ts";
 import { writeVideo } from "./media/encode-video.ts";
-import { loadFirstFrame } from "./media/first-frame.ts";
 import type { VideoShape } from "./plan.ts";
 import { decodeSampled, type PreviewContext, samplePrompts } from "./previews.ts";
 
@@ -87,7 +86,7 @@ type SamplingParts = {
   readonly signal: AbortSignal;
 };
 
-/** Prompts and first frame encoded, everything else decided. */
+/** Prompts and what is given with them encoded, everything else decided. */
 async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
   const { job, base, profile, placement, shape, reporter, signal } = parts;
   reporter.phase("generate", "Reading the prompt");
@@ -101,14 +100,15 @@ async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
   const negative = embed(job.negative_prompt);
   releaseModel(encoder.parameters);
   const { steps, guidance, decodeTimestep, decodeNoiseScale } = profile.sampler;
-  const firstFrame_1C1HW = job.image === undefined ? undefined : await firstFrame(job.image, parts);
+  const sources = { image: job.image ?? null, reference: job.reference ?? null };
+  const [given] = await encodeGiven([sources], { base, placement, shape, autoScale: false });
   return {
     base,
     placement,
     reporter,
     signal,
     negative,
-    prompts: [{ prompt: job.prompt, positive, firstFrame_1C1HW }],
+    prompts: [{ prompt: job.prompt, positive, ...given }],
     settings: {
       shape,
       steps: job.steps ?? steps,
@@ -119,16 +119,6 @@ async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
       seed: job.seed,
     },
   };
-}
-
-async function firstFrame(image: string, { base, placement, shape }: SamplingParts): Promise<Tensor> {
-  const bytes = await loadFirstFrame(image, shape);
-  const vae = base.loadVae(placement);
-  try {
-    return keep(encodeImage(vae, bytes, shape));
-  } finally {
-    releaseModel(vae.parameters);
-  }
 }
 
 /** @throws AppError `lora_invalid` when the file is no LoRA for this model */

@@ -25,7 +25,12 @@ export type Plan = {
   readonly seed: number;
   readonly steps: number;
   readonly sample: VideoShape & { readonly tokens: number };
-  readonly dataset: { readonly autoScale: boolean; readonly triggerPhrase: string };
+  readonly dataset: {
+    readonly autoScale: boolean;
+    readonly triggerPhrase: string;
+    /** Whether every sample has a reference video in front (IC-LoRA). */
+    readonly referenceVideos: boolean;
+  };
   readonly lora: {
     readonly rank: number;
     readonly alpha: number;
@@ -50,7 +55,11 @@ export type Plan = {
     readonly checkpointBlocks: boolean;
   };
   readonly validation: {
-    readonly prompts: readonly { readonly prompt: string; readonly image: string | null }[];
+    readonly prompts: readonly {
+      readonly prompt: string;
+      readonly image: string | null;
+      readonly reference: string | null;
+    }[];
     readonly negativePrompt: string;
     readonly shape: VideoShape;
     readonly interval: number;
@@ -89,7 +98,11 @@ export function makePlan(job: TrainJob, around: Surroundings): Plan {
     seed: job.seed,
     steps: job.number_of_steps,
     sample: { ...sample, tokens: latentGrid(sample, base.compression).tokens },
-    dataset: { autoScale: job.auto_scale_input, triggerPhrase: job.trigger_phrase },
+    dataset: {
+      autoScale: job.auto_scale_input,
+      triggerPhrase: job.trigger_phrase,
+      referenceVideos: job.reference_videos,
+    },
     lora: {
       rank: job.rank,
       alpha: job.lora_alpha ?? job.rank,
@@ -128,7 +141,11 @@ function validationOf(job: TrainJob, around: Surroundings, notes: string[]): Pla
   const frames = snapped("validation_number_of_frames", job.validation_number_of_frames, around, notes);
   const size = profile.sizes[job.validation_resolution][job.validation_aspect_ratio];
   return {
-    prompts: job.validation.map(({ prompt, image_url }) => ({ prompt, image: image_url ?? null })),
+    prompts: job.validation.map(({ prompt, image_url, reference_url }) => ({
+      prompt,
+      image: image_url ?? null,
+      reference: reference_url ?? null,
+    })),
     negativePrompt: job.validation_negative_prompt,
     shape: { ...size, frames, frameRate: job.frame_rate },
     interval: job.validation_interval,

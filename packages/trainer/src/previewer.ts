@@ -4,12 +4,11 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Lora, PromptEmbedding, Transformer } from "@ltx-trainer/ltx";
-import { keep, type Tensor } from "@ltx-trainer/torch";
-import { type EncodeContext, encodeImage, encodeTexts } from "./cache/encode.ts";
+import { type EncodeContext, encodeTexts } from "./cache/encode.ts";
 import { releaseModel } from "./device.ts";
+import { encodeGiven } from "./given.ts";
 import type { JobFolder } from "./job-folder.ts";
 import { writeVideo } from "./media/encode-video.ts";
-import { loadFirstFrame } from "./media/first-frame.ts";
 import type { Plan } from "./plan.ts";
 import {
   decodeSampled,
@@ -33,7 +32,7 @@ export class Previewer {
     this.reverse = reverse;
   }
 
-  /** Encodes the prompts and their first frames. Without prompts the dataset's first caption is shown. */
+  /** Encodes the prompts and what is given with them. Without prompts the dataset's first caption is shown. */
   static async make(
     plan: Plan,
     captions: readonly string[],
@@ -41,15 +40,16 @@ export class Previewer {
     folder: JobFolder,
   ): Promise<Previewer> {
     const { validation, objective } = plan;
-    const fallback = [{ prompt: captions[0] ?? "", image: null }];
+    const fallback = [{ prompt: captions[0] ?? "" }];
     const wanted = validation.prompts.length > 0 ? validation.prompts : fallback;
     const texts = [...wanted.map(({ prompt }) => prompt), validation.negativePrompt];
     const embeddings = await encodeTexts(texts, objective, encoding);
-    const firstFrames = await encodeFirstFrames(plan, encoding);
+    const { shape, prompts: sources } = validation;
+    const given = await encodeGiven(sources, { ...encoding, shape, autoScale: plan.dataset.autoScale });
     const prompts: PreviewPrompt[] = wanted.map(({ prompt }, index) => ({
       prompt,
       positive: embeddings.get(prompt) as PromptEmbedding,
-      firstFrame_1C1HW: firstFrames[index],
+      ...given[index],
     }));
     const negative = embeddings.get(validation.negativePrompt) as PromptEmbedding;
     const settings = { ...validation, seed: plan.seed };
@@ -92,19 +92,5 @@ export class Previewer {
       await writeVideo(path, [frames], { ...settings.shape, reverse: this.reverse });
       reporter.event({ type: "sample", path, prompt, ...facts });
     }
-  }
-}
-
-/** Latents of the prompts' first frames, or nothing when they have none. */
-async function encodeFirstFrames(plan: Plan, encoding: EncodeContext): Promise<Tensor[]> {
-  const images = plan.validation.prompts.map(({ image }) => image).filter((image) => image !== null);
-  if (images.length === 0) return [];
-  const pictures: Uint8Array[] = [];
-  for (const image of images) pictures.push(await loadFirstFrame(image, plan.validation.shape));
-  const vae = encoding.base.loadVae(encoding.placement);
-  try {
-    return pictures.map((bytes) => keep(encodeImage(vae, bytes, plan.validation.shape)));
-  } finally {
-    releaseModel(vae.parameters);
   }
 }

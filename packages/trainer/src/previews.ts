@@ -38,6 +38,8 @@ export type PreviewPrompt = {
   readonly positive: PromptEmbedding;
   /** Normalised latents of a given first frame. */
   readonly firstFrame_1C1HW?: Tensor | undefined;
+  /** Normalised latents of the video to follow. */
+  readonly reference_1CFHW?: Tensor | undefined;
 };
 
 /** Latents of one video, and the generator as sampling left it: decoding draws its noise from there. */
@@ -103,6 +105,7 @@ function sampleOne(
       causalTime: settings.causalTime,
       generator,
       firstFrame_BC1HW: prompt.firstFrame_1C1HW,
+      reference_BCFHW: prompt.reference_1CFHW,
       onStep: ({ step }) => onStep(step),
     }).to("cpu"),
   );

@@ -96,14 +96,21 @@ export function textBias(mask_BL: Tensor, dtype: DType): Tensor {
  * than the reference in bfloat16.
  */
 export function modulate(x_BTD: Tensor, scale_BGD: Tensor, shift_BGD: Tensor): Tensor {
-  const factor_BG1D = scale_BGD.add(1).unsqueeze(2);
-  return shift_BGD.unsqueeze(2).addcmul(grouped(x_BTD, scale_BGD), factor_BG1D).flatten(1, 2);
+  const factor_BGD = scale_BGD.add(1);
+  if (isOneGroup(scale_BGD)) return shift_BGD.addcmul(x_BTD, factor_BGD);
+  return shift_BGD.unsqueeze(2).addcmul(grouped(x_BTD, scale_BGD), factor_BGD.unsqueeze(2)).flatten(1, 2);
 }
 
 /** Adds a branch to the stream, multiplied group by group: `x + branch * gate`. */
 export function addGated(x_BTD: Tensor, branch_BTD: Tensor, gate_BGD: Tensor): Tensor {
+  if (isOneGroup(gate_BGD)) return x_BTD.addcmul(branch_BTD, gate_BGD);
   const branch = grouped(branch_BTD, gate_BGD);
   return grouped(x_BTD, gate_BGD).addcmul(branch, gate_BGD.unsqueeze(2)).flatten(1, 2);
+}
+
+/** The same value for every token, the usual case: `[B,1,D]` broadcasts by itself. */
+function isOneGroup(values_BGD: Tensor): boolean {
+  return values_BGD.size(1) === 1;
 }
 
 function grouped(x_BTD: Tensor, values_BGD: Tensor): Tensor {

@@ -1,5 +1,5 @@
 /** Rotary tables against diffusers at the released widths, the rotation itself, and the cache. */
-import { arange, liveTensors, noGrad, ones, randn, scope, stack, type Tensor } from "@ltx-trainer/torch";
+import { arange, cat, liveTensors, noGrad, ones, randn, scope, stack, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { gridOf } from "../latent-grid.ts";
 import { compare, expectClose } from "../testing/expect-close.ts";
@@ -13,6 +13,7 @@ import {
   ropeFrequencies,
   ropeFromCoords,
   secondsOf,
+  type TimeRule,
 } from "./rope.ts";
 
 type Case = {
@@ -118,14 +119,17 @@ test("a causal grid has the tables of its positions", () => {
 });
 
 describe("the cache", () => {
-  const place = (F: number) => gridOf({ F, H: 1, W: 1 });
+  const place = (F: number, timeRule: TimeRule = "plain") => {
+    return { grid: gridOf({ F, H: 1, W: 1 }), frameRate: 25, timeRule };
+  };
 
   test("hands out the same tables until it is freed", () => {
     const before = liveTensors();
     const cache = new RopeCache(12);
-    const first = cache.get(place(2), 25, "plain", "cpu");
-    expect(cache.get(place(2), 25, "plain", "cpu")).toBe(first);
-    expect(cache.get(place(2), 25, "causal", "cpu")).not.toBe(first);
+    const first = cache.get(place(2), "cpu");
+    expect(cache.get(place(2), "cpu")).toBe(first);
+    expect(cache.get(place(2, "causal"), "cpu")).not.toBe(first);
+    expect(cache.get({ ...place(2), videos: 2 }, "cpu")).not.toBe(first);
     cache.free();
     expect(first.cos_BTD.isFreed).toBe(true);
     expect(liveTensors()).toBe(before);
@@ -133,12 +137,25 @@ describe("the cache", () => {
 
   test("drops the table that was used longest ago", () => {
     const cache = new RopeCache(12, 2);
-    const tables = noGrad(() => [1, 2].map((F) => cache.get(place(F), 25, "plain", "cpu")));
-    cache.get(place(1), 25, "plain", "cpu");
-    cache.get(place(3), 25, "plain", "cpu");
+    const tables = noGrad(() => [1, 2].map((F) => cache.get(place(F), "cpu")));
+    cache.get(place(1), "cpu");
+    cache.get(place(3), "cpu");
     expect(tables.map(({ cos_BTD }) => cos_BTD.isFreed)).toEqual([false, true]);
     cache.free();
   });
+});
+
+test.each(["plain", "causal"] as const)("two videos stand at the same positions, %s", (timeRule) => {
+  const places = {
+    width: 14,
+    grid: gridOf({ F: 2, H: 1, W: 2 }),
+    frameRate: 24,
+    timeRule,
+    device: "cpu",
+  } as const;
+  const [one, two] = [buildRope(places), buildRope({ ...places, videos: 2 })];
+  for (const table of ["cos_BTD", "sin_BTD"] as const)
+    expect(two[table].toArray()).toEqual(cat([one[table], one[table]], 1).toArray());
 });
 
 test("stacked coordinates of two grids give each its own rows", () => {

@@ -48,23 +48,27 @@ export type RopeTables = {
   readonly sin_BTD: Tensor;
 };
 
-/**
- * The tables of a whole grid under one time rule.
- *
- * @param frameRate frames per second of the video in pixels
- */
-export function buildRope(o: {
-  width: number;
-  grid: LatentGrid;
-  frameRate: number;
-  timeRule: TimeRule;
-  device: Device;
-}): RopeTables {
-  const { width, grid, frameRate, device } = o;
+/** Where the tokens of one or more videos of the same grid are. */
+export type TokenPlaces = {
+  readonly grid: LatentGrid;
+  /** Frames per second of the video in pixels. */
+  readonly frameRate: number;
+  readonly timeRule: TimeRule;
+  /** Videos one after the other in the sequence, all at the same positions. Default 1. */
+  readonly videos?: number | undefined;
+};
+
+/** The tables of whole grids under one time rule. */
+export function buildRope(o: TokenPlaces & { readonly width: number; readonly device: Device }): RopeTables {
+  const { width, grid, frameRate, device, videos = 1 } = o;
   return noGrad(() =>
     scope(() => {
-      if (o.timeRule === "plain") return tablesFrom(width, plainFractions(grid, frameRate), device);
-      return ropeFromCoords({ width, coords_B3T: secondsOf(causalCoords(grid), frameRate), device });
+      const { cos_BTD, sin_BTD } =
+        o.timeRule === "plain"
+          ? tablesFrom(width, plainFractions(grid, frameRate), device)
+          : ropeFromCoords({ width, coords_B3T: secondsOf(causalCoords(grid), frameRate), device });
+      if (videos === 1) return { cos_BTD, sin_BTD };
+      return { cos_BTD: cos_BTD.repeat([1, videos, 1]), sin_BTD: sin_BTD.repeat([1, videos, 1]) };
     }),
   );
 }
@@ -115,10 +119,12 @@ export function secondsOf(coords_B3T: Tensor, frameRate: number): Tensor {
 
 /** Rotates each channel pair of `x_BTD`; float32 inside, the result has the input's type. */
 export function applyRope(x_BTD: Tensor, rope: RopeTables): Tensor {
+  const { dtype } = x_BTD;
   const x32_BTD = x_BTD.to("float32");
   const [first, second] = x32_BTD.unflatten(2, [-1, 2]).unbind(-1) as [Tensor, Tensor];
   const swapped_BTD = stack([second, first], -1).flatten(2, 3);
-  return x32_BTD.mul(rope.cos_BTD).addcmul(swapped_BTD, rope.sin_BTD).to(x_BTD.dtype);
+  const rotated_BTD = x32_BTD.mul(rope.cos_BTD).addcmul(swapped_BTD, rope.sin_BTD);
+  return dtype === "float32" ? rotated_BTD : rotated_BTD.to(dtype);
 }
 
 /**
@@ -136,13 +142,15 @@ export class RopeCache {
     this.#capacity = capacity;
   }
 
-  /** The tables of a grid, built at its first use. They stay the cache's: do not free them. */
-  get(grid: LatentGrid, frameRate: number, timeRule: TimeRule, device: Device): RopeTables {
-    const { F, H, W, compression } = grid;
-    const key = [F, H, W, compression.temporal, compression.spatial, frameRate, timeRule, device].join(" ");
+  /** The tables of given places, built at their first use. They stay the cache's: do not free them. */
+  get(places: TokenPlaces, device: Device): RopeTables {
+    const { frameRate, timeRule, videos = 1 } = places;
+    const { F, H, W, compression } = places.grid;
+    const { temporal, spatial } = compression;
+    const key = [F, H, W, temporal, spatial, frameRate, timeRule, videos, device].join(" ");
     let tables = this.#tables.get(key);
     if (tables === undefined) {
-      tables = keep(buildRope({ width: this.#width, grid, frameRate, timeRule, device }));
+      tables = keep(buildRope({ ...places, width: this.#width, device }));
       this.#evict(this.#capacity - 1);
     } else {
       this.#tables.delete(key);

@@ -78,6 +78,7 @@ test("refuses tokens that do not fill the grid", () => {
   const model = transformerOf(fixture);
   const inputs = { ...inputsOf(fixture, "scalar"), grid: gridOf({ F: 2, H: 2, W: 3 }) };
   expect(() => model.forward(inputs)).toThrow(/got 18 tokens, expected 12 for 2x2x3 cells/);
+  expect(() => model.forward({ ...inputs, videos: 2 })).toThrow(/expected 24 for 2 videos of 2x2x3 cells/);
   model.free();
 });
 

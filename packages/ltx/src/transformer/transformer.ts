@@ -35,6 +35,8 @@ export type TransformerInputs = {
    */
   readonly timestep_BT: Tensor;
   readonly grid: LatentGrid;
+  /** Videos of this grid in the sequence, all at the same positions: 2 with a reference in front. Default 1. */
+  readonly videos?: number | undefined;
   /** Frames per second of the video in pixels. */
   readonly frameRate: number;
   /** Time positions of checkpoints from 0.9.5 on; see `TimeRule`. Default false. */
@@ -124,17 +126,16 @@ export class Transformer {
 
   #rope(inputs: TransformerInputs): RopeTables {
     const T = inputs.tokens_BTC.size(1);
-    const { coords_B3T } = inputs;
+    const { coords_B3T, grid, frameRate, videos = 1 } = inputs;
     const width = transformerWidth(this.config);
     const made = inputs.rope ?? (coords_B3T && ropeFromCoords({ width, coords_B3T, device: this.device }));
-    if (made === undefined && inputs.grid.tokens !== T) {
-      const { F, H, W } = inputs.grid;
-      throw new RangeError(
-        `transformer: got ${T} tokens, expected ${inputs.grid.tokens} for ${F}x${H}x${W} cells`,
-      );
+    if (made === undefined && videos * grid.tokens !== T) {
+      const { F, H, W } = grid;
+      const cells = `${videos === 1 ? "" : `${videos} videos of `}${F}x${H}x${W} cells`;
+      throw new RangeError(`transformer: got ${T} tokens, expected ${videos * grid.tokens} for ${cells}`);
     }
     const timeRule = inputs.causalTime === true ? "causal" : "plain";
-    return made ?? this.#ropes.get(inputs.grid, inputs.frameRate, timeRule, this.device);
+    return made ?? this.#ropes.get({ grid, frameRate, timeRule, videos }, this.device);
   }
 
   #output(x_BTD: Tensor, embedded_BGD: Tensor): Tensor {

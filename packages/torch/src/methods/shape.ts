@@ -30,8 +30,7 @@ export const shaping = {
   },
   /** Splits one axis into several; one size may be -1. */
   unflatten(this: Tensor, axis: number, sizes: readonly number[]): Tensor {
-    const at = axis < 0 ? axis + this.ndim : axis;
-    return aten.reshape(this, [...this.shape.slice(0, at), ...sizes, ...this.shape.slice(at + 1)]);
+    return aten.unflatten_int(this, axis, sizes);
   },
   expand(this: Tensor, shape: readonly number[]): Tensor {
     return aten.expand(this, shape);
@@ -97,9 +96,10 @@ export const shaping = {
     target: DType | Device | TensorOptions,
     options: { readonly nonBlocking?: boolean } = {},
   ): Tensor {
-    const { dtype = this.dtype, device = this.device } = optionsOf(target);
-    if (dtype === this.dtype && isSameDevice(device, this.device)) return this;
-    return aten.to_device(this, device, dtype, options.nonBlocking ?? false);
+    const { dtype, device } = optionsOf(target);
+    const isThatType = dtype === undefined || dtype === this.dtype;
+    if (isThatType && (device === undefined || isSameDevice(device, this.device))) return this;
+    return aten.to_device(this, device ?? this.device, dtype ?? this.dtype, options.nonBlocking ?? false);
   },
 };
 

@@ -30,7 +30,7 @@ export class Linear implements LinearLayer {
 
   forward(x: Tensor): Tensor {
     const y = linear(x, this.weight, this.bias);
-    return this.adapter ? y.add(this.adapter.forward(x)) : y;
+    return this.adapter ? y.add_(this.adapter.forward(x)) : y;
   }
 }
 

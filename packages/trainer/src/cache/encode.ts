@@ -12,7 +12,7 @@ import {
   type Vae,
 } from "@ltx-trainer/ltx";
 import { Generator, keep, noGrad, scope, type Tensor, tensor } from "@ltx-trainer/torch";
-import type { Sample } from "../dataset/types.ts";
+import type { Excerpt, Sample } from "../dataset/types.ts";
 import { type Placement, releaseModel } from "../device.ts";
 import type { Reporter } from "../events.ts";
 import { seedFor } from "../seeds.ts";
@@ -27,6 +27,8 @@ export type EncodedSample = {
   readonly grid: LatentGrid;
   /** Normalised latents, in the VAE's type, on the CPU. */
   readonly latents_1CFHW: Tensor;
+  /** The same of the reference video, when the training has them. */
+  readonly reference_1CFHW?: Tensor | undefined;
 };
 
 export type EncodeContext = {
@@ -71,7 +73,7 @@ export function bytesFromPixels(pixels_13fhw: Tensor): Uint8Array {
 }
 
 /**
- * Every sample's latents: those known from the cache, the others encoded with the VAE, which is loaded only then.
+ * Every sample's latents, and those of its reference: those known from the cache, the others encoded with the VAE, which is loaded only then.
  *
  * The posterior is sampled once, with noise that follows from the sample's own hash.
  */
@@ -80,51 +82,52 @@ export async function encodeSamples(
   context: EncodeContext,
 ): Promise<EncodedSample[]> {
   const { base, store, reporter, placement, signal } = context;
-  const keyOf = (sample: Sample) =>
-    CacheStore.key("latents", 1, context.baseHash, placement.dtype, sample.id);
-  const missing = samples.filter((sample) => !store.has("latents", keyOf(sample)));
-  reporter.phase("cache", "Encoding clips", { done: samples.length - missing.length, total: samples.length });
+  const keyOf = (excerpt: Excerpt) =>
+    CacheStore.key("latents", 1, context.baseHash, placement.dtype, excerpt.id);
+  const excerpts = samples.flatMap((sample) => (sample.reference ? [sample, sample.reference] : [sample]));
+  const missing = excerpts.filter((excerpt) => !store.has("latents", keyOf(excerpt)));
+  const total = excerpts.length;
+  reporter.phase("cache", "Encoding clips", { done: total - missing.length, total });
   if (missing.length > 0) {
     const vae = base.loadVae(placement);
     try {
-      for (const [index, sample] of missing.entries()) {
+      for (const [index, excerpt] of missing.entries()) {
         stopIfAsked(signal);
-        const bytes = await sample.load();
-        scope(() => store.write("latents", keyOf(sample), { latents: encodeClip(vae, bytes, sample) }));
-        const done = samples.length - missing.length + index + 1;
-        reporter.phase("cache", "Encoding clips", { done, total: samples.length });
+        const bytes = await excerpt.load();
+        scope(() => store.write("latents", keyOf(excerpt), { latents: encodeClip(vae, bytes, excerpt) }));
+        reporter.phase("cache", "Encoding clips", { done: total - missing.length + index + 1, total });
       }
     } finally {
       releaseModel(vae.parameters);
     }
   }
+  const latentsOf = (excerpt: Excerpt) => store.read("latents", keyOf(excerpt), ["latents"]).latents;
   return samples.map((sample) => ({
     id: sample.id,
     caption: sample.caption,
     frameRate: sample.frameRate,
     grid: latentGrid(sample, base.compression),
-    latents_1CFHW: store.read("latents", keyOf(sample), ["latents"]).latents,
+    latents_1CFHW: latentsOf(sample),
+    reference_1CFHW: sample.reference && latentsOf(sample.reference),
   }));
 }
 
-function encodeClip(vae: Vae, bytes: Uint8Array, sample: Sample): Tensor {
+function encodeClip(vae: Vae, bytes: Uint8Array, excerpt: Excerpt): Tensor {
   return noGrad(() => {
-    const posterior = vae.encode(pixelsFromBytes(bytes, sample));
-    const generator = new Generator(seedFor("posterior", sample.id));
+    const posterior = vae.encode(pixelsFromBytes(bytes, excerpt));
+    const generator = new Generator(seedFor("posterior", excerpt.id));
     return vae.normalize(vae.sample(posterior, { generator })).to("cpu");
   });
 }
 
-/** Latents of one picture, normalised: `[1, C, 1, H, W]` on the CPU. */
-export function encodeImage(
+/** Latents of a picture (one frame) or video to sample from, normalised: `[1, C, F, H, W]` on the CPU. */
+export function encodePixels(
   vae: Vae,
   bytes: Uint8Array,
-  size: { readonly height: number; readonly width: number },
+  shape: { readonly frames: number; readonly height: number; readonly width: number },
 ): Tensor {
   return scope(() =>
-    noGrad(() =>
-      vae.normalize(vae.mode(vae.encode(pixelsFromBytes(bytes, { ...size, frames: 1 })))).to("cpu"),
-    ),
+    noGrad(() => vae.normalize(vae.mode(vae.encode(pixelsFromBytes(bytes, shape)))).to("cpu")),
   );
 }
 

@@ -57,18 +57,48 @@ test("everything else is ignored, with its reason", () => {
   ]);
 });
 
+test("a reference has .reference at the end of its name, in any case, and the kind of its medium if it can", () => {
+  const paths = [
+    "a.mp4",
+    "a.png",
+    "a.reference.mp4",
+    "a.reference.png",
+    "x/B.mov",
+    "x/b.REFERENCE.webm",
+    "c.mp4",
+  ];
+  const asked = pairFiles(
+    [...paths, "d.reference.mp4"].map((path) => ({ path })),
+    { references: true },
+  );
+  const found = Object.fromEntries(asked.media.map(({ file, reference }) => [file.path, reference?.path]));
+  expect(found).toEqual({
+    "a.mp4": "a.reference.mp4",
+    "a.png": "a.reference.png",
+    "x/B.mov": "x/b.REFERENCE.webm",
+    "c.mp4": undefined,
+  });
+  expect(asked.ignored).toEqual([
+    { file: { path: "d.reference.mp4" }, reason: "no video or image of this name in its folder" },
+  ]);
+  expect(pair(...paths).media.map(({ file }) => file.path)).toEqual(paths);
+});
+
 test("every file is accounted for exactly once", () => {
-  const name = fc.constantFrom("a", "A", "b.c", ".x", "Thumbs");
+  const name = fc.constantFrom("a", "A", "a.reference", "A.reference", "b.c", ".x", "Thumbs");
   const extension = fc.constantFrom("mp4", "txt", "TXT", "png", "zip", "db");
   const folder = fc.constantFrom("", "x/", "__MACOSX/", "x/y/");
   const path = fc.tuple(folder, name, extension).map(([prefix, base, end]) => `${prefix}${base}.${end}`);
   fc.assert(
-    fc.property(fc.uniqueArray(path), (paths) => {
-      const { media, ignored } = pair(...paths);
-      const captions = new Set(media.flatMap(({ caption }) => (caption === undefined ? [] : [caption.path])));
+    fc.property(fc.uniqueArray(path), fc.boolean(), (paths, references) => {
+      const { media, ignored } = pairFiles(
+        paths.map((path) => ({ path })),
+        { references },
+      );
+      const companions = media.flatMap(({ caption, reference }) => [caption?.path, reference?.path]);
       const found = [
         ...media.map(({ file }) => file.path),
-        ...captions,
+        ...new Set(companions.filter((path) => path !== undefined)),
         ...ignored.map(({ file }) => file.path),
       ];
       expect(found.sort()).toEqual([...paths].sort());

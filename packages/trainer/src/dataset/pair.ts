@@ -1,42 +1,59 @@
 /**
- * Which file is the caption of which, and what the caption says. No reading here: names and texts in, decisions out.
+ * Which file is the caption or the reference of which, and what the caption says. No reading here: names and texts in,
+ * decisions out.
  *
- * A caption is the `.txt` of the same base name in the same folder. Upper and lower case may differ when nothing else fits.
+ * A caption is the `.txt` of the same base name in the same folder; a reference is the medium whose base name has
+ * `.reference` at its end. Upper and lower case may differ when nothing else fits.
  */
-import { fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
+import { extensionOf, fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
 
 export type Pairing<File extends { readonly path: string }> = {
   readonly media: readonly {
     readonly file: File;
     readonly kind: "video" | "image";
     readonly caption: File | undefined;
+    readonly reference: File | undefined;
   }[];
   /** Files that take no part, with the reason. */
   readonly ignored: readonly { readonly file: File; readonly reason: string }[];
 };
 
-/** Sorts files into media with their captions and the rest. Order is kept. */
-export function pairFiles<File extends { readonly path: string }>(files: readonly File[]): Pairing<File> {
-  const media: { file: File; kind: "video" | "image"; caption: File | undefined }[] = [];
+/** Whether a medium is named as a reference is: `cat.reference.mp4`. */
+export function isNamedReference(path: string): boolean {
+  return withoutExtension(path).toLowerCase().endsWith(referenceEnding);
+}
+
+const referenceEnding = ".reference";
+
+/** What the reference of a medium is called: `cat.reference.mp4` for `cat.mp4`. */
+export function referenceName(path: string): string {
+  return `${withoutExtension(path)}${referenceEnding}${extensionOf(path)}`;
+}
+
+/**
+ * Sorts files into media with their companions and the rest. Order is kept.
+ *
+ * @param options.references look for references; else files named like one are media like any other
+ */
+export function pairFiles<File extends { readonly path: string }>(
+  files: readonly File[],
+  options: { readonly references: boolean } = { references: false },
+): Pairing<File> {
+  const companions = new Companions(files, options.references);
+  const media: Pairing<File>["media"][number][] = [];
   const ignored: { file: File; reason: string }[] = [];
-  const captions = new CaptionFinder(
-    files.filter((file) => fileKind(file.path) === "caption" && !isJunk(file.path)),
-  );
   const seen = new Set<string>();
-  const used = new Set<File>();
   for (const file of files) {
     const kind = fileKind(file.path);
     if (isJunk(file.path)) ignored.push({ file, reason: "left behind by an operating system" });
     else if (seen.has(file.path)) ignored.push({ file, reason: "a second file of the same name" });
-    else if (kind === "video" || kind === "image") {
-      const caption = captions.of(file.path);
-      if (caption !== undefined) used.add(caption);
-      media.push({ file, kind, caption });
-    } else if (kind === "other") ignored.push({ file, reason: otherReason(file.path) });
+    else if (companions.all.has(file)) continue;
+    else if (kind === "video" || kind === "image") media.push({ file, kind, ...companions.of(file, kind) });
+    else ignored.push({ file, reason: otherReason(file.path) });
     seen.add(file.path);
   }
-  for (const file of captions.files) {
-    if (!used.has(file)) ignored.push({ file, reason: "no video or image of this name in its folder" });
+  for (const file of companions.unused()) {
+    ignored.push({ file, reason: "no video or image of this name in its folder" });
   }
   return { media, ignored };
 }
@@ -47,14 +64,46 @@ function otherReason(path: string): string {
     : "neither a video, an image nor a caption";
 }
 
+/** Captions and references, and who asked for them. */
+class Companions<File extends { readonly path: string }> {
+  readonly all: ReadonlySet<File>;
+  readonly #captions: ByName<File>;
+  readonly #references: { readonly video: ByName<File>; readonly image: ByName<File> };
+  readonly #used = new Set<File | undefined>();
+
+  constructor(files: readonly File[], wantsReferences: boolean) {
+    const firsts = new Map(files.toReversed().map((file) => [file.path, file]));
+    const sound = files.filter((file) => firsts.get(file.path) === file && !isJunk(file.path));
+    const captions = sound.filter((file) => fileKind(file.path) === "caption");
+    const ofKind = (kind: "video" | "image") =>
+      sound.filter(({ path }) => wantsReferences && fileKind(path) === kind && isNamedReference(path));
+    const [videos, images] = [ofKind("video"), ofKind("image")];
+    this.all = new Set([...captions, ...videos, ...images]);
+    this.#captions = new ByName(captions);
+    this.#references = { video: new ByName(videos), image: new ByName(images) };
+  }
+
+  of({ path }: File, kind: "video" | "image") {
+    const base = withoutExtension(path);
+    const caption = this.#captions.find(base);
+    const other = kind === "video" ? "image" : "video";
+    const name = base + referenceEnding;
+    const reference = this.#references[kind].find(name) ?? this.#references[other].find(name);
+    this.#used.add(caption).add(reference);
+    return { caption, reference };
+  }
+
+  unused(): File[] {
+    return [...this.all].filter((file) => !this.#used.has(file));
+  }
+}
+
 /** Exact names first; other cases only if exactly one file fits. */
-class CaptionFinder<File extends { readonly path: string }> {
-  readonly files: readonly File[];
+class ByName<File extends { readonly path: string }> {
   readonly #exact = new Map<string, File>();
   readonly #folded = new Map<string, File[]>();
 
   constructor(files: readonly File[]) {
-    this.files = files;
     for (const file of files) {
       const base = withoutExtension(file.path);
       if (!this.#exact.has(base)) this.#exact.set(base, file);
@@ -63,8 +112,7 @@ class CaptionFinder<File extends { readonly path: string }> {
     }
   }
 
-  of(mediaPath: string): File | undefined {
-    const base = withoutExtension(mediaPath);
+  find(base: string): File | undefined {
     const similar = this.#folded.get(base.toLowerCase()) ?? [];
     return this.#exact.get(base) ?? (similar.length === 1 ? similar[0] : undefined);
   }

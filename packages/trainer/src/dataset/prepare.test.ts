@@ -252,6 +252,80 @@ test("progress counts every media file, and dropping one is logged", async () =>
   expect(logged[0]).toMatch(/^warning: dropped broken\.mp4: /);
 });
 
+/** Clips with references: one as long, one that ends early, one too short, one broken, one missing. */
+function folderOfPairs(): string {
+  const folder = temporaryFolder();
+  const clip = (name: string, frames: number) =>
+    numberedClip(join(folder, `${name}.mkv`), { frames, fps: 25 });
+  for (const name of ["equal", "early", "stub", "torn", "alone"]) clip(name, 36);
+  clip("equal.reference", 36);
+  clip("early.reference", 20);
+  numberedClip(join(folder, "stub.reference.mkv"), { frames: 5, fps: 25 });
+  writeFileSync(join(folder, "torn.reference.mkv"), "no video");
+  clip("nobody.reference", 36);
+  return folder;
+}
+
+test("with references, every sample has the same stretch of its reference, or is dropped with the reason", async () => {
+  const { samples, report } = await prepare(folderOfPairs(), { referenceVideos: true });
+  const pairs = samples.map(({ path, frames, reference }) => [
+    path,
+    frames,
+    reference?.path,
+    reference?.frames,
+  ]);
+  expect(pairs).toEqual([
+    ["early.mkv", 17, "early.reference.mkv", 17],
+    ["equal.mkv", 17, "equal.reference.mkv", 17],
+    ["equal.mkv", 17, "equal.reference.mkv", 17],
+  ]);
+  const second = await samples[2]?.reference?.load();
+  expect(second?.[0]).toBe(17 * 4);
+  const fates = report.files.map(({ path, kind, status, reason }) => [path, kind, status, reason]);
+  expect(fates).toEqual([
+    ["alone.mkv", "video", "dropped", "no reference beside it, expected alone.reference.mkv"],
+    ["early.mkv", "video", "kept", undefined],
+    ["early.reference.mkv", "reference", "kept", undefined],
+    ["equal.mkv", "video", "kept", undefined],
+    ["equal.reference.mkv", "reference", "kept", undefined],
+    ["nobody.reference.mkv", "video", "ignored", "no video or image of this name in its folder"],
+    [
+      "stub.mkv",
+      "video",
+      "dropped",
+      "its reference stub.reference.mkv does not fit: too short: 5 frames, expected at least 9 at 25 frames a second",
+    ],
+    ["stub.reference.mkv", "reference", "ignored", "what it belongs to is dropped"],
+    [
+      "torn.mkv",
+      "video",
+      "dropped",
+      expect.stringMatching(/^its reference torn.reference.mkv cannot be used: /),
+    ],
+    ["torn.reference.mkv", "reference", "ignored", "what it belongs to is dropped"],
+  ]);
+  expect(report.files[1]?.notes).toContain("1 of 2 samples left out: the reference is of another length");
+  expect(report.totals).toMatchObject({ kept: 2, dropped: 3, samples: 3 });
+});
+
+test("the hash follows the reference, and without the switch a reference is a clip like any other", async () => {
+  const folder = temporaryFolder();
+  const reference = join(folder, "a.reference.mkv");
+  numberedClip(join(folder, "a.mkv"), { frames: 17, fps: 25 });
+  numberedClip(reference, { frames: 17, fps: 25 });
+  const first = await prepare(folder, { referenceVideos: true });
+  numberedClip(reference, { frames: 18, fps: 25 });
+  const second = await prepare(folder, { referenceVideos: true });
+  expect(second.samples[0]?.id).toBe(first.samples[0]?.id);
+  expect(second.hash).not.toBe(first.hash);
+  const plain = await prepare(folder);
+  expect(plain.samples.map(({ path, reference: none }) => [path, none])).toEqual([
+    ["a.mkv", undefined],
+    ["a.reference.mkv", undefined],
+  ]);
+  expect(plain.report.files[1]?.notes?.at(-1)).toMatch(/reference_videos is off/);
+});
+
 test("a stopped preparation stops", async () => {
   const abort = new AbortController();
   abort.abort();

@@ -11,9 +11,10 @@ import { AppError, type ReportFile } from "@ltx-trainer/contract";
 import { encryptedArchive } from "./archive.ts";
 import { fileKind, isJunk, mediaExtensions } from "./media-kinds.ts";
 import { openSource, type Source, type SourceFile } from "./open.ts";
-import { decodeText, makeCaption, pairFiles } from "./pair.ts";
+import { decodeText, isNamedReference, makeCaption, pairFiles, referenceName } from "./pair.ts";
+import { pairPieces } from "./references.ts";
 import { makeReport, nothingUsable } from "./report.ts";
-import { examine } from "./samples.ts";
+import { type Examined, examine } from "./samples.ts";
 import type { Dataset, DatasetOptions, PrepareContext, Sample } from "./types.ts";
 
 /** A caption file above this size is no caption. */
@@ -57,12 +58,16 @@ function interrupted(cause: unknown): AppError {
   });
 }
 
-/** A file's line in the report, and its samples. */
-type Outcome = { readonly line: ReportFile; readonly samples: readonly Sample[] };
+/** A file's line in the report, that of its reference, and its samples. */
+type Outcome = {
+  readonly line: ReportFile;
+  readonly referenceLine?: ReportFile | undefined;
+  readonly samples: readonly Sample[];
+};
 
 async function prepare(source: Source, options: DatasetOptions, context: PrepareContext): Promise<Dataset> {
   refuseEmpty(source);
-  const { media, ignored } = pairFiles(source.files);
+  const { media, ignored } = pairFiles(source.files, { references: options.referenceVideos ?? false });
   if (media.some(({ file }) => file.refusal === "protected by a password"))
     throw encryptedArchive(source.name);
   const shared = media.map((item) => item.caption).filter((file) => file !== undefined);
@@ -83,14 +88,19 @@ async function prepare(source: Source, options: DatasetOptions, context: Prepare
   const outcomes = markTwins(
     options.mixedShapes === false ? dropImagesAmongVideos(examined, options) : examined,
   );
-  const lines = [...outcomes.map((outcome) => outcome.line), ...others];
+  const references = outcomes.map((outcome) => outcome.referenceLine).filter((line) => line !== undefined);
+  const lines = [...outcomes.map((outcome) => outcome.line), ...references, ...others];
   for (const line of lines) {
     if (line.status === "dropped") context.log?.("warning", `dropped ${line.path}: ${line.reason}`);
   }
   const samples = outcomes.flatMap((outcome) => outcome.samples);
   if (samples.length === 0) throw nothingUsable(source.name, lines, mediaExtensions);
-  const hash = sha256(JSON.stringify(samples.map(({ id, caption }) => [id, caption])));
+  const hash = sha256(JSON.stringify(samples.map(identityOf)));
   return { samples, hash, report: makeReport(source.name, hash, lines) };
+}
+
+function identityOf({ id, caption, reference }: Sample): readonly string[] {
+  return reference === undefined ? [id, caption] : [id, caption, reference.id];
 }
 
 function refuseEmpty({ name, files }: Source): void {
@@ -111,12 +121,21 @@ async function examineFile(
 ): Promise<Outcome> {
   const { file, kind } = item;
   const line: ReportFile = { ...plainLine(file, kind), status: "dropped" };
-  if (file.refusal !== undefined) return { line: { ...line, reason: file.refusal }, samples: [] };
+  const dropped = (reason: string): Outcome => {
+    return { line: { ...line, reason }, referenceLine: referenceLineOf(item, []), samples: [] };
+  };
+  if (file.refusal !== undefined) return dropped(file.refusal);
   try {
     const path = await file.locate();
-    const found = await examine({ path, name: file.path, kind }, options, context.signal);
+    const own = await examine({ path, name: file.path, kind }, options, context.signal);
+    const found = options.referenceVideos === true ? await withReference(item, own, options, context) : own;
     const { caption, note } = await readCaption(item, options.triggerPhrase);
-    const notes = [...found.notes, ...(note === undefined ? [] : [note])];
+    const misnamed = options.referenceVideos !== true && isNamedReference(file.path);
+    const notes = [
+      ...found.notes,
+      ...(note === undefined ? [] : [note]),
+      ...(misnamed ? ["named like a reference, but reference_videos is off: a sample like any other"] : []),
+    ];
     const known: ReportFile = {
       ...line,
       kind: found.kind,
@@ -131,11 +150,43 @@ async function examineFile(
       captionSource: caption.source,
       samples: found.pieces.map((piece) => piece.line),
     };
-    return { line: known, samples: found.pieces.map(({ sample }) => ({ ...sample, caption: caption.text })) };
+    const samples = found.pieces.map(({ excerpt, reference }) => {
+      return { ...excerpt, caption: caption.text, reference };
+    });
+    return { line: known, referenceLine: referenceLineOf(item, samples), samples };
   } catch (error) {
     if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
-    return { line: { ...line, reason: reasonOf(error) }, samples: [] };
+    return dropped(reasonOf(error));
   }
+}
+
+/** What was found in a medium, cut down to what its reference covers. */
+async function withReference(
+  { file, reference }: MediaItem,
+  own: Examined,
+  options: DatasetOptions,
+  context: PrepareContext,
+): Promise<Examined> {
+  const without = (reason: string) => ({ ...own, pieces: [], reason: own.reason ?? reason });
+  if (reference === undefined) return without(`no reference beside it, expected ${referenceName(file.path)}`);
+  if (reference.refusal !== undefined) return without(`its reference is refused: ${reference.refusal}`);
+  const kind = fileKind(reference.path) === "image" ? "image" : "video";
+  try {
+    const media = { path: await reference.locate(), name: reference.path, kind } as const;
+    const pairing = pairPieces(own, await examine(media, options, context.signal), reference.path);
+    return { ...own, ...pairing, notes: [...own.notes, ...pairing.notes] };
+  } catch (error) {
+    if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
+    return without(`its reference ${reference.path} cannot be used: ${reasonOf(error)}`);
+  }
+}
+
+function referenceLineOf({ reference }: MediaItem, samples: readonly Sample[]): ReportFile | undefined {
+  if (reference === undefined) return undefined;
+  const line = plainLine(reference, "reference");
+  return samples.length > 0
+    ? { ...line, status: "kept" }
+    : { ...line, reason: "what it belongs to is dropped" };
 }
 
 async function readCaption(item: MediaItem, triggerPhrase: string) {
@@ -167,7 +218,7 @@ function dropImagesAmongVideos(outcomes: readonly Outcome[], { frames }: Dataset
   const reason = "an image among videos, and mixed_shapes is off";
   return outcomes.map((outcome) =>
     outcome.line.kind === "image" && outcome.line.status === "kept"
-      ? { line: { ...outcome.line, status: "dropped", reason, samples: [] }, samples: [] }
+      ? { ...outcome, line: { ...outcome.line, status: "dropped", reason, samples: [] }, samples: [] }
       : outcome,
   );
 }

@@ -18,14 +18,14 @@ import {
   probeImage,
 } from "./image.ts";
 import { probeVideo, unreadable } from "./probe.ts";
-import type { DatasetOptions, Sample } from "./types.ts";
+import type { DatasetOptions, Excerpt } from "./types.ts";
 import { type Clock, countFrames, decodeVideo, type VideoFile } from "./video.ts";
 
 /** Changed whenever the same file, window and size would give other pixels. */
 const decoderVersion = 1;
 
-/** A sample without its caption, and its line in the report. */
-export type Piece = { readonly sample: Omit<Sample, "caption">; readonly line: ReportSample };
+/** What becomes a sample with its caption, its line in the report, and the reference's stretch where there is one. */
+export type Piece = { readonly excerpt: Excerpt; readonly line: ReportSample; readonly reference?: Excerpt };
 
 /** What a media file turned out to be. */
 export type Examined = {
@@ -144,13 +144,13 @@ async function examineImage(
   const id = sampleId(contentHash, { kind: "image", ...size });
   const still = { id, ...size, frames: 1, frameRate: options.frameRate };
   const line = { ...still, startSeconds: 0, durationSeconds: 0 };
-  const sample = { ...still, kind: "image" as const, path: file.name, load: () => decodeImage(file, size) };
+  const excerpt = { ...still, kind: "image" as const, path: file.name, load: () => decodeImage(file, size) };
   return {
     kind: "image",
     contentHash,
     width: info.width,
     height: info.height,
-    pieces: [{ sample, line }],
+    pieces: [{ excerpt, line }],
     notes: sizeNotes(info, options),
   };
 }
@@ -192,7 +192,7 @@ function makePiece(clip: Clip, window: Window, scaledFrom: number | undefined, l
   const id = sampleId(contentHash, { kind: "video", ...window, ...size, rate, scaledFrom });
   const shared = { id, ...size, frames: window.frames, frameRate: rate };
   return {
-    sample: { ...shared, kind: "video", path: name, load: () => load(window, scaledFrom) },
+    excerpt: { ...shared, kind: "video", path: name, load: () => load(window, scaledFrom) },
     line: {
       ...shared,
       startSeconds: window.start / rate,

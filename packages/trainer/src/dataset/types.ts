@@ -13,6 +13,8 @@ export type DatasetOptions = {
   /** Time-scale whole clips to `frames` instead of cutting windows. */
   readonly autoScale: boolean;
   readonly triggerPhrase: string;
+  /** Every medium needs a reference beside it (`cat.reference.mp4` of `cat.mp4`). Default false. */
+  readonly referenceVideos?: boolean;
   /** Longer videos get a note in the report: their windows may cross scene cuts, which are not detected. Default: none. */
   readonly splitAboveSeconds?: number | undefined;
   /** Default true. Off: frames as stored, each sample at its file's own rate. */
@@ -56,13 +58,13 @@ export const defaultLimits: DatasetLimits = {
   unpackRatio: 200,
 };
 
-export type Sample = {
+/** A window of a video, or an image, cut to size. */
+export type Excerpt = {
   /** Hash of the media's bytes, the window, the size and the rate: equal ids mean equal pixels. */
   readonly id: string;
   readonly kind: "video" | "image";
   /** Where it comes from, for people: `clips/cat.mp4`. */
   readonly path: string;
-  readonly caption: string;
   readonly frames: number;
   readonly height: number;
   readonly width: number;
@@ -76,9 +78,15 @@ export type Sample = {
   load(): Promise<Uint8Array>;
 };
 
+export type Sample = Excerpt & {
+  readonly caption: string;
+  /** What the model is shown beside it: the same window of the reference, in the same shape. */
+  readonly reference?: Excerpt | undefined;
+};
+
 export type Dataset = {
   readonly samples: readonly Sample[];
   readonly report: DatasetReport;
-  /** sha256 over every sample's id and caption, in order. */
+  /** sha256 over every sample's id, caption and reference, in order. */
   readonly hash: string;
 };

@@ -5,11 +5,12 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test } from "vitest";
 import { probeVideo } from "../dataset/probe.ts";
-import { temporaryFolder, testClip } from "../dataset/testing/media.ts";
+import { frameNumbers, numberedClip, temporaryFolder, testClip } from "../dataset/testing/media.ts";
 import { countFrames, decodeVideo } from "../dataset/video.ts";
 import { writeContactSheet } from "./contact-sheet.ts";
 import { writeVideo } from "./encode-video.ts";
 import { loadFirstFrame } from "./first-frame.ts";
+import { loadReferenceVideo } from "./reference-video.ts";
 
 const square = { frames: 9, width: 32, height: 32, frameRate: 16 };
 
@@ -163,4 +164,24 @@ test("a first frame that is missing, a video or damaged is refused by name", asy
   );
   writeFileSync(join(folder, "b.png"), "x");
   await expect(load(join(folder, "b.png"))).rejects.toMatchObject({ code: "media_unreadable" });
+});
+
+test("a reference video is cut to the shape; too short a one or a picture is refused with what is missing", async () => {
+  const folder = temporaryFolder();
+  const [long, short, picture] = ["long.mkv", "short.mkv", "a.png"].map((name) => join(folder, name));
+  numberedClip(long!, { frames: 20, fps: 16 });
+  numberedClip(short!, { frames: 7, fps: 16 });
+  await sharp({ create: { width: 40, height: 30, channels: 3, background: "red" } }).toFile(picture!);
+  const frameBytes = square.width * square.height * 3;
+  const shown = async (path: string, autoScale: boolean) =>
+    frameNumbers(await loadReferenceVideo(path, square, autoScale), frameBytes);
+  expect(await shown(long!, false)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8]);
+  expect((await shown(long!, true)).at(-1)).toBeGreaterThan(15);
+  await expect(loadReferenceVideo(short!, square, false)).rejects.toMatchObject({
+    code: "media_unreadable",
+    message: `${short}: too short: 7 frames, expected 9 at 16 frames a second`,
+  });
+  await expect(loadReferenceVideo(picture!, square, false)).rejects.toThrow(
+    "got an image, expected a video of at least 9 frames",
+  );
 });

@@ -1,7 +1,7 @@
 import { gridOf } from "@ltx-trainer/ltx";
-import { Generator, randn, tensor, zeros } from "@ltx-trainer/torch";
+import { cat, full, Generator, randn, tensor, zeros } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
-import { addNoise, drawSigmas, sigmaShift, velocityLoss } from "./objective.ts";
+import { addNoise, drawSigmas, prependReference, sigmaShift, velocityLoss } from "./objective.ts";
 
 const grid = gridOf({ F: 3, H: 1, W: 2 });
 const generator = new Generator(1);
@@ -12,19 +12,31 @@ describe("addNoise", () => {
   test("sigma 0 leaves the latents, sigma 1 leaves only noise", () => {
     const clean = addNoise(latents, noise, tensor([0]), { grid, keepFirstFrame: false });
     const pure = addNoise(latents, noise, tensor([1]), { grid, keepFirstFrame: false });
-    expect(clean.tokens_BTC.toArray()).toEqual(latents.flatten(2).transpose(1, 2).contiguous().toArray());
-    expect(pure.tokens_BTC.toArray()).toEqual(noise.flatten(2).transpose(1, 2).contiguous().toArray());
+    expect(clean.tokens_BSC.toArray()).toEqual(latents.flatten(2).transpose(1, 2).contiguous().toArray());
+    expect(pure.tokens_BSC.toArray()).toEqual(noise.flatten(2).transpose(1, 2).contiguous().toArray());
   });
 
   test("a kept first frame is clean, told timestep 0, and outside the loss", () => {
     const noised = addNoise(latents, noise, tensor([0.5]), { grid, keepFirstFrame: true });
     expect(noised.timestep_BG.toArray()).toEqual([0, 500, 500]);
     expect(noised.givenTokens).toBe(2);
-    const first = noised.tokens_BTC.narrow(1, 0, 2).contiguous().toArray();
+    const first = noised.tokens_BSC.narrow(1, 0, 2).contiguous().toArray();
     expect(first).toEqual(latents.flatten(2).transpose(1, 2).narrow(1, 0, 2).contiguous().toArray());
     const wrongThere = noised.velocity_BTC.clone();
     wrongThere.narrow(1, 0, 2).add_(100);
     expect(velocityLoss(wrongThere, noised).item()).toBe(0);
+  });
+
+  test("a reference is clean, in front, told timestep 0, and outside the loss", () => {
+    const noised = addNoise(latents, noise, tensor([0.5]), { grid, keepFirstFrame: true });
+    const both = prependReference(noised, noise, grid);
+    expect(both.timestep_BG.toArray()).toEqual([0, 0, 0, 0, 500, 500]);
+    expect(both.givenTokens).toBe(8);
+    const [reference, rest] = both.tokens_BSC.split([6, 6], 1).map((part) => part.contiguous().toArray());
+    expect(reference).toEqual(noise.flatten(2).transpose(1, 2).contiguous().toArray());
+    expect(rest).toEqual(noised.tokens_BSC.toArray());
+    const predicted = cat([full([1, 6, 4], 100), noised.velocity_BTC], 1);
+    expect(velocityLoss(predicted, both).item()).toBe(0);
   });
 
   test("a clip of one latent frame is never given away", () => {

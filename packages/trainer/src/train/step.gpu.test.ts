@@ -12,9 +12,12 @@ const device = testDevice;
 const limits = { loss: 1e-4, gradNorm: 1e-3, weight: 1e-4 };
 
 describeOnGpu("training steps", () => {
-  test.each(["plain", "conditioned"])("train/%s: five steps follow the reference", (name) => {
-    checkFiveSteps(setUp(name, { device }), limits);
-  });
+  test.each(["plain", "conditioned", "reference", "reference_conditioned"])(
+    "train/%s: five steps follow the reference",
+    (name) => {
+      checkFiveSteps(setUp(name, { device }), limits);
+    },
+  );
 
   test("with recomputed blocks they follow it too", () => {
     checkFiveSteps(setUp("plain", { device, checkpointBlocks: true }), limits);

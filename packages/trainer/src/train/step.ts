@@ -16,7 +16,14 @@ import type { EncodedSample } from "../cache/encode.ts";
 import type { Plan } from "../plan.ts";
 import { seedFor } from "../seeds.ts";
 import { SampleOrder } from "./batches.ts";
-import { addNoise, drawSigmas, type Noised, sigmaShift, velocityLoss } from "./objective.ts";
+import {
+  addNoise,
+  drawSigmas,
+  type Noised,
+  prependReference,
+  sigmaShift,
+  velocityLoss,
+} from "./objective.ts";
 
 export type StepResult = {
   readonly loss: number;
@@ -34,7 +41,7 @@ export type TrainingData = {
 };
 
 /** What the model is given besides the noisy tokens. */
-type Conditions = Pick<TransformerInputs, "text_BLD" | "textMask_BL" | "grid" | "frameRate">;
+type Conditions = Pick<TransformerInputs, "text_BLD" | "textMask_BL" | "grid" | "videos" | "frameRate">;
 
 export class TrainingStep {
   readonly optimizer: AdamW;
@@ -72,7 +79,7 @@ export class TrainingStep {
     return scope(() => {
       const loss = backwardThrough(() => {
         const predicted_BTC = this.transformer.forward({
-          tokens_BTC: noised.tokens_BTC,
+          tokens_BTC: noised.tokens_BSC,
           timestep_BT: noised.timestep_BG,
           ...conditions,
           causalTime,
@@ -94,6 +101,7 @@ export class TrainingStep {
       text_BLD: text_1LD.to({ device }),
       textMask_BL: mask_1L.to({ device }),
       grid: sample.grid,
+      videos: sample.reference_1CFHW === undefined ? 1 : 2,
       frameRate: sample.frameRate,
     };
   }
@@ -106,10 +114,13 @@ export class TrainingStep {
     const shift = sigmaShift(sample.grid.tokens, { clamp: objective.clampSigmaShift });
     const sigma_B = drawSigmas(1, shift, generator);
     const noise = randn(sample.latents_1CFHW.shape, { generator, device });
-    const noised = addNoise(sample.latents_1CFHW.to({ device }), noise, sigma_B.to({ device }), {
-      grid: sample.grid,
+    const { grid } = sample;
+    const target = addNoise(sample.latents_1CFHW.to({ device }), noise, sigma_B.to({ device }), {
+      grid,
       keepFirstFrame,
     });
+    const reference = sample.reference_1CFHW?.to({ device });
+    const noised = reference === undefined ? target : prependReference(target, reference, grid);
     return { noised, sigma: sigma_B.item() };
   }
 }

@@ -23,7 +23,7 @@ import {
 import { expect } from "vitest";
 import type { EncodedSample } from "../../cache/encode.ts";
 import type { Plan } from "../../plan.ts";
-import { addNoise, type Noised } from "../objective.ts";
+import { addNoise, type Noised, prependReference } from "../objective.ts";
 import { type TrainingData, TrainingStep } from "../step.ts";
 
 type Case = {
@@ -38,6 +38,7 @@ type Case = {
   readonly fps: number;
   readonly grid: readonly [number, number, number];
   readonly conditioned?: readonly boolean[];
+  readonly targets: readonly string[];
 };
 
 type Place = {
@@ -92,7 +93,7 @@ export function setUp(name: string, place: Place = {}) {
   const transformer = transformerOn(place);
   const stored = file.names().find((key) => key.startsWith("in.lora.") && key.includes("lora_A")) as string;
   const rank = file.info(stored).shape[0] as number;
-  const lora = injectLora(transformer, { rank, generator: new Generator(0) });
+  const lora = injectLora(transformer, { rank, targets: facts.targets, generator: new Generator(0) });
   for (const [key, parameter] of lora.parameters()) {
     noGrad(() => parameter.copy_(file.tensor(`in.lora.transformer.${key}`)));
   }
@@ -104,6 +105,7 @@ export function setUp(name: string, place: Place = {}) {
     text_BLD: at("in.text"),
     textMask_BL: at("in.text_mask"),
     grid: gridOf({ F, H, W }),
+    videos: file.has("in.reference") ? 2 : 1,
     frameRate: facts.fps,
   };
   return { file, at, facts, transformer, lora, step, conditions };
@@ -132,13 +134,16 @@ export type Setting = ReturnType<typeof setUp>;
 
 /** The noisy latents of one recorded step. */
 export function noisyStep(setting: Setting, index: number): { sigma: Tensor; noised: Noised } {
-  const { at, facts, conditions } = setting;
+  const { file, at, facts, conditions } = setting;
   const { grid } = conditions;
   const sigma = at(`in.step${index}.normal`).add(facts.shift).sigmoid();
   const latents = unpackLatents(at("in.latents"), grid);
   const noise = unpackLatents(at(`in.step${index}.noise`), grid);
   const keepFirstFrame = facts.conditioned?.[index] ?? false;
-  return { sigma, noised: addNoise(latents, noise, sigma, { grid, keepFirstFrame }) };
+  const target = addNoise(latents, noise, sigma, { grid, keepFirstFrame });
+  if (!file.has("in.reference")) return { sigma, noised: target };
+  const reference = unpackLatents(at("in.reference"), grid);
+  return { sigma, noised: prependReference(target, reference, grid) };
 }
 
 /** Shares of the reference's loss and gradient norm, and a distance of weights. */

@@ -1,0 +1,50 @@
+/** What a video is sampled from besides its prompt: a first frame, a reference video, or both, as latents. */
+import type { BaseModel } from "@ltx-trainer/ltx";
+import { keep } from "@ltx-trainer/torch";
+import { encodePixels } from "./cache/encode.ts";
+import { type Placement, releaseModel } from "./device.ts";
+import { loadFirstFrame } from "./media/first-frame.ts";
+import { loadReferenceVideo } from "./media/reference-video.ts";
+import type { VideoShape } from "./plan.ts";
+import type { PreviewPrompt } from "./previews.ts";
+
+/** Paths, addresses or data URIs. */
+export type GivenSources = { readonly image: string | null; readonly reference: string | null };
+
+export type GivenLatents = Pick<PreviewPrompt, "firstFrame_1C1HW" | "reference_1CFHW">;
+
+type Setting = {
+  readonly base: BaseModel;
+  readonly placement: Placement;
+  readonly shape: VideoShape;
+  /** Whether a reference is shown whole, however long it is. */
+  readonly autoScale: boolean;
+};
+
+/**
+ * Latents of everything given, in the order of `sources`; on the CPU, kept. The VAE is loaded only if there is something.
+ *
+ * @throws AppError when a file cannot be had or does not fit
+ */
+export async function encodeGiven(
+  sources: readonly GivenSources[],
+  { base, placement, shape, autoScale }: Setting,
+): Promise<GivenLatents[]> {
+  const pixels: { readonly image: Uint8Array | null; readonly reference: Uint8Array | null }[] = [];
+  for (const { image, reference } of sources) {
+    pixels.push({
+      image: image === null ? null : await loadFirstFrame(image, shape),
+      reference: reference === null ? null : await loadReferenceVideo(reference, shape, autoScale),
+    });
+  }
+  if (pixels.every(({ image, reference }) => !image && !reference)) return pixels.map(() => ({}));
+  const vae = base.loadVae(placement);
+  try {
+    return pixels.map(({ image, reference }) => ({
+      firstFrame_1C1HW: image ? keep(encodePixels(vae, image, { ...shape, frames: 1 })) : undefined,
+      reference_1CFHW: reference ? keep(encodePixels(vae, reference, shape)) : undefined,
+    }));
+  } finally {
+    releaseModel(vae.parameters);
+  }
+}
