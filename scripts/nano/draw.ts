@@ -153,21 +153,27 @@ export function paintDistance(canvas: Canvas, placed: Placement, shape: SignedDi
 function drawBackground(background: Background, width: number, height: number): Float32Array {
   const plane = width * height;
   const pixels = new Float32Array(3 * plane);
-  const [from, to] =
-    background.kind === "plain"
-      ? [backgroundColours[background.colour], backgroundColours[background.colour]]
-      : [backgroundColours[background.from], backgroundColours[background.to]];
-  const [weightX, weightY] = gradientWeights(background);
   for (let row = 0; row < height; row++) {
     for (let column = 0; column < width; column++) {
-      const share = weightX * ((column + 0.5) / width) + weightY * ((row + 0.5) / height);
-      for (let channel = 0; channel < 3; channel++) {
-        pixels[channel * plane + row * width + column] =
-          from[channel]! + (to[channel]! - from[channel]!) * share;
-      }
+      const colour = backgroundAt(background, (column + 0.5) / width, (row + 0.5) / height);
+      for (let channel = 0; channel < 3; channel++)
+        pixels[channel * plane + row * width + column] = colour[channel]!;
     }
   }
   return pixels;
+}
+
+/** A background's colour at a place, in fractions of width and height. */
+export function backgroundAt(background: Background, x: number, y: number): Rgb {
+  if (background.kind === "plain") return backgroundColours[background.colour];
+  const [from, to] = [backgroundColours[background.from], backgroundColours[background.to]];
+  const [weightX, weightY] = gradientWeights(background);
+  const share = weightX * x + weightY * y;
+  return [
+    from[0] + (to[0] - from[0]) * share,
+    from[1] + (to[1] - from[1]) * share,
+    from[2] + (to[2] - from[2]) * share,
+  ];
 }
 
 function gradientWeights(background: Background): [x: number, y: number] {

@@ -37,7 +37,7 @@ function* plainClips(): Iterable<Tensor> {
 const vae = Vae.fresh(parseVaeConfig(ConfigFields.fromFile(join(model, "vae/config.json"))), {
   generator: new Generator(0),
 });
-readWeights(vae, join(options.from, "checkpoint.safetensors"), "model.");
+readWeights(vae.parameters, join(options.from, "checkpoint.safetensors"), "model.");
 if (!options["decoder-only"]) {
   measureLatents(vae, plainClips());
   scaleLatents(vae);

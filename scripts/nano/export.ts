@@ -8,6 +8,7 @@ import {
   cat,
   type DType,
   noGrad,
+  type Parameters,
   SafetensorsFile,
   scope,
   type Tensor,
@@ -28,11 +29,11 @@ export function exportWeights(path: string, parameters: ReadonlyMap<string, Tens
   );
 }
 
-/** Fills a VAE from a file: the exported weights, or a checkpoint whose names begin with `prefix`. */
-export function readWeights(vae: Vae, path: string, prefix = ""): void {
+/** Fills parameters from a file: exported weights, or a checkpoint whose names begin with `prefix`. */
+export function readWeights(parameters: Parameters, path: string, prefix = ""): void {
   const file = SafetensorsFile.open(path);
   noGrad(() => {
-    for (const [name, parameter] of vae.parameters.all)
+    for (const [name, parameter] of parameters.all)
       scope(() => void parameter.copy_(file.tensor(prefix + name)));
   });
   file.close();

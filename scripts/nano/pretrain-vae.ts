@@ -154,7 +154,7 @@ async function main(): Promise<void> {
   const vae = Vae.fresh(config, { generator });
   calmStart(vae, generator);
   if (options["decoder-only"])
-    readWeights(vae, join(root, "models/ltx-nano/vae/diffusion_pytorch_model.safetensors"));
+    readWeights(vae.parameters, join(root, "models/ltx-nano/vae/diffusion_pytorch_model.safetensors"));
   const trainable = learning(vae);
   const optimizer = new Muon(trainable, { lr: learningRate, weightDecay: 0 });
   const run = new TrainingRun(options.out, { parameters: vae.parameters.all, optimizer, generator });

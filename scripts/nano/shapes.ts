@@ -114,3 +114,15 @@ export const largestReach = 1.25;
 
 /** Shapes that look the same at every angle: spinning them shows nothing. */
 export const roundShapes: readonly ShapeName[] = ["circle", "ring"];
+
+/** How many turns of a circle's part show the same shape; a round one looks the same at every angle. */
+export const symmetries: Readonly<Record<ShapeName, number>> = {
+  circle: Number.POSITIVE_INFINITY,
+  ring: Number.POSITIVE_INFINITY,
+  square: 4,
+  cross: 4,
+  triangle: 3,
+  star: 5,
+  hexagon: 6,
+  heart: 1,
+};

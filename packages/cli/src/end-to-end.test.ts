@@ -22,7 +22,7 @@ const tinyBase = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.m
 const root = mkdtempSync(join(tmpdir(), "ltx-end-to-end-"));
 const base = join(root, "base");
 const data = join(root, "data");
-const steps = 12;
+const steps = 40;
 
 // Each test runs whole processes, several of them in the longest; a busy machine takes its time.
 vi.setConfig({ testTimeout: 240_000 });

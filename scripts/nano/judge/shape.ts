@@ -3,7 +3,7 @@
  *
  * Shapes: a mask is h w, one share in [0, 1] a pixel.
  */
-import { type ShapeName, shapeNames, shapes } from "../shapes.ts";
+import { type ShapeName, shapeNames, shapes, symmetries } from "../shapes.ts";
 
 export type Mask = { readonly width: number; readonly height: number; readonly shares: Float32Array };
 
@@ -15,18 +15,6 @@ export type Fit = {
   readonly angle: number;
   /** Summed squared difference over the mask's mass: 0 for a perfect drawing, about 1 for a wrong place. */
   readonly error: number;
-};
-
-/** Turning by this much changes nothing. */
-const symmetries: Readonly<Record<ShapeName, number>> = {
-  circle: Number.POSITIVE_INFINITY,
-  ring: Number.POSITIVE_INFINITY,
-  square: 4,
-  cross: 4,
-  triangle: 3,
-  star: 5,
-  hexagon: 6,
-  heart: 1,
 };
 
 type Unit = { readonly area: number; readonly x: number; readonly y: number };

@@ -47,6 +47,8 @@ export type TransformerInputs = {
   readonly rope?: RopeTables | undefined;
   /** Inside `backwardThrough`, recompute each block in the backward pass instead of keeping its activations. */
   readonly checkpointBlocks?: boolean;
+  /** Shown what each block puts out, `[B,T,D]`, in the order they run; it is freed with the forward pass. */
+  readonly onBlock?: (x_BTD: Tensor, block: number) => void;
 };
 
 export class Transformer {
@@ -113,8 +115,10 @@ export class Transformer {
       rope: this.#rope(inputs),
     };
     let x_BTD = this.#projIn.forward(tokens_BTC);
-    for (const block of this.#blocks)
+    for (const [index, block] of this.#blocks.entries()) {
       x_BTD = runBlock(block, x_BTD, shared, inputs.checkpointBlocks ?? false);
+      inputs.onBlock?.(x_BTD, index);
+    }
     return this.#output(x_BTD, time.embedded_BGD);
   }
 
