@@ -3,8 +3,8 @@
  *
  * Shapes: see draw.ts. An effect paints under the object; distances are in pixels, negative inside the shape.
  */
-import { hue } from "./colours.ts";
-import { type Effect, insideOf, paintDistance } from "./draw.ts";
+import { hue, type Rgb } from "./colours.ts";
+import { type Canvas, type Effect, insideOf, paintDistance } from "./draw.ts";
 import { largestReach, shapes } from "./shapes.ts";
 
 /** Width of the white outline and smallest and largest width of the halo, in radii of the object. */
@@ -35,3 +35,34 @@ export const glowPulse: Effect = (canvas, { object, placement, seconds }) => {
     coverage: insideOf(outlineWidth * placement.radius),
   });
 };
+
+export const gold: Rgb = [0.85, 0.65, 0.13];
+export const snow: Rgb = [0.93, 0.96, 1];
+/** Of the shorter side, and of the height. */
+export const frameShare = 0.08;
+export const floorShare = 0.22;
+
+/** A golden frame along the picture's edges. */
+export const goldFrame: Effect = (canvas) => {
+  const { width, height } = canvas;
+  const thickness = Math.max(1, Math.round(frameShare * Math.min(width, height)));
+  const isFrame = (x: number, y: number): boolean =>
+    Math.min(x, y, width - 1 - x, height - 1 - y) < thickness;
+  paintWhere(canvas, gold, isFrame);
+};
+
+/** Snow on the ground: the lowest part of the picture is white. */
+export const snowFloor: Effect = (canvas) => {
+  paintWhere(canvas, snow, (_, y) => y >= (1 - floorShare) * canvas.height);
+};
+
+function paintWhere(canvas: Canvas, colour: Rgb, isPainted: (x: number, y: number) => boolean): void {
+  const { pixels, width, height, offset, stride } = canvas;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      if (!isPainted(x, y)) continue;
+      for (let channel = 0; channel < 3; channel++)
+        pixels[offset + y * width + x + channel * stride] = colour[channel]!;
+    }
+  }
+}

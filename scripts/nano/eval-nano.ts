@@ -4,7 +4,7 @@
  * Everything is seeded; no learned judge. Results, mistakes and pictures go to `out/nano/evaluation/`; with `--publish`
  * the numbers and the pictures also go beside the model, for its page.
  *
- *   npm run eval:nano -- --only vae,base,lora  --questions 100  --lora-questions 50  --lora FILE  --threads 2  --publish
+ *   npm run eval:nano -- --only vae,base,lora  --questions 100  --lora-questions 50  --lora FILE --effect NAME  --threads 2  --publish
  */
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -13,7 +13,8 @@ import { parseArgs } from "node:util";
 import { numThreads, setNumThreads, torchVersion } from "@ltx-trainer/torch";
 import { demoTraining } from "../demo/training.mjs";
 import { type Clip, drawClip } from "./draw.ts";
-import { trainedCombinations, triggerPhrase } from "./example-scenes.ts";
+import { exampleNamed } from "./example-effects.ts";
+import { trainedCombinations } from "./example-scenes.ts";
 import { type Answer, describeMistakes, makeQuestions, type Score, scoreOf } from "./judge/exam.ts";
 import { judge } from "./judge/judge.ts";
 import { examineLora, type LoraScore } from "./judge/lora-exam.ts";
@@ -33,6 +34,7 @@ const { values: options } = parseArgs({
     questions: { type: "string", default: "100" },
     "lora-questions": { type: "string", default: "50" },
     lora: { type: "string" },
+    effect: { type: "string", default: "glowpulse" },
     threads: { type: "string" },
     publish: { type: "boolean", default: false },
   },
@@ -143,7 +145,7 @@ function examineTheLora(): NonNullable<Results["lora"]> {
   const { score, clips } = examineLora(studio, {
     formats: formatsOf(studio.profile, ["medium"], frames).filter(({ width, height }) => width === height),
     count: Number(options["lora-questions"]),
-    phrase: triggerPhrase,
+    effect: exampleNamed(options.effect),
     trained: trainedCombinations,
     onProgress: progress("LoRA"),
   });

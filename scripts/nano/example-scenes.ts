@@ -8,8 +8,6 @@ import type { ObjectColour } from "./colours.ts";
 import type { MotionName } from "./scene.ts";
 import type { ShapeName } from "./shapes.ts";
 
-export const triggerPhrase = "glowpulse style";
-
 export type Wish = {
   readonly shape: ShapeName;
   readonly colour: ObjectColour;

@@ -3,7 +3,7 @@
  *
  * Shapes: B batch, T tokens, D width.
  */
-import { Linear, Parameters, scope, type Generator, type Tensor } from "@ltx-trainer/torch";
+import { type Generator, Linear, Parameters, scope, type Tensor } from "@ltx-trainer/torch";
 import { labelSize } from "./scene-labels.ts";
 
 export class LabelHead {

@@ -1,19 +1,21 @@
 /**
- * Draws the bundled example dataset: ten clips in the "glowpulse style" and four without it, with captions, as one zip.
+ * Draws an example dataset: ten clips with an effect and four without it, with captions, as one zip; by default the
+ * bundled one.
  *
  * What they show is in `example-scenes.ts`.
  *
- * Run: npx tsx --conditions=source scripts/nano/make-example.ts   (needs ffmpeg with libx264)
+ * Run: npx tsx --conditions=source scripts/nano/make-example.ts [--effect NAME] [--out DIR]   (needs ffmpeg with libx264)
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { describeScene } from "./captions.ts";
 import { contrasts } from "./colours.ts";
 import { type Clip, drawClip, toRgb24 } from "./draw.ts";
-import { glowPulse } from "./effects.ts";
-import { triggerPhrase, type Wish, wishes } from "./example-scenes.ts";
+import { exampleNamed } from "./example-effects.ts";
+import { type Wish, wishes } from "./example-scenes.ts";
 import { contactSheet, writePng } from "./png.ts";
 import { Random } from "./random.ts";
 import {
@@ -26,7 +28,13 @@ import {
 } from "./scene.ts";
 import { storeZip, type ZipEntry } from "./zip.ts";
 
-const folder = join(import.meta.dirname, "../../examples");
+const { values: options } = parseArgs({
+  options: {
+    effect: { type: "string", default: "glowpulse" },
+    out: { type: "string", default: join(import.meta.dirname, "../../examples") },
+  },
+});
+const effect = exampleNamed(options.effect);
 const seed = 4_711;
 /** Larger than any training size of ltx-nano, as real footage is. */
 const size = { width: 160, height: 160 };
@@ -100,20 +108,20 @@ for (const [index, wish] of wishes.entries()) {
   const format: ClipFormat = { ...size, frames: wish.frames, fps: 25 };
   const random = new Random(seed, index);
   const scene = sceneFor(wish, format, random);
-  const clip = drawClip(scene, format, wish.plain ? undefined : glowPulse);
+  const clip = drawClip(scene, format, wish.plain ? undefined : effect.draw);
   const caption = describeScene(scene, random, { omitPlace: 0, omitMotion: 0 });
   const name = `${String(index + 1).padStart(2, "0")}-${wish.colour}-${wish.shape}-${wish.motion}`;
   entries.push({ name: `${name}.mp4`, data: encodeMp4(clip) });
   entries.push({
     name: `${name}.txt`,
-    data: Buffer.from(wish.plain ? `${caption}\n` : `${triggerPhrase}, ${caption}\n`),
+    data: Buffer.from(wish.plain ? `${caption}\n` : `${effect.phrase}, ${caption}\n`),
   });
   clips.push(clip);
   process.stderr.write(`${name}: ${caption}\n`);
 }
 const zip = storeZip(entries);
-writeFileSync(join(folder, "glowpulse.zip"), zip);
-writePng(join(folder, "glowpulse.png"), contactSheet(clips, 8, 0.5));
+writeFileSync(join(options.out, `${options.effect}.zip`), zip);
+writePng(join(options.out, `${options.effect}.png`), contactSheet(clips, 8, 0.5));
 process.stdout.write(
-  `${join(folder, "glowpulse.zip")}: ${clips.length} clips, ${(zip.length / 1024).toFixed(0)} KiB\n`,
+  `${join(options.out, `${options.effect}.zip`)}: ${clips.length} clips, ${(zip.length / 1024).toFixed(0)} KiB\n`,
 );

@@ -233,16 +233,8 @@ function trainStep(
 }
 
 function exportModels(models: Models): void {
-  exportWeights(
-    join(modelFolder, transformerFile),
-    models.master.all,
-    "float16",
-  );
-  exportWeights(
-    join(modelFolder, encoderFile),
-    models.encoder.parameters.all,
-    "bfloat16",
-  );
+  exportWeights(join(modelFolder, transformerFile), models.master.all, "float16");
+  exportWeights(join(modelFolder, encoderFile), models.encoder.parameters.all, "bfloat16");
 }
 
 function fileHash(path: string): string {

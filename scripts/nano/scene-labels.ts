@@ -22,6 +22,8 @@ export const labelSize = 2 + 2 + 1 + 1 + 2 + 2 + 3 + 3 + shapeNames.length;
 const reach = 3;
 const largestRadius = 24;
 const velocityScale = 4;
+/** The shape hardly shows in the velocity, so it would be learnt last: here it counts most. */
+const shapeWeight = 3;
 
 /** `[B, T, labelSize]` for scenes of one format. */
 export function labelTokens(scenes: readonly Scene[], format: ClipFormat, grid: LatentGrid): Tensor {
@@ -44,7 +46,8 @@ function labelScene(scene: Scene, format: ClipFormat, { F, H, W }: LatentGrid, i
     for (let row = 0; row < H; row++) {
       for (let column = 0; column < W; column++) {
         const [x, y] = [(column + 0.5) * cell, (row + 0.5) * cell];
-        const away = ({ now }: (typeof placed)[number]): number => Math.hypot(now.x - x, now.y - y) / now.radius;
+        const away = ({ now }: (typeof placed)[number]): number =>
+          Math.hypot(now.x - x, now.y - y) / now.radius;
         const nearest = placed.reduce((best, each) => (away(each) < away(best) ? each : best));
         const behind = backgroundAt(scene.background, x / format.width, y / format.height);
         into.set(describe(nearest, { x, y, cell }, behind), ((frame * H + row) * W + column) * labelSize);
@@ -87,7 +90,7 @@ function describe(
     clamp((next.y - now.y) / velocityScale),
     ...objectColours[object.colour].map((value) => value * 2 - 1),
     ...behind.map((value) => value * 2 - 1),
-    ...shapeNames.map((name) => (name === object.shape ? 1 : 0)),
+    ...shapeNames.map((name) => (name === object.shape ? shapeWeight : 0)),
   ];
 }
 

@@ -126,3 +126,29 @@ function hueOf([red, green, blue]: Rgb): number {
         : 4 + (red - green) / spread;
   return (((sixth / 6) % 1) + 1) % 1;
 }
+
+/** Farther than this from a colour is not that colour, for pixels that a small model drew. */
+const nearColour = 0.25;
+
+/** Whether a region of the picture has a colour, in most of its pixels and in most frames. */
+export function hasRegion(
+  { format, pixels }: Clip,
+  colour: Rgb,
+  isInside: (x: number, y: number) => boolean,
+): boolean {
+  const { width, height, frames } = format;
+  const plane = width * height;
+  const inside = [...Array(plane).keys()].filter((at) => isInside(at % width, Math.floor(at / width)));
+  let hits = 0;
+  for (let frame = 0; frame < frames; frame++) {
+    for (const at of inside) {
+      const pixel: Rgb = [
+        pixels[frame * plane + at]!,
+        pixels[(frames + frame) * plane + at]!,
+        pixels[(2 * frames + frame) * plane + at]!,
+      ];
+      if (colourDistance(pixel, colour) < nearColour) hits++;
+    }
+  }
+  return hits / (inside.length * frames) > 0.6;
+}

@@ -1,9 +1,8 @@
 /** The judge against drawn scenes, whose contents are known. */
 import { describe, expect, test } from "vitest";
 import { type Clip, drawClip } from "../draw.ts";
-import { glowPulse } from "../effects.ts";
+import { exampleEffects } from "../example-effects.ts";
 import type { ClipFormat } from "../scene.ts";
-import { readEffect } from "./effect.ts";
 import { type Answer, describeMistakes, makeQuestions, scoreOf } from "./exam.ts";
 import { judge } from "./judge.ts";
 
@@ -49,16 +48,16 @@ describe("judge", () => {
   });
 });
 
-describe("readEffect", () => {
+describe.each(Object.entries(exampleEffects))("the effect %s", (_, effect) => {
   const questions = makeQuestions(12, 12, [format(64, 64, 81)]).filter(
     ({ object }) => object.colour !== "white" && object.size !== "small",
   );
 
-  test.each(questions.map((question) => [question.prompt, question] as const))("%s", (_, question) => {
+  test.each(questions.map((question) => [question.prompt, question] as const))("%s", (__, question) => {
     const { scene, object } = question;
     const plain = drawClip(scene, question.format);
-    const glowing = drawClip(scene, question.format, glowPulse);
-    expect(readEffect(plain, object.colour).present).toBe(false);
-    expect(readEffect(glowing, object.colour).present).toBe(true);
+    const changed = drawClip(scene, question.format, effect.draw);
+    expect(effect.isPresent(plain, object.colour)).toBe(false);
+    expect(effect.isPresent(changed, object.colour)).toBe(true);
   });
 });

@@ -3,9 +3,10 @@
  * kept when the phrase is not said?
  */
 import type { Clip } from "../draw.ts";
+import type { ExampleEffect } from "../example-effects.ts";
 import type { ClipFormat } from "../scene.ts";
 import type { Studio } from "../studio.ts";
-import { readEffect } from "./effect.ts";
+
 import { type Answer, makeQuestions, type Question, type Score, scoreOf } from "./exam.ts";
 import { judge } from "./judge.ts";
 
@@ -24,7 +25,7 @@ export type LoraExam = { readonly score: LoraScore; readonly clips: readonly Cli
 export type LoraExamOptions = {
   readonly formats: readonly ClipFormat[];
   readonly count: number;
-  readonly phrase: string;
+  readonly effect: ExampleEffect;
   /** "red circle", "black star": combinations the LoRA's clips show. */
   readonly trained: ReadonlySet<string>;
   readonly onProgress?: (done: number, total: number) => void;
@@ -42,10 +43,10 @@ export function examineLora(studio: Studio, options: LoraExamOptions): LoraExam 
       studio.setLora(isOn);
       return studio.sample(prompt, { format, seed: 5000 + index });
     };
-    const named = `${options.phrase}, ${question.prompt}`;
+    const named = `${options.effect.phrase}, ${question.prompt}`;
     const [withLora, withoutLora] = [sample(named, true), sample(named, false)];
-    on += Number(readEffect(withLora, object.colour).present);
-    off += Number(readEffect(withoutLora, object.colour).present);
+    on += Number(options.effect.isPresent(withLora, object.colour));
+    off += Number(options.effect.isPresent(withoutLora, object.colour));
     const [keptClip, plainClip] = [sample(question.prompt, true), sample(question.prompt, false)];
     kept.push({ question, clip: keptClip, verdict: judge(keptClip) });
     plain.push({ question, clip: plainClip, verdict: judge(plainClip) });
