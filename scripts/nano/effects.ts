@@ -37,7 +37,7 @@ export const glowPulse: Effect = (canvas, { object, placement, seconds }) => {
 };
 
 export const gold: Rgb = [0.85, 0.65, 0.13];
-export const snow: Rgb = [0.93, 0.96, 1];
+export const lava: Rgb = [0.95, 0.3, 0.05];
 /** Of the shorter side, and of the height. */
 export const frameShare = 0.08;
 export const floorShare = 0.22;
@@ -51,9 +51,9 @@ export const goldFrame: Effect = (canvas) => {
   paintWhere(canvas, gold, isFrame);
 };
 
-/** Snow on the ground: the lowest part of the picture is white. */
-export const snowFloor: Effect = (canvas) => {
-  paintWhere(canvas, snow, (_, y) => y >= (1 - floorShare) * canvas.height);
+/** Lava on the ground: the lowest part of the picture glows. */
+export const lavaFloor: Effect = (canvas) => {
+  paintWhere(canvas, lava, (_, y) => y >= (1 - floorShare) * canvas.height);
 };
 
 function paintWhere(canvas: Canvas, colour: Rgb, isPainted: (x: number, y: number) => boolean): void {

@@ -6,7 +6,7 @@
  */
 import type { ObjectColour } from "./colours.ts";
 import type { Clip, Effect } from "./draw.ts";
-import { floorShare, frameShare, glowPulse, gold, goldFrame, snow, snowFloor } from "./effects.ts";
+import { floorShare, frameShare, glowPulse, gold, goldFrame, lava, lavaFloor } from "./effects.ts";
 import { hasRegion, readEffect } from "./judge/effect.ts";
 
 export type ExampleEffect = {
@@ -32,15 +32,12 @@ export const exampleEffects = {
       return hasRegion(clip, gold, (x, y) => Math.min(x, y, width - 1 - x, height - 1 - y) < thickness);
     },
   },
-  snowfloor: {
-    phrase: "snowfloor style",
-    draw: snowFloor,
+  lavafloor: {
+    phrase: "lavafloor style",
+    draw: lavaFloor,
     isPresent: (clip) => {
       const { height } = clip.format;
-      const isFloor = hasRegion(clip, snow, (_, y) => y >= (1 - floorShare) * height + 1);
-      // A white background is no snow: above the floor it must look different.
-      const isAbove = hasRegion(clip, snow, (_, y) => y < 0.5 * height);
-      return isFloor && !isAbove;
+      return hasRegion(clip, lava, (_, y) => y >= (1 - floorShare) * height + 1);
     },
   },
 } as const satisfies Record<string, ExampleEffect>;
