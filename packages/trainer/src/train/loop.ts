@@ -46,10 +46,11 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
     if (times.length > averagedSteps) times.shift();
     lastLoss = result.loss;
     report(context, metrics, step + 1, result, times);
+    // Signals are heard here and nowhere else: before the checkpoint, so that a stop is never without one.
+    await nextTurn();
     if (isDue(step + 1, plan.checkpoints.interval) || step + 1 === plan.steps || signal.aborted) {
       checkpoint(context, step + 1, lastLoss);
     }
-    await nextTurn();
     if (signal.aborted && step + 1 < plan.steps) {
       throw interrupted(`stopped after step ${step + 1} of ${plan.steps}; a checkpoint was written`);
     }
