@@ -1,5 +1,5 @@
 /** The HTTP side of the service: every route, one error handler, one line of log an answer. */
-import Fastify, { type FastifyBaseLogger, type FastifyInstance } from "fastify";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
 import { Authenticator } from "../access/authenticate.ts";
@@ -26,7 +26,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const { config, log, db, feed } = deps;
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => uuidv7(),
     trustProxy: config.trustProxy,
     bodyLimit: config.maxBodyBytes,
