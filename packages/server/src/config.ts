@@ -165,3 +165,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     trainerEnvironment: Object.fromEntries(given.filter(([name]) => !ours.has(name))),
   };
 }
+
+/** Every variable with its default and what it is for, for people. */
+export function describeSettings(): string {
+  return Object.entries(settings)
+    .map(([name, schema]) => {
+      const unset = schema.safeParse(undefined);
+      const fallback = unset.success && unset.data !== undefined ? ` (default: ${String(unset.data)})` : "";
+      return `${name}${fallback}\n    ${schema.meta()?.description ?? ""}`;
+    })
+    .join("\n");
+}

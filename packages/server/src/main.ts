@@ -1,10 +1,14 @@
 /** Entry of the server process. The log goes to stdout, words for people to stderr. */
 import { exitCodes, toAppError } from "@ltx-trainer/contract";
-import { readConfig } from "./config.ts";
+import { describeSettings, readConfig } from "./config.ts";
 import { makeLogger } from "./log.ts";
 import { startService } from "./service.ts";
 
 async function main(): Promise<void> {
+  if (process.argv.includes("--settings")) {
+    console.log(describeSettings());
+    process.exit(exitCodes.done);
+  }
   const config = readConfig(process.env);
   const log = makeLogger(config.logLevel);
   const service = await startService(config, log);

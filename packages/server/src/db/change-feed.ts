@@ -37,10 +37,16 @@ export class ChangeFeed {
   /** Connects; afterwards a lost connection is made again. @throws when the first connection fails */
   async open(): Promise<void> {
     const client = new pg.Client(connectionOptions(this.address));
-    client.on("notification", ({ channel, payload }) => this.hear(channel, payload));
-    await client.connect();
-    for (const channel of Object.values(channels)) await client.query(`listen ${channel}`);
+    // What went wrong is told by the call that fails, or by the end that follows.
     client.on("error", () => {});
+    client.on("notification", ({ channel, payload }) => this.hear(channel, payload));
+    try {
+      await client.connect();
+      for (const channel of Object.values(channels)) await client.query(`listen ${channel}`);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
     client.once("end", () => void this.reopen());
     this.client = client;
   }

@@ -39,6 +39,10 @@ export function openDatabase(
 ): Database {
   const pool = new pg.Pool({ ...connectionOptions(address), max: options.connections });
   // An idle connection that is cut: the pool drops it, and who needs one gets a new one.
+  pool.on("connect", (client) => {
+    // One that is cut while in use: its statement fails and says so; without a listener the process would end.
+    client.on("error", () => {});
+  });
   pool.on("error", (error) => options.log.warn({ err: error }, "a database connection was cut"));
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }

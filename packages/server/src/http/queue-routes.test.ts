@@ -278,7 +278,10 @@ describe("keys", () => {
 
 describe("everything else", () => {
   test("an unknown address is 404, a body beyond the limit 413, both as JSON", async () => {
-    expect(await service.call("GET", "/nothing")).toMatchObject({ status: 404, body: { detail: expect.stringContaining("/nothing") } });
+    expect(await service.call("GET", "/nothing")).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining("/nothing") },
+    });
     const small = await TestService.start({ LTX_TRAINER_DEVICES: "", MAX_BODY_BYTES: "2000" });
     try {
       const answer = await small.call("POST", endpoint, { body: { training_data_url: "x".repeat(3000) } });
