@@ -1,11 +1,15 @@
 /** `ltx-trainer serve` as a user runs it: the compiled command, the compiled service, a data folder of its own. */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { processesWith } from "./testing/processes.ts";
+
+// Starting a service is slow on a machine that is busy with the other tests.
+vi.setConfig({ testTimeout: 240_000 });
 
 const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
 
@@ -34,30 +38,22 @@ function start(args: readonly string[]): {
 
 const ending = (child: ChildProcess) => new Promise((resolve) => child.once("close", resolve));
 
-/** Everything that still works on a data folder. */
-function processesOn(home: string): string[] {
-  return execFileSync("ps", ["-eo", "args="])
-    .toString()
-    .split("\n")
-    .filter((line) => line.includes(home));
-}
-
 test("shows a key once, answers, and ends in good order when asked to", async () => {
   const { child, said, home } = start([]);
-  await expect.poll(said, { timeout: 30_000 }).toMatch(/listens on http.*\n[\s\S]*export FAL_KEY=".+:.+"/);
+  await expect.poll(said, { timeout: 200_000 }).toMatch(/listens on http.*\n[\s\S]*export FAL_KEY=".+:.+"/);
   const url = /listens on (\S+)/.exec(said())?.[1];
   expect((await fetch(`${url}/readyz`)).status).toBe(200);
   child.kill("SIGTERM");
   expect(await ending(child)).toBe(0);
-  expect(processesOn(home)).toEqual([]);
+  expect(processesWith(home)).toEqual([]);
 });
 
 test("the service and its database do not outlive a command that is killed", async () => {
   const { child, said, home } = start([]);
-  await expect.poll(said, { timeout: 30_000 }).toMatch(/listens on/);
+  await expect.poll(said, { timeout: 200_000 }).toMatch(/listens on/);
   child.kill("SIGKILL");
-  for (let waited = 0; processesOn(home).length > 0 && waited < 20_000; waited += 100) await delay(100);
-  expect(processesOn(home)).toEqual([]);
+  for (let waited = 0; processesWith(home).length > 0 && waited < 200_000; waited += 100) await delay(100);
+  expect(processesWith(home)).toEqual([]);
 });
 
 test("--settings lists every variable with its default", async () => {

@@ -2,12 +2,13 @@
  * The server as a process that dies: kill -9 over a running training, PostgreSQL killed under it, two devices at once.
  * The compiled program is run, as `ltx-trainer serve` runs it.
  */
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
 import { afterEach, expect, test, vi } from "vitest";
+import { processesWith } from "./testing/processes.ts";
 import { TestService } from "./testing/service.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
@@ -110,10 +111,7 @@ async function prepared(settings: Readonly<Record<string, string>>) {
   return { input: service.input, environment, authorization: service.authorization };
 }
 
-function processesOf(id: string): string[] {
-  const listed = execFileSync("ps", ["-eo", "pid=,args="]).toString().split("\n");
-  return listed.filter((line) => line.includes(`requests/${id}/job.json`));
-}
+const processesOf = (id: string) => processesWith(`requests/${id}/job.json`);
 
 test("kill -9 of the server: no trainer trains on unseen, and the next server finishes the work", async () => {
   expect(existsSync(program), "npm run build comes first").toBe(true);
@@ -123,7 +121,7 @@ test("kill -9 of the server: no trainer trains on unseen, and the next server fi
   const waiting = await first.submit({ ...input, rank: 16 });
   await first.until(running, ({ said }) => /Checkpoint written after step 10/.test(said));
   await first.kill();
-  await expect.poll(() => processesOf(running), { timeout: 5_000 }).toEqual([]);
+  await expect.poll(() => processesOf(running), { timeout: 60_000 }).toEqual([]);
   const second = await ServerProcess.start(environment, first.authorization);
   const { said } = await second.until(running, ({ status }) => status === "COMPLETED");
   expect(said).toMatch(/resumed after step [1-9]0/);
@@ -138,9 +136,8 @@ test("kill -9 of PostgreSQL: clients see nothing but a pause, and the training g
   const id = await server.submit(input);
   await server.until(id, ({ said }) => /^Step 1/m.test(said));
   const data = `${environment.LTX_TRAINER_HOME}/postgres/data`;
-  const listed = execFileSync("ps", ["-eo", "pid=,args="]).toString().split("\n");
-  const postmaster = listed.find((line) => line.includes(`bin/postgres -D ${data}`));
-  process.kill(Number.parseInt(postmaster ?? "", 10), "SIGKILL");
+  const [postmaster] = processesWith(`bin/postgres -D ${data}`);
+  process.kill(postmaster as number, "SIGKILL");
   const { said } = await server.until(id, ({ status }) => status === "COMPLETED");
   expect(said).toMatch(/Step 100\/100/);
   expect((await server.output(id)).config_file.content_type).toBe("application/json");

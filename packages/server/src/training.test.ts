@@ -1,11 +1,11 @@
 /** Trainings through HTTP: the real trainer, from submission to files, and every way in which one can be cut short. */
-import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { processesWith } from "./testing/processes.ts";
 import { TestService } from "./testing/service.ts";
 
 // Each runs the whole trainer, some of them twice, on a machine that is busy with the other tests.
@@ -47,12 +47,7 @@ const hasTrained = (status: QueueStatus) => /^Step [1-9]/m.test(saidSoFar(status
 const resultOf = (id: string) => service.call("GET", `${endpoint}/requests/${id}`);
 
 /** The trainer processes at work on a request. */
-function trainersOf(id: string): number[] {
-  const listed = execFileSync("ps", ["-eo", "pid=,args="]).toString().split("\n");
-  return listed
-    .filter((line) => line.includes(`requests/${id}/job.json`))
-    .map((line) => Number.parseInt(line, 10));
-}
+const trainersOf = (id: string) => processesWith(`requests/${id}/job.json`);
 
 /** The LoRA as it lies in the store, by its size and hash. */
 function hashOfLora(output: TrainingOutput): string {

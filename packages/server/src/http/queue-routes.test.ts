@@ -1,11 +1,14 @@
 /** The queue API, answer by answer: codes, headers and bodies that the hosted service's clients rely on. No training runs. */
 import { QueueStatus } from "@ltx-trainer/contract";
 import { v7 as uuidv7 } from "uuid";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createKey } from "../access/keys.ts";
 import { openDatabase } from "../db/database.ts";
 import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
+
+// Starting a service is slow on a machine that is busy with the other tests.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 const input = { training_data_url: "https://example.com/a.zip" };

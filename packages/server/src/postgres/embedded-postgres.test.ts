@@ -1,15 +1,18 @@
 /** The embedded PostgreSQL: first start, stop, kill, take-over, and folders it may not enter. */
-import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { sql } from "kysely";
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
 import { openDatabase } from "../db/database.ts";
 import { persistently } from "../db/persist.ts";
 import { silent } from "../testing/postgres.ts";
+import { userOf } from "../testing/processes.ts";
 import { EmbeddedPostgres } from "./embedded-postgres.ts";
+
+// Making a database is slow on a machine that is busy with the other tests.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
 const started: EmbeddedPostgres[] = [];
 const folders: string[] = [];
@@ -56,10 +59,7 @@ test("keeps what was written over a stop and a start", async () => {
 test("does not run as root, listens on no address, and syncs what it writes", async () => {
   const postgres = postgresIn(freshHome());
   await postgres.start();
-  const uid = execFileSync("ps", ["-o", "uid=", "-p", String(postgres.pid)])
-    .toString()
-    .trim();
-  expect(uid).not.toBe("0");
+  expect(userOf(postgres.pid as number)).not.toBe(0);
   expect(await ask(postgres, "show listen_addresses")).toEqual([{ listen_addresses: "" }]);
   expect(await ask(postgres, "show fsync")).toEqual([{ fsync: "on" }]);
 });
