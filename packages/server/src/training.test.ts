@@ -15,7 +15,7 @@ const endpoint = "/queue/fal-ai/ltx-video-trainer";
 let service: TestService;
 
 beforeAll(async () => {
-  service = await TestService.start({ CHECKPOINT_INTERVAL: "20", LEASE_SECONDS: "3" });
+  service = await TestService.start({ CHECKPOINT_INTERVAL: "20" });
 });
 afterAll(() => service.end());
 

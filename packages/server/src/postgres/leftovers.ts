@@ -1,15 +1,22 @@
 /** What a PostgreSQL that was killed leaves behind, and whether one is still running. */
-import { existsSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import { readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 export const socketName = ".s.PGSQL.5432";
 
 /** The process that runs on a data folder, or undefined. A pid that went to another program does not count. */
 export function runningPid(dataFolder: string): number | undefined {
-  const path = join(dataFolder, "postmaster.pid");
-  if (!existsSync(path)) return undefined;
-  const pid = Number(readFileSync(path, "utf8").split("\n")[0]);
-  return isPostgres(pid) ? pid : undefined;
+  const pid = lockedBy(join(dataFolder, "postmaster.pid"));
+  return pid !== undefined && isPostgres(pid) ? pid : undefined;
+}
+
+function lockedBy(path: string): number | undefined {
+  try {
+    return Number(readFileSync(path, "utf8").split("\n")[0]);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
 }
 
 /**
