@@ -9,7 +9,10 @@ const conditions = ["source", "node", "import", "module", "default"];
 
 export default defineConfig({
   resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ["source", "node", "import"] } },
+  // These also reach Node itself: "import" among them would give an ES module to a package that requires itself.
+  ssr: {
+    resolve: { conditions: ["source", "node", "module", "default"], externalConditions: ["source", "node"] },
+  },
   test: {
     include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],
     reporters: ["default", new SummaryReporter()],

@@ -7,6 +7,7 @@ import { type Console, makeConsole } from "./console.ts";
 import { doctor } from "./doctor.ts";
 import { addFlags, readConfig, typedFields } from "./flags.ts";
 import * as help from "./help.ts";
+import { type ServeOptions, serve } from "./serve.ts";
 
 const jsonFlag = ["--json", "Progress to stderr; the last line of stdout is one JSON object."] as const;
 const homeFlag = [
@@ -53,6 +54,7 @@ function makeProgram(console: Console, setStatus: (code: number) => void): Comma
   addInspect(program, console);
   addGenerate(program, console);
   addModels(program, console);
+  addServe(program, setStatus);
   program
     .command("doctor")
     .summary(help.doctorSummary)
@@ -108,6 +110,21 @@ function addModels(program: Command, console: Console): void {
     .option(...homeFlag)
     .option(...jsonFlag)
     .action(async (options: { home?: string }) => listModels(options, console));
+}
+
+function addServe(program: Command, setStatus: (code: number) => void): void {
+  program
+    .command("serve")
+    .summary(help.serveSummary)
+    .description(help.serve)
+    .option("--host <address>", "Address to listen on (default: 127.0.0.1).")
+    .option("--port <number>", "Port to listen on (default: 8000).")
+    .option("--devices <list>", "Devices, one training at a time on each: cuda:0,cuda:1 (default: auto).")
+    .option("--base <name>", "Base model; see `ltx-trainer models list`.")
+    .option(...homeFlag)
+    .option("--settings", "Show every setting there is, and end.")
+    .addHelpText("after", help.serveExamples)
+    .action(async (options: ServeOptions) => setStatus(await serve(options)));
 }
 
 /** The config file, then the flags, then the argument. */

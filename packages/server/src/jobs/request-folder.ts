@@ -1,0 +1,35 @@
+/** Every path of a request's folder, named once. */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+
+export class RequestFolder {
+  readonly path: string;
+
+  constructor(home: string, requestId: string) {
+    this.path = join(home, "requests", requestId);
+  }
+
+  get jobFile(): string {
+    return join(this.path, "job.json");
+  }
+
+  /** Where the trainer writes everything. */
+  get output(): string {
+    return join(this.path, "output");
+  }
+
+  async make(): Promise<void> {
+    await mkdir(this.path, { recursive: true, mode: 0o700 });
+  }
+
+  /** What is of no use once the request has its end: it takes most of the space. */
+  async removeIntermediates(): Promise<void> {
+    for (const name of ["checkpoints", "work"]) {
+      await rm(join(this.output, name), { recursive: true, force: true });
+    }
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.path, { recursive: true, force: true });
+  }
+}
