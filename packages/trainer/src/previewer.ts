@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Lora, PromptEmbedding, Transformer } from "@ltx-trainer/ltx";
 import { keep, type Tensor } from "@ltx-trainer/torch";
 import { type EncodeContext, encodeImage, encodeTexts } from "./cache/encode.ts";
+import type { SourcePolicy } from "./dataset/source-policy.ts";
 import { releaseModel } from "./device.ts";
 import type { JobFolder } from "./job-folder.ts";
 import { writeVideo } from "./media/encode-video.ts";
@@ -22,6 +23,8 @@ import {
 
 export type FinalPreviews = { readonly on: readonly PreviewVideo[]; readonly off: readonly PreviewVideo[] };
 
+type PreviewerContext = EncodeContext & SourcePolicy;
+
 export class Previewer {
   private readonly context: PreviewContext;
   private readonly folder: JobFolder;
@@ -37,7 +40,7 @@ export class Previewer {
   static async make(
     plan: Plan,
     captions: readonly string[],
-    encoding: EncodeContext,
+    encoding: PreviewerContext,
     folder: JobFolder,
   ): Promise<Previewer> {
     const { validation, objective } = plan;
@@ -96,11 +99,11 @@ export class Previewer {
 }
 
 /** Latents of the prompts' first frames, or nothing when they have none. */
-async function encodeFirstFrames(plan: Plan, encoding: EncodeContext): Promise<Tensor[]> {
+async function encodeFirstFrames(plan: Plan, encoding: PreviewerContext): Promise<Tensor[]> {
   const images = plan.validation.prompts.map(({ image }) => image).filter((image) => image !== null);
   if (images.length === 0) return [];
   const pictures: Uint8Array[] = [];
-  for (const image of images) pictures.push(await loadFirstFrame(image, plan.validation.shape));
+  for (const image of images) pictures.push(await loadFirstFrame(image, plan.validation.shape, encoding));
   const vae = encoding.base.loadVae(encoding.placement);
   try {
     return pictures.map((bytes) => keep(encodeImage(vae, bytes, plan.validation.shape)));

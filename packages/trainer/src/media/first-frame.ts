@@ -7,6 +7,7 @@ import { fileTypeFromFile } from "file-type";
 import { decodeImage } from "../dataset/image.ts";
 import { locateFile } from "../dataset/open.ts";
 import { unreadable } from "../dataset/probe.ts";
+import { sourceName } from "../dataset/source-policy.ts";
 import type { PrepareContext } from "../dataset/types.ts";
 
 /**
@@ -23,7 +24,7 @@ export async function loadFirstFrame(source: string, size: Size, context: Contex
   }
 }
 
-type Context = Pick<PrepareContext, "limits" | "signal" | "checkAddress">;
+type Context = Pick<PrepareContext, "limits" | "signal" | "checkAddress" | "nameOf">;
 
 async function load(
   source: string,
@@ -31,7 +32,7 @@ async function load(
   context: Context & { workFolder: string },
 ): Promise<Uint8Array> {
   const path = await locateFile(source, context);
-  const name = /^data:/i.test(source) ? "validation image (data URI)" : source;
+  const name = `validation image (${context.nameOf?.(source) ?? sourceName(source)})`;
   const mime = (await fileTypeFromFile(path))?.mime ?? "";
   if (mime !== "" && !mime.startsWith("image/")) {
     throw unreadable(name, `got a file of type ${mime}, expected an image`);
