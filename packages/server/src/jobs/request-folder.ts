@@ -1,5 +1,5 @@
 /** Every path of a request's folder, named once. */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 export class RequestFolder {
@@ -7,6 +7,13 @@ export class RequestFolder {
 
   constructor(home: string, requestId: string) {
     this.path = join(home, "requests", requestId);
+  }
+
+  /** Ids of the requests that have a folder on this machine. */
+  static async list(home: string): Promise<string[]> {
+    const folder = join(home, "requests");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return readdir(folder);
   }
 
   get jobFile(): string {
