@@ -12,17 +12,20 @@ import { recentRequests, removeOldPayloads } from "../db/payloads.ts";
 import { knownUploads, removeExpiredUploads } from "../db/uploads.ts";
 import { removeExpiredTokens } from "../storage/cdn-token.ts";
 import type { FileStore, StoreEntry } from "../storage/file-store.ts";
+import type { Signer } from "../storage/signer.ts";
 import { RequestFolder } from "./request-folder.ts";
 
 export type RetentionDeps = {
   readonly db: Database;
   readonly store: FileStore;
+  readonly signer: Signer;
   readonly config: Pick<Config, "home" | "storage">;
   readonly log: Logger;
 };
 
 /** Files that ask for a minute of life should not get an hour. */
 const sweepMs = 30_000;
+const dayMs = 24 * 3600_000;
 /** Reading the whole store takes longer, and orphans do no harm. */
 const orphanMs = 6 * 3600_000;
 /** Rows a statement, so that none takes long. */
@@ -64,7 +67,7 @@ export class Retention {
         if (Object.values(swept).some((count) => count > 0)) log.info(swept, "removed what had its time");
         if (performance.now() > orphansAt) {
           orphansAt = performance.now() + orphanMs;
-          log.info({ orphans: await sweepOrphans(this.deps) }, "looked for files that nobody knows");
+          await this.sweepOrphans();
         }
       } catch (error) {
         log.warn({ err: error }, "could not remove what had its time; trying again");
@@ -72,10 +75,23 @@ export class Retention {
       await delay(sweepMs, undefined, { signal }).catch(() => {});
     }
   }
+
+  private async sweepOrphans(): Promise<void> {
+    const { store, signer, log } = this.deps;
+    if (await store.belongsTo(signer.databaseId)) {
+      log.info({ orphans: await sweepOrphans(this.deps) }, "looked for files that nobody knows");
+    } else {
+      log.warn("the files are those of another database: none is removed for having no row here");
+    }
+  }
 }
 
 /** Removes everything whose time is over. */
-export async function sweep({ db, store, config }: Omit<RetentionDeps, "log">): Promise<Swept> {
+export async function sweep({
+  db,
+  store,
+  config,
+}: Pick<RetentionDeps, "db" | "store" | "config">): Promise<Swept> {
   const { payloadDays, requestFolderDays } = config.storage;
   const uploads = await removeExpiredUploads(db);
   for (const id of uploads) await store.removeParts(id);
@@ -102,7 +118,8 @@ async function inBatches(work: () => Promise<readonly string[]>): Promise<number
 async function sweepFolders(db: Database, home: string, days: number): Promise<number> {
   const ids = (await RequestFolder.list(home)).filter((id) => isUuid(id));
   const kept = await recentRequests(db, ids, days);
-  const gone = ids.filter((id) => !kept.has(id));
+  // Young ones without a row may belong to another database, which comes back.
+  const gone = ids.filter((id) => !kept.has(id) && bornAt(id) < Date.now() - days * dayMs);
   for (const id of gone) await new RequestFolder(home, id).remove();
   return gone.length;
 }
@@ -115,7 +132,7 @@ async function sweepFolders(db: Database, home: string, days: number): Promise<n
  */
 export async function sweepOrphans(
   { db, store }: Pick<RetentionDeps, "db" | "store">,
-  olderThanMs = 24 * 3600_000,
+  olderThanMs = dayMs,
 ): Promise<number> {
   let count = 0;
   let group: StoreEntry[] = [];

@@ -1,7 +1,20 @@
 /** The bytes of files on the local disk, under ids of our own: no name from outside ever becomes a path. */
 import { createHash, randomUUID } from "node:crypto";
 import { constants, createReadStream, createWriteStream } from "node:fs";
-import { copyFile, link, mkdir, open, opendir, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  writeFile,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -11,11 +24,13 @@ import type { Allowance, ByteRange, FileStore, StoreEntry, Written } from "./fil
 export class DiskStore implements FileStore {
   private readonly files: string;
   private readonly parts: string;
+  private readonly ownerMark: string;
 
   /** @param home the data folder; both folders must be on one disk */
   constructor(home: string) {
     this.files = join(home, "files");
     this.parts = join(home, "parts");
+    this.ownerMark = join(home, "files.owner");
   }
 
   async adopt(id: string, source: string): Promise<number> {
@@ -72,6 +87,16 @@ export class DiskStore implements FileStore {
         const [id = ""] = name.split(".");
         yield { id, kind: "file" };
       }
+    }
+  }
+
+  async belongsTo(owner: string): Promise<boolean> {
+    try {
+      await writeFile(this.ownerMark, owner, { flag: "wx", mode: 0o600 });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      return (await readFile(this.ownerMark, "utf8")) === owner;
     }
   }
 

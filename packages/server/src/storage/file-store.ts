@@ -47,6 +47,8 @@ export interface FileStore {
   removeParts(uploadId: string): Promise<void>;
   /** Everything there is, also what was left half written. */
   list(): AsyncIterable<StoreEntry>;
+  /** Whether the store is that of this database; the first one that asks owns it. */
+  belongsTo(owner: string): Promise<boolean>;
   /** Bytes that still fit; undefined when there is no telling. */
   freeBytes(): Promise<number | undefined>;
 }

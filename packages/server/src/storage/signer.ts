@@ -29,6 +29,11 @@ export class Signer {
     return new Signer(value);
   }
 
+  /** Names the database that the secret is from, without giving anything away. */
+  get databaseId(): string {
+    return this.sign("database");
+  }
+
   /** The address of a file that lets whoever has it read it for so many seconds. */
   signedUrl(publicUrl: PublicUrl, file: FileAddress, seconds: number): string {
     const expires = String(Math.floor(Date.now() / 1000 + seconds));
