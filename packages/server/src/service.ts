@@ -52,7 +52,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const app = await createApp({ config, log, db, feed, store, signer, isStopping: () => isStopping });
     const url = await app.listen({ host: config.host, port: config.port });
     undo.push(() => app.close());
-    const retention = new Retention({ db, store, config, log });
+    const retention = new Retention({ db, store, signer, config, log });
     retention.start();
     undo.push(() => retention.stop());
     const supervisor = new Supervisor({ db, store, signer, config, log, feed });
