@@ -2,7 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Size } from "@ltx-trainer/contract";
+import { AppError, type Size } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
 import { decodeImage } from "../dataset/image.ts";
 import { locateFile } from "../dataset/open.ts";
@@ -19,9 +19,24 @@ export async function loadFirstFrame(source: string, size: Size, context: Contex
   const workFolder = await mkdtemp(join(tmpdir(), "ltx-trainer-image-"));
   try {
     return await load(source, size, { ...context, workFolder });
+  } catch (error) {
+    throw error instanceof AppError ? ofValidation(error) : error;
   } finally {
     await rm(workFolder, { recursive: true, force: true });
   }
+}
+
+/** Says which field of the input the failure is about: otherwise it would be taken for one of the data. */
+function ofValidation(error: AppError): AppError {
+  const { code, message, remedy, retryable, facts } = error;
+  return new AppError({
+    code,
+    message,
+    remedy,
+    retryable,
+    facts: { ...facts, field: "validation" },
+    cause: error,
+  });
 }
 
 type Context = Pick<PrepareContext, "limits" | "signal" | "checkAddress" | "nameOf">;
