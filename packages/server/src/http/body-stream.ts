@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { WireError } from "../queue/wire-error.ts";
 
 /** Without a byte for so long an upload is given up. */
-const idleMs = 60_000;
+const patienceMs = 60_000;
 
 /** Leaves bodies under `app` alone, whatever their content type. */
 export function passBodiesOn(app: FastifyInstance): void {
@@ -19,19 +19,22 @@ export function passBodiesOn(app: FastifyInstance): void {
  *
  * @throws WireError 408, out of the stream, when nothing comes any more
  */
-export function streamOf(request: FastifyRequest): { readonly body: Readable; readonly length?: number } {
+export function streamOf(
+  request: FastifyRequest,
+  silenceMs = patienceMs,
+): { readonly body: Readable; readonly length?: number } {
   const announced = Number(request.headers["content-length"] ?? Number.NaN);
   return {
-    body: Readable.from(untilIdle(request.raw), { objectMode: false }),
+    body: Readable.from(untilSilent(request.raw, silenceMs), { objectMode: false }),
     ...(Number.isFinite(announced) ? { length: announced } : {}),
   };
 }
 
-async function* untilIdle(source: Readable): AsyncGenerator<Buffer> {
+async function* untilSilent(source: Readable, silenceMs: number): AsyncGenerator<Buffer> {
   const pieces = source.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
   try {
     for (;;) {
-      const { done, value } = await beforeSilence(pieces.next());
+      const { done, value } = await beforeSilence(pieces.next(), silenceMs);
       if (done === true) return;
       yield value;
     }
@@ -41,10 +44,10 @@ async function* untilIdle(source: Readable): AsyncGenerator<Buffer> {
   }
 }
 
-async function beforeSilence<Value>(next: Promise<Value>): Promise<Value> {
+async function beforeSilence<Value>(next: Promise<Value>, silenceMs: number): Promise<Value> {
   let timer: NodeJS.Timeout | undefined;
   const silence = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(tooSlow()), idleMs);
+    timer = setTimeout(() => reject(tooSlow(silenceMs)), silenceMs);
   });
   try {
     return await Promise.race([next, silence]);
@@ -53,5 +56,5 @@ async function beforeSilence<Value>(next: Promise<Value>): Promise<Value> {
   }
 }
 
-const tooSlow = () =>
-  new WireError(408, { detail: `The upload stopped: no byte came for ${idleMs / 1000} seconds` });
+const tooSlow = (silenceMs: number) =>
+  new WireError(408, { detail: `The upload stopped: no byte came for ${silenceMs / 1000} seconds` });
