@@ -5,6 +5,20 @@ const bytes = z.coerce.number().int().min(0).max(Number.MAX_SAFE_INTEGER);
 const days = (fallback: number) => z.coerce.number().min(0).max(36_500).default(fallback);
 
 export const storageSettings = {
+  S3_BUCKET: z.string().min(1).optional().meta({
+    description:
+      "Bucket for files, to be shared by several servers. Credentials as the AWS SDK finds them. Default: files on the local disk.",
+  }),
+  S3_ENDPOINT: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .meta({ description: "Address of an S3-compatible server other than Amazon's." }),
+  S3_REGION: z.string().min(1).default("us-east-1").meta({ description: "Region of the bucket." }),
+  S3_PREFIX: z
+    .string()
+    .regex(/^[\w.-]+(\/[\w.-]+)*$/, "words with slashes between them")
+    .optional()
+    .meta({ description: "Folder in the bucket. Default: none." }),
   MAX_UPLOAD_BYTES: bytes.default(64 * 2 ** 30).meta({ description: "Largest file that may be uploaded." }),
   STORAGE_BYTES_PER_USER: bytes.optional().meta({
     description: "Quota of a user's files, uploads under way included. Default: none.",
@@ -33,7 +47,17 @@ export const storageSettings = {
 
 const Values = z.object(storageSettings);
 
+export type S3StoreConfig = {
+  readonly bucket: string;
+  readonly endpoint: string | undefined;
+  readonly region: string;
+  /** Without slashes around it; may be empty. */
+  readonly prefix: string;
+};
+
 export type StorageConfig = {
+  /** Undefined: files lie on the local disk. */
+  readonly s3: S3StoreConfig | undefined;
   readonly maxUploadBytes: number;
   readonly userQuotaBytes: number | undefined;
   readonly diskReserveBytes: number;
@@ -46,6 +70,15 @@ export type StorageConfig = {
 /** The settings in the program's own terms. */
 export function storageConfig(values: z.output<typeof Values>): StorageConfig {
   return {
+    s3:
+      values.S3_BUCKET === undefined
+        ? undefined
+        : {
+            bucket: values.S3_BUCKET,
+            endpoint: values.S3_ENDPOINT,
+            region: values.S3_REGION,
+            prefix: values.S3_PREFIX ?? "",
+          },
     maxUploadBytes: values.MAX_UPLOAD_BYTES,
     userQuotaBytes: values.STORAGE_BYTES_PER_USER,
     diskReserveBytes: values.DISK_RESERVE_BYTES,

@@ -29,11 +29,15 @@ export class RequestFolder {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
   }
 
+  /** Files of the store that had to be brought here for the trainer. */
+  get inputs(): string {
+    return join(this.path, "inputs");
+  }
+
   /** What is of no use once the request has its end: it takes most of the space. */
   async removeIntermediates(): Promise<void> {
-    for (const name of ["checkpoints", "work"]) {
-      await rm(join(this.output, name), { recursive: true, force: true });
-    }
+    const names = ["checkpoints", "work"].map((name) => join(this.output, name));
+    for (const path of [...names, this.inputs]) await rm(path, { recursive: true, force: true });
   }
 
   async remove(): Promise<void> {

@@ -240,9 +240,3 @@ test("bytes that no row knows of go after a day; known, young and foreign ones s
   expect(await sweepOrphans({ db: database.db, store }, -1000)).toBe(1);
   expect(await isThere(known)).toBe(true);
 });
-
-test("a store belongs to the database that asked first", async () => {
-  expect(await store.belongsTo("one")).toBe(true);
-  expect(await store.belongsTo("one")).toBe(true);
-  expect(await store.belongsTo("two")).toBe(false);
-});

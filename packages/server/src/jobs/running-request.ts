@@ -110,7 +110,7 @@ export class RunningRequest {
       device,
       config,
       attempts: request.attempts,
-      inputFiles: { db, store, signer, publicUrls, userId: request.userId },
+      inputFiles: { db, store, signer, publicUrls, userId: request.userId, folder: folder.inputs },
     });
     if (this.stop !== undefined) throw stoppedEarly();
     this.trainer = startTrainer({

@@ -69,6 +69,7 @@ async function jobFor(input: unknown, userId = "local") {
     signer: await Signer.open(db),
     publicUrls: [service.url],
     userId,
+    folder: service.home,
   };
   return trainingJob(input, {
     folder: new RequestFolder(service.home, "test"),

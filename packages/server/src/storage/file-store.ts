@@ -40,8 +40,8 @@ export interface FileStore {
   assemble(id: string, uploadId: string, parts: readonly number[]): Promise<Written>;
   /** The bytes, or a range of them. @throws when there are none */
   read(id: string, range?: ByteRange): Promise<Readable>;
-  /** A path on this machine where a trainer can read the file. */
-  locate(id: string): Promise<string>;
+  /** A path on this machine where a trainer can read the file; in `folder` when it has to be brought there. */
+  locate(id: string, folder: string): Promise<string>;
   /** Removes the bytes; quiet when there are none. */
   remove(id: string): Promise<void>;
   removeParts(uploadId: string): Promise<void>;

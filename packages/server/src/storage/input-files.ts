@@ -15,6 +15,8 @@ export type InputFileDeps = {
   /** Where the request's client reached us, and where we say we are. */
   readonly publicUrls: readonly (PublicUrl | undefined)[];
   readonly userId: string;
+  /** For files that have to be brought to this machine. */
+  readonly folder: string;
 };
 
 /**
@@ -33,7 +35,7 @@ export async function storedPath(url: string, deps: InputFileDeps): Promise<stri
   }
   const query = Object.fromEntries(new URL(url).searchParams);
   if (!deps.signer.allows(file, query) && decisionFor(file, deps.userId) !== "allow") throw notFound(url);
-  return deps.store.locate(file.id);
+  return deps.store.locate(file.id, deps.folder);
 }
 
 function isOurs(url: string, { publicUrls }: InputFileDeps): boolean {
