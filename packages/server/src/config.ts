@@ -125,7 +125,10 @@ export type Config = {
 };
 
 /** Kept from trainers, which handle strangers' files. */
-const ours = new Set(["DATABASE_URL", "FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET"]);
+const ours = new Set([
+  ...["DATABASE_URL", "FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET"],
+  ...["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+]);
 
 /**
  * Reads the environment. A variable that is set to nothing counts as not set.

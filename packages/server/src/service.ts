@@ -14,6 +14,7 @@ import { Retention } from "./jobs/retention.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { DiskStore } from "./storage/disk-store.ts";
+import type { FileStore } from "./storage/file-store.ts";
 import { Signer } from "./storage/signer.ts";
 
 export type Service = {
@@ -47,7 +48,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const feed = new ChangeFeed(address, log);
     await persistently(() => feed.open());
     undo.push(() => feed.close());
-    const store = new DiskStore(config.home);
+    const store = await openStore(config);
     const signer = await Signer.open(db);
     const app = await createApp({ config, log, db, feed, store, signer, isStopping: () => isStopping });
     const url = await app.listen({ host: config.host, port: config.port });
@@ -64,6 +65,12 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await stop();
     throw error;
   }
+}
+
+async function openStore({ home, storage }: Config): Promise<FileStore> {
+  if (storage.s3 === undefined) return new DiskStore(home);
+  const { S3Store } = await import("./storage/s3-store.ts");
+  return S3Store.open(storage.s3);
 }
 
 async function databaseAddress(
