@@ -1,6 +1,7 @@
 /** Bodies that come slowly, or not at all: neither kind holds a connection for ever. */
 import { type ClientRequest, request } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import Fastify, { type FastifyInstance } from "fastify";
 import { afterEach, expect, test } from "vitest";
 import { limitBodyTime } from "./body-deadline.ts";
@@ -42,15 +43,23 @@ function trickle(port: number, path: string): Promise<number | undefined> {
   });
 }
 
-test("a body for the memory is cut off after its time, however busily it trickles; one in time is not", async () => {
+test("a body for the memory is cut off after its time, however busily it trickles; one in time is not, however late its answer", async () => {
   const port = await listen((scope) => {
     limitBodyTime(scope, 400);
     parseJsonBodies(scope);
     scope.post("/", async (incoming) => incoming.body);
+    scope.post("/slow", async () => {
+      await delay(1_000);
+      return {};
+    });
   });
   expect(await trickle(port, "/")).toBe(408);
   const answer = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "[1]" });
   expect(await answer.json()).toEqual({ text: "[1]", value: [1] });
+  for (const body of [undefined, "{}"]) {
+    const late = await fetch(`http://127.0.0.1:${port}/slow`, { method: "POST", ...(body ? { body } : {}) });
+    expect(late.status).toBe(200);
+  }
 });
 
 test("an upload may take as long as bytes come; one that falls silent is given up", async () => {
