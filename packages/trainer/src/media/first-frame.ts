@@ -47,7 +47,7 @@ async function load(
   context: Context & { workFolder: string },
 ): Promise<Uint8Array> {
   const path = await locateFile(source, context);
-  const name = `validation image (${context.nameOf?.(source) ?? sourceName(source)})`;
+  const name = `validation image ${context.nameOf?.(source) ?? sourceName(source)}`;
   const mime = (await fileTypeFromFile(path))?.mime ?? "";
   if (mime !== "" && !mime.startsWith("image/")) {
     throw unreadable(name, `got a file of type ${mime}, expected an image`);
