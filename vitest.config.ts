@@ -9,9 +9,10 @@ const conditions = ["source", "node", "import", "module", "default"];
 
 export default defineConfig({
   resolve: { conditions },
-  // These also reach Node itself: "import" among them would give an ES module to a package that requires itself.
+  // These also reach Node itself: "import" among them would give an ES module to a package that requires itself, and
+  // "module" one that only bundlers can load.
   ssr: {
-    resolve: { conditions: ["source", "node", "module", "default"], externalConditions: ["source", "node"] },
+    resolve: { conditions: ["source", "node", "default"], externalConditions: ["source", "node"] },
   },
   test: {
     include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],

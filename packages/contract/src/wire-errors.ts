@@ -178,7 +178,8 @@ export function trainingFailure(
   const known = modelErrors[code];
   const type = known?.type ?? "internal_server_error";
   const ctx = known?.ctx?.(facts);
-  const field = known?.field;
+  // The same things can go wrong with the data and with a validation image; the failure says where.
+  const field = known?.field === undefined || typeof facts.field !== "string" ? known?.field : facts.field;
   return modelFailure(known?.status ?? 500, [
     {
       loc: field === undefined ? ["body"] : ["body", field],

@@ -6,6 +6,7 @@
 import { AppError, describeIssue } from "@ltx-trainer/contract";
 import { homeFolder } from "@ltx-trainer/launcher";
 import { z } from "zod";
+import { type StorageConfig, storageConfig, storageSettings } from "./config/storage.ts";
 
 const seconds = (fallback: number, limits: { readonly min: number; readonly max: number }) =>
   z.coerce.number().min(limits.min).max(limits.max).default(fallback);
@@ -90,6 +91,7 @@ export const settings = {
     .min(1024)
     .default(128 * 2 ** 20)
     .meta({ description: "Largest request body that is not an upload; data URIs count." }),
+  ...storageSettings,
   LOG_LEVEL: z
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")
@@ -116,13 +118,17 @@ export type Config = {
   readonly leaseSeconds: number;
   readonly drainSeconds: number;
   readonly maxBodyBytes: number;
+  readonly storage: StorageConfig;
   readonly logLevel: z.infer<typeof settings.LOG_LEVEL>;
   /** What trainers inherit: our environment without what is none of their business. */
   readonly trainerEnvironment: Readonly<Record<string, string>>;
 };
 
 /** Kept from trainers, which handle strangers' files. */
-const ours = new Set(["DATABASE_URL", "FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET"]);
+const ours = new Set([
+  ...["DATABASE_URL", "FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET"],
+  ...["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
+]);
 
 /**
  * Reads the environment. A variable that is set to nothing counts as not set.
@@ -161,6 +167,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     leaseSeconds: values.LEASE_SECONDS,
     drainSeconds: values.DRAIN_SECONDS,
     maxBodyBytes: values.MAX_BODY_BYTES,
+    storage: storageConfig(values),
     logLevel: values.LOG_LEVEL,
     trainerEnvironment: Object.fromEntries(given.filter(([name]) => !ours.has(name))),
   };

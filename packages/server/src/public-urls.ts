@@ -41,8 +41,12 @@ export function fileUrl(
   publicUrl: PublicUrl,
   file: { readonly store: string; readonly name: string },
 ): string {
-  const base = isFalHost(publicUrl) ? "https://v3.fal.media" : publicUrl;
-  return `${base}/files/b/${file.store}/${encodeURIComponent(file.name)}`;
+  return `${filesBase(publicUrl)}/files/b/${file.store}/${encodeURIComponent(file.name)}`;
+}
+
+/** Where files are uploaded to and read from, for clients that build addresses by themselves. */
+export function filesBase(publicUrl: PublicUrl): string {
+  return isFalHost(publicUrl) ? "https://v3.fal.media" : publicUrl;
 }
 
 function isFalHost(publicUrl: PublicUrl): boolean {

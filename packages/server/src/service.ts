@@ -1,6 +1,5 @@
 /** The whole service: database, supervisor, HTTP; started in this order, stopped in the reverse one. */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
@@ -11,9 +10,12 @@ import { type Database, type DatabaseAddress, openDatabase } from "./db/database
 import { migrate } from "./db/migrate.ts";
 import { persistently } from "./db/persist.ts";
 import { createApp } from "./http/app.ts";
+import { Retention } from "./jobs/retention.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { DiskStore } from "./storage/disk-store.ts";
+import type { FileStore } from "./storage/file-store.ts";
+import { Signer } from "./storage/signer.ts";
 
 export type Service = {
   /** Where it listens: `http://127.0.0.1:8000`. */
@@ -46,11 +48,15 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const feed = new ChangeFeed(address, log);
     await persistently(() => feed.open());
     undo.push(() => feed.close());
-    const app = await createApp({ config, log, db, feed, isStopping: () => isStopping });
+    const store = await openStore(config);
+    const signer = await Signer.open(db);
+    const app = await createApp({ config, log, db, feed, store, signer, isStopping: () => isStopping });
     const url = await app.listen({ host: config.host, port: config.port });
     undo.push(() => app.close());
-    const store = new DiskStore(join(config.home, "files"));
-    const supervisor = new Supervisor({ db, store, config, log, feed });
+    const retention = new Retention({ db, store, signer, config, log });
+    retention.start();
+    undo.push(() => retention.stop());
+    const supervisor = new Supervisor({ db, store, signer, config, log, feed });
     await supervisor.start();
     // Trainings first: their clients may watch them go back to the queue.
     undo.push(() => supervisor.drain());
@@ -59,6 +65,12 @@ export async function startService(config: Config, log: Logger): Promise<Service
     await stop();
     throw error;
   }
+}
+
+async function openStore({ home, storage }: Config): Promise<FileStore> {
+  if (storage.s3 === undefined) return new DiskStore(home);
+  const { S3Store } = await import("./storage/s3-store.ts");
+  return S3Store.open(storage.s3);
 }
 
 async function databaseAddress(

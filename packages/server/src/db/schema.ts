@@ -70,6 +70,7 @@ export type RequestsTable = {
   response_body: string | null;
   error: string | null;
   error_type: string | null;
+  payload_removed_at: Time | null;
 };
 
 export type RequestLogsTable = {
@@ -109,6 +110,8 @@ export type FilesTable = {
   origin: "upload" | "output";
   request_id: string | null;
   acl: string | null;
+  content_hash: string | null;
+  input_of: string | null;
   created_at: CreatedAt;
   expires_at: Time | null;
 };

@@ -7,42 +7,72 @@ import type { Config } from "../config.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
 import { RequestQueue } from "../queue/request-queue.ts";
+import { FileAccess } from "../storage/file-access.ts";
+import type { FileStore } from "../storage/file-store.ts";
+import type { Signer } from "../storage/signer.ts";
+import { Uploads } from "../storage/uploads.ts";
+import { limitBodyTime } from "./body-deadline.ts";
+import { addByteRoutes, addUploadRoutes } from "./cdn-routes.ts";
 import { handleErrors } from "./error-handler.ts";
+import { addFileRoutes } from "./file-routes.ts";
 import { addHealthRoutes } from "./health-routes.ts";
 import { parseJsonBodies } from "./json-body.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
+import { addStorageRoutes } from "./storage-routes.ts";
 
 export type AppDeps = {
   readonly config: Config;
   readonly log: Logger;
   readonly db: Database;
   readonly feed: ChangeFeed;
+  readonly store: FileStore;
+  readonly signer: Signer;
   /** Whether the server is on its way out. */
   readonly isStopping: () => boolean;
 };
 
+/** For a body that is read into memory. */
+const bodyTimeMs = 120_000;
+
 /** The application, ready to listen. */
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { config, log, db, feed } = deps;
+  const { config, log, db, feed, store, signer } = deps;
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => uuidv7(),
     trustProxy: config.trustProxy,
     bodyLimit: config.maxBodyBytes,
-    // Slow bodies and slow headers end here; uploads set a longer time of their own.
-    requestTimeout: 120_000,
+    // Of uploads; bodies that are kept in memory have less time, see `limitBodyTime`.
+    requestTimeout: Math.ceil(config.storage.uploadSeconds * 1000),
     keepAliveTimeout: 75_000,
     forceCloseConnections: true,
   });
   handleErrors(app);
   logAnswers(app);
   const authenticator = new Authenticator(db);
-  const queue = new RequestQueue(db, feed);
+  const uploads = new Uploads({ db, store, config: config.storage });
+  const access = new FileAccess(db, authenticator);
+  const queue = new RequestQueue(db, feed, uploads);
   addHealthRoutes(app, deps);
   await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
     parseJsonBodies(scope);
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
+  });
+  const files = { config, db, authenticator, store, signer, uploads, access };
+  await app.register(async (scope) => addByteRoutes(scope, files));
+  await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
+    addStorageRoutes(scope, "/rest/storage", files);
+  });
+  await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
+    addUploadRoutes(scope, files);
+  });
+  await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
+    addFileRoutes(scope, files);
   });
   return app;
 }

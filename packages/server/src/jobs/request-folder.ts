@@ -1,5 +1,5 @@
 /** Every path of a request's folder, named once. */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 export class RequestFolder {
@@ -7,6 +7,13 @@ export class RequestFolder {
 
   constructor(home: string, requestId: string) {
     this.path = join(home, "requests", requestId);
+  }
+
+  /** Ids of the requests that have a folder on this machine. */
+  static async list(home: string): Promise<string[]> {
+    const folder = join(home, "requests");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    return readdir(folder);
   }
 
   get jobFile(): string {
@@ -22,11 +29,15 @@ export class RequestFolder {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
   }
 
+  /** Files of the store that had to be brought here for the trainer. */
+  get inputs(): string {
+    return join(this.path, "inputs");
+  }
+
   /** What is of no use once the request has its end: it takes most of the space. */
   async removeIntermediates(): Promise<void> {
-    for (const name of ["checkpoints", "work"]) {
-      await rm(join(this.output, name), { recursive: true, force: true });
-    }
+    const names = ["checkpoints", "work"].map((name) => join(this.output, name));
+    for (const path of [...names, this.inputs]) await rm(path, { recursive: true, force: true });
   }
 
   async remove(): Promise<void> {

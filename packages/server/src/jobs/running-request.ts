@@ -17,7 +17,8 @@ import {
   release,
   succeed,
 } from "../db/transitions.ts";
-import type { DiskStore } from "../storage/disk-store.ts";
+import type { FileStore } from "../storage/file-store.ts";
+import type { Signer } from "../storage/signer.ts";
 import { EventWriter } from "./event-writer.ts";
 import { publishOutputs } from "./publish.ts";
 import { RequestFolder } from "./request-folder.ts";
@@ -25,7 +26,8 @@ import { trainingJob } from "./training-job.ts";
 
 export type RunContext = {
   readonly db: Database;
-  readonly store: DiskStore;
+  readonly store: FileStore;
+  readonly signer: Signer;
   readonly config: Config;
   readonly log: Logger;
 };
@@ -61,7 +63,7 @@ export class RunningRequest {
     try {
       const outputs = await this.train();
       await this.writer.flush();
-      const success = await publishOutputs(outputs, this.request, this.context.store);
+      const success = await publishOutputs(outputs, this.request, this.context);
       const isOurs = await succeed(this.context.db, this.request, success);
       if (!isOurs) for (const file of success.files) await this.context.store.remove(file.id);
       this.log.info({ steps: outputs.steps, isOurs }, "training succeeded");
@@ -99,14 +101,16 @@ export class RunningRequest {
   }
 
   private async train(): Promise<TrainOutputs> {
-    const { config } = this.context;
+    const { db, store, signer, config } = this.context;
     const { request, folder, device } = this;
     await folder.make();
-    const job = trainingJob(JSON.parse(request.input), {
+    const publicUrls = [request.publicUrl, config.publicUrl];
+    const job = await trainingJob(JSON.parse(request.input), {
       folder,
       device,
       config,
       attempts: request.attempts,
+      inputFiles: { db, store, signer, publicUrls, userId: request.userId, folder: folder.inputs },
     });
     if (this.stop !== undefined) throw stoppedEarly();
     this.trainer = startTrainer({

@@ -15,6 +15,8 @@ import {
 } from "../db/requests.ts";
 import { cancelQueued, requestCancel } from "../db/transitions.ts";
 import type { PublicUrl } from "../public-urls.ts";
+import type { Uploads } from "../storage/uploads.ts";
+import { moveDataUris } from "./data-uri.ts";
 import { SharedReads } from "./shared-reads.ts";
 import { statusOf } from "./status.ts";
 import type { SubmissionOptions } from "./submission.ts";
@@ -38,10 +40,12 @@ const summaryAgeMs = 200;
 
 export class RequestQueue {
   private readonly db: Database;
+  private readonly uploads: Uploads;
   private readonly summaries: SharedReads<RequestSummary | undefined>;
 
-  constructor(db: Database, feed: ChangeFeed) {
+  constructor(db: Database, feed: ChangeFeed, uploads: Uploads) {
     this.db = db;
+    this.uploads = uploads;
     this.summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
     feed.onRequest((change) =>
       change === undefined ? this.summaries.clear() : this.summaries.forget(change.id),
@@ -58,6 +62,9 @@ export class RequestQueue {
     await this.refuseLongQueue(endpoint, options.maxQueueLength);
     const id = uuidv7();
     const { refusal } = validateInput(path, submission.body);
+    const moving = { requestId: id, userId: caller.userId, publicUrl };
+    const { text } =
+      refusal === undefined ? await moveDataUris(submission, moving, this.uploads) : submission;
     await insertRequest(this.db, {
       id,
       endpoint,
@@ -65,7 +72,7 @@ export class RequestQueue {
       userId: caller.userId,
       keyId: caller.keyId,
       publicUrl,
-      input: submission.text === "" ? "null" : submission.text,
+      input: text === "" ? "null" : text,
       refusal,
       ...options,
     });

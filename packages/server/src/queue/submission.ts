@@ -1,5 +1,6 @@
 /** What a client says beside the input when it submits: headers and query, checked. */
 import { type QueuePriority, queuePriorities } from "@ltx-trainer/contract";
+import { parseLifecycle } from "../storage/lifecycle.ts";
 import { WireError } from "./wire-error.ts";
 
 export type SubmissionOptions = {
@@ -62,12 +63,6 @@ function lengthOf(value: string | undefined): number | null {
 }
 
 function lifecycleOf(value: string | undefined): string | null {
-  if (value === undefined) return null;
-  try {
-    const parsed: unknown = JSON.parse(value);
-    if (typeof parsed === "object" && parsed !== null && !Array.isArray(parsed)) return value;
-  } catch {
-    // Falls through to the one answer for everything that is no object.
-  }
-  throw WireError.badRequest(`x-fal-object-lifecycle-preference: got "${value}", expected a JSON object`);
+  parseLifecycle("x-fal-object-lifecycle-preference", value);
+  return value ?? null;
 }
