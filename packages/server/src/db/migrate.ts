@@ -6,6 +6,7 @@ import * as access from "./migrations/0001-access.ts";
 import * as requests from "./migrations/0002-requests.ts";
 import * as files from "./migrations/0003-files.ts";
 import * as webhooks from "./migrations/0004-webhooks.ts";
+import * as history from "./migrations/0006-history.ts";
 
 /** In order. A step that was released is never changed; a later one corrects it. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -13,6 +14,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   "0002-requests": requests,
   "0003-files": files,
   "0004-webhooks": webhooks,
+  "0006-history": history,
 };
 
 /**
