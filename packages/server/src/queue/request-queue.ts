@@ -1,15 +1,18 @@
-/** The queue as its routes use it: submitting, looking, cancelling, for one caller at a time. */
-import { type CancelResponse, type QueueStatus, requestFailure } from "@ltx-trainer/contract";
+/** The queue as its routes use it: submitting, looking, following, cancelling, for one caller at a time. */
+import { createHash } from "node:crypto";
+import { type CancelResponse, isFinal, type QueueStatus, requestFailure } from "@ltx-trainer/contract";
 import { validate as isUuid, v7 as uuidv7 } from "uuid";
 import type { Caller } from "../access/caller.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
+import { insertRequestOnce } from "../db/idempotency.ts";
 import { readLogs } from "../db/request-logs.ts";
 import {
   countQueued,
   findAnswer,
   findSummary,
   insertRequest,
+  type NewRequest,
   type RequestAnswer,
   type RequestSummary,
 } from "../db/requests.ts";
@@ -17,6 +20,7 @@ import { cancelQueued, requestCancel } from "../db/transitions.ts";
 import type { PublicUrl } from "../public-urls.ts";
 import { SharedReads } from "./shared-reads.ts";
 import { statusOf } from "./status.ts";
+import { StatusStreams } from "./status-stream.ts";
 import type { SubmissionOptions } from "./submission.ts";
 import { validateInput } from "./validate-input.ts";
 import { WireError } from "./wire-error.ts";
@@ -33,33 +37,46 @@ export type Submission = {
   readonly options: SubmissionOptions;
 };
 
+type View = { readonly publicUrl: PublicUrl; readonly logs: boolean };
+
 /** Clients poll several times a second, and several may poll the same request. */
 const summaryAgeMs = 200;
+/** Of a stream; shorter than what stands between us and clients waits. */
+const pingMs = 15_000;
 
 export class RequestQueue {
   private readonly db: Database;
   private readonly summaries: SharedReads<RequestSummary | undefined>;
+  private readonly streams: StatusStreams;
 
   constructor(db: Database, feed: ChangeFeed) {
     this.db = db;
+    this.streams = new StatusStreams(db, feed);
     this.summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
     feed.onRequest((change) =>
       change === undefined ? this.summaries.clear() : this.summaries.forget(change.id),
     );
   }
 
+  /** Hears no more news. */
+  close(): void {
+    this.streams.close();
+  }
+
   /**
    * Accepts a request, whatever its input: what is wrong with that is the result.
    *
-   * @throws WireError 429 when the caller wants no longer queue than there is
+   * @returns how it stands; that of an earlier request when one was submitted under the same idempotency key
+   * @throws WireError 422 when that was with another body, 429 when the caller wants no longer queue than there is
    */
   async submit(submission: Submission): Promise<QueueStatus> {
     const { caller, endpoint, path, publicUrl, options } = submission;
-    await this.refuseLongQueue(endpoint, options.maxQueueLength);
-    const id = uuidv7();
+    const { maxQueueLength, idempotencyKey, ...wishes } = options;
+    await this.refuseLongQueue(endpoint, maxQueueLength);
     const { refusal } = validateInput(path, submission.body);
-    await insertRequest(this.db, {
-      id,
+    const id = await this.insert(submission, {
+      ...wishes,
+      id: uuidv7(),
       endpoint,
       path,
       userId: caller.userId,
@@ -67,7 +84,6 @@ export class RequestQueue {
       publicUrl,
       input: submission.text === "" ? "null" : submission.text,
       refusal,
-      ...options,
     });
     const summary = await findSummary(this.db, id);
     if (summary === undefined) throw new Error(`request ${id} is not there right after it was accepted`);
@@ -77,20 +93,49 @@ export class RequestQueue {
   }
 
   /** @throws WireError 404 */
-  async status(
-    caller: Caller,
-    id: string,
-    { publicUrl, logs }: { readonly publicUrl: PublicUrl; readonly logs: boolean },
-  ): Promise<QueueStatus> {
+  async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<QueueStatus> {
     const summary = await this.summary(caller, id);
     const lines = logs && summary.state !== "queued" ? (await readLogs(this.db, id)).lines : [];
     return statusOf(summary, publicUrl, logs ? lines : null);
   }
 
   /**
+   * The status now and after every change, to the end; undefined stands for a while without news. The first one has all of
+   * the log so far, each later one what is new.
+   *
+   * @throws WireError 404, before it begins
+   */
+  async follow(
+    caller: Caller,
+    id: string,
+    { publicUrl, logs, signal }: View & { readonly signal: AbortSignal },
+  ): Promise<AsyncIterable<QueueStatus | undefined>> {
+    await this.summary(caller, id);
+    const updates = this.streams.follow(id, { logs, signal, silenceMs: pingMs });
+    return mapped(updates, (update) =>
+      update === undefined ? undefined : statusOf(update.summary, publicUrl, logs ? update.lines : null),
+    );
+  }
+
+  /**
+   * Waits for the end of a request.
+   *
+   * @returns undefined when `signal` came first
+   * @throws WireError 404
+   */
+  async end(caller: Caller, id: string, signal: AbortSignal): Promise<RequestAnswer | undefined> {
+    await this.summary(caller, id);
+    let hasEnd = false;
+    for await (const update of this.streams.follow(id, { logs: false, signal, silenceMs: pingMs })) {
+      hasEnd = update !== undefined && isFinal(update.summary.state);
+    }
+    return signal.aborted && !hasEnd ? undefined : this.answer(caller, id);
+  }
+
+  /**
    * The end of a request, good or bad.
    *
-   * @throws WireError 400 while it has none, 404
+   * @throws WireError 400 while it has none, 404 when there is none to be seen
    */
   async answer(caller: Caller, id: string): Promise<RequestAnswer> {
     const answer = isUuid(id) ? await findAnswer(this.db, id, caller.userId) : undefined;
@@ -98,6 +143,7 @@ export class RequestQueue {
     if (!("status" in answer)) {
       throw WireError.of(requestFailure(400, "bad_request", "Request is still in progress"));
     }
+    if (answer.isDeleted) throw new WireError(404, { detail: "The payloads of this request were deleted" });
     return answer;
   }
 
@@ -121,6 +167,26 @@ export class RequestQueue {
     return summary;
   }
 
+  /** @returns the id under which it stands */
+  private async insert(submission: Submission, request: NewRequest): Promise<string> {
+    const key = submission.options.idempotencyKey;
+    if (key === null) {
+      await insertRequest(this.db, request);
+      return request.id;
+    }
+    const said = `${request.endpoint}/${request.path}\n${request.input}`;
+    const bodyHash = createHash("sha256").update(said).digest();
+    const { id, isSameBody } = await insertRequestOnce(this.db, request, { key, bodyHash });
+    if (isSameBody) return id;
+    throw WireError.of(
+      requestFailure(
+        422,
+        "bad_request",
+        `idempotency-key: "${key}" was used for another body, as request ${id}; expected a new key for a new request`,
+      ),
+    );
+  }
+
   private async refuseLongQueue(endpoint: string, limit: number | null): Promise<void> {
     if (limit === null) return;
     const waiting = await countQueued(this.db, endpoint);
@@ -130,6 +196,10 @@ export class RequestQueue {
       error_type: "bad_request",
     });
   }
+}
+
+async function* mapped<From, To>(source: AsyncIterable<From>, map: (value: From) => To): AsyncGenerator<To> {
+  for await (const value of source) yield map(value);
 }
 
 const notFound = () => new WireError(404, { status: "NOT_FOUND" } satisfies CancelResponse);
