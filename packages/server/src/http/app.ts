@@ -1,4 +1,5 @@
 /** The HTTP side of the service: every route, one error handler, one line of log an answer. */
+import { join } from "node:path";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
@@ -7,10 +8,16 @@ import type { Config } from "../config.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
 import { RequestQueue } from "../queue/request-queue.ts";
+import { DiskStore } from "../storage/disk-store.ts";
+import { allowBrowsers } from "./cors.ts";
 import { handleErrors } from "./error-handler.ts";
 import { addHealthRoutes } from "./health-routes.ts";
+import { addHistoryRoutes } from "./history-routes.ts";
 import { parseJsonBodies } from "./json-body.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
+import { refuseProxyCalls, rewriteUrl } from "./rewrite-url.ts";
+import { addRunRoutes } from "./run-routes.ts";
+import { addTokenRoutes } from "./token-routes.ts";
 
 export type AppDeps = {
   readonly config: Config;
@@ -29,6 +36,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => uuidv7(),
     trustProxy: config.trustProxy,
+    rewriteUrl: (request) => rewriteUrl(request, config.trustProxy),
     bodyLimit: config.maxBodyBytes,
     // Slow bodies and slow headers end here; uploads set a longer time of their own.
     requestTimeout: 120_000,
@@ -37,12 +45,19 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   handleErrors(app);
   logAnswers(app);
-  const authenticator = new Authenticator(db);
+  await allowBrowsers(app, config);
+  const authenticator = new Authenticator(db, log);
   const queue = new RequestQueue(db, feed);
+  app.addHook("onClose", async () => queue.close());
+  const store = new DiskStore(join(config.home, "files"));
   addHealthRoutes(app, deps);
   await app.register(async (scope) => {
     parseJsonBodies(scope);
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
+    addRunRoutes(scope, "/run", { config, queue, authenticator, log });
+    addTokenRoutes(scope, "/rest/tokens", { db, authenticator });
+    addHistoryRoutes(scope, { config, db, authenticator, store });
+    refuseProxyCalls(scope);
   });
   return app;
 }
