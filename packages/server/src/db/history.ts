@@ -45,7 +45,7 @@ const codes: Readonly<Record<Outcome, readonly [number, number]>> = {
 /** Requests that pass the filter, the newest first. */
 export async function findHistory(db: Database, filter: HistoryFilter): Promise<HistoryItem[]> {
   const { outcome, requestId, before } = filter;
-  const isKept = sql`stores_io and payloads_deleted_at is null`;
+  const isKept = sql`stores_io and payload_removed_at is null`;
   let query = db
     .selectFrom("requests")
     .select([
@@ -82,7 +82,7 @@ export type OrphanedFile = { readonly id: string; readonly store: string; readon
 export type DeletedPayloads = { readonly publicUrl: string; readonly files: readonly OrphanedFile[] };
 
 /**
- * Takes out what a request was asked and what it answered, and the rows of the files that it made. What it was given stays:
+ * Takes out what a request was asked, said and answered, and the rows of the files that it made. What it was given stays:
  * other requests may use it.
  *
  * @returns undefined when the user has no such request with an end
@@ -99,7 +99,7 @@ export async function deletePayloads(
         .set({
           input: "null",
           response_body: "null",
-          payloads_deleted_at: sql<Date>`coalesce(payloads_deleted_at, now())`,
+          payload_removed_at: sql<Date>`coalesce(payload_removed_at, now())`,
         })
         .where("id", "=", id)
         .where("user_id", "=", userId)
@@ -107,6 +107,8 @@ export async function deletePayloads(
         .returning("public_url as publicUrl")
         .executeTakeFirst();
       if (request === undefined) return undefined;
+      // Lines of the log quote captions and prompts.
+      await transaction.deleteFrom("request_logs").where("request_id", "=", id).execute();
       const files = await transaction
         .deleteFrom("files")
         .where("request_id", "=", id)

@@ -29,7 +29,7 @@ export async function insertRequestOnce(
   key: IdempotencyKey,
 ): Promise<KeyedRequest> {
   for (;;) {
-    const earlier = await findByKey(db, request.userId, key);
+    const earlier = await findRequestByKey(db, request.userId, key);
     if (earlier !== undefined) return earlier;
     try {
       await persistently(() => insertBoth(db, request, key));
@@ -59,7 +59,8 @@ async function insertBoth(db: Database, request: NewRequest, { key, bodyHash }: 
   });
 }
 
-async function findByKey(
+/** The request that was submitted under a key, or undefined when there is none or that was too long ago. */
+export async function findRequestByKey(
   db: Database,
   userId: string,
   { key, bodyHash }: IdempotencyKey,

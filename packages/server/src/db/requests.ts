@@ -144,7 +144,7 @@ export async function findAnswer(
 ): Promise<RequestAnswer | { readonly state: "queued" | "running" } | undefined> {
   const query = db
     .selectFrom("requests")
-    .select(["state", "response_status", "response_headers", "response_body", "payloads_deleted_at"])
+    .select(["state", "response_status", "response_headers", "response_body", "payload_removed_at"])
     .where("id", "=", id)
     .where("user_id", "=", userId);
   const row = await persistently(() => query.executeTakeFirst());
@@ -155,6 +155,6 @@ export async function findAnswer(
     status: row.response_status ?? 500,
     headers: JSON.parse(row.response_headers ?? "{}"),
     body: row.response_body ?? "null",
-    isDeleted: row.payloads_deleted_at !== null,
+    isDeleted: row.payload_removed_at !== null,
   };
 }

@@ -70,7 +70,7 @@ export type RequestsTable = {
   response_body: string | null;
   error: string | null;
   error_type: string | null;
-  payloads_deleted_at: Time | null;
+  payload_removed_at: Time | null;
 };
 
 export type RequestLogsTable = {

@@ -5,7 +5,12 @@ import { validate as isUuid, v7 as uuidv7 } from "uuid";
 import type { Caller } from "../access/caller.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
-import { insertRequestOnce } from "../db/idempotency.ts";
+import {
+  findRequestByKey,
+  type IdempotencyKey,
+  insertRequestOnce,
+  type KeyedRequest,
+} from "../db/idempotency.ts";
 import { readLogs } from "../db/request-logs.ts";
 import {
   countQueued,
@@ -72,9 +77,12 @@ export class RequestQueue {
   async submit(submission: Submission): Promise<QueueStatus> {
     const { caller, endpoint, path, publicUrl, options } = submission;
     const { maxQueueLength, idempotencyKey, ...wishes } = options;
+    const key = keyOf(submission);
+    const earlier = key && (await findRequestByKey(this.db, caller.userId, key));
+    if (earlier !== undefined) return this.submitted(earlier, submission);
     await this.refuseLongQueue(endpoint, maxQueueLength);
     const { refusal } = validateInput(path, submission.body);
-    const id = await this.insert(submission, {
+    const request: NewRequest = {
       ...wishes,
       id: uuidv7(),
       endpoint,
@@ -84,12 +92,21 @@ export class RequestQueue {
       publicUrl,
       input: submission.text === "" ? "null" : submission.text,
       refusal,
-    });
+    };
+    if (key !== undefined) return this.submitted(await insertRequestOnce(this.db, request, key), submission);
+    await insertRequest(this.db, request);
+    return this.submitted({ id: request.id, isSameBody: true }, submission);
+  }
+
+  /** @throws WireError 422 when it stands for another body */
+  private async submitted({ id, isSameBody }: KeyedRequest, submission: Submission): Promise<QueueStatus> {
+    if (!isSameBody) throw otherBody(submission.options.idempotencyKey, id);
     const summary = await findSummary(this.db, id);
     if (summary === undefined) throw new Error(`request ${id} is not there right after it was accepted`);
     // A refused one has its end already; clients learn of it when they ask.
-    const shown = refusal === undefined ? summary : { ...summary, state: "queued" as const };
-    return statusOf(shown, publicUrl, null);
+    const isRefused = summary.state === "failed" && summary.runSeconds === 0;
+    const shown = isRefused ? { ...summary, state: "queued" as const } : summary;
+    return statusOf(shown, submission.publicUrl, null);
   }
 
   /** @throws WireError 404 */
@@ -167,26 +184,6 @@ export class RequestQueue {
     return summary;
   }
 
-  /** @returns the id under which it stands */
-  private async insert(submission: Submission, request: NewRequest): Promise<string> {
-    const key = submission.options.idempotencyKey;
-    if (key === null) {
-      await insertRequest(this.db, request);
-      return request.id;
-    }
-    const said = `${request.endpoint}/${request.path}\n${request.input}`;
-    const bodyHash = createHash("sha256").update(said).digest();
-    const { id, isSameBody } = await insertRequestOnce(this.db, request, { key, bodyHash });
-    if (isSameBody) return id;
-    throw WireError.of(
-      requestFailure(
-        422,
-        "bad_request",
-        `idempotency-key: "${key}" was used for another body, as request ${id}; expected a new key for a new request`,
-      ),
-    );
-  }
-
   private async refuseLongQueue(endpoint: string, limit: number | null): Promise<void> {
     if (limit === null) return;
     const waiting = await countQueued(this.db, endpoint);
@@ -200,6 +197,18 @@ export class RequestQueue {
 
 async function* mapped<From, To>(source: AsyncIterable<From>, map: (value: From) => To): AsyncGenerator<To> {
   for await (const value of source) yield map(value);
+}
+
+/** The client's key, with what it stands for: the words as they came. */
+function keyOf({ options, endpoint, path, text }: Submission): IdempotencyKey | undefined {
+  if (options.idempotencyKey === null) return undefined;
+  const bodyHash = createHash("sha256").update(`${endpoint}/${path}\n${text}`).digest();
+  return { key: options.idempotencyKey, bodyHash };
+}
+
+function otherBody(key: string | null, id: string): WireError {
+  const said = `idempotency-key: "${key}" was used for another body, as request ${id}; expected a new key for a new request`;
+  return WireError.of(requestFailure(422, "bad_request", said));
 }
 
 const notFound = () => new WireError(404, { status: "NOT_FOUND" } satisfies CancelResponse);
