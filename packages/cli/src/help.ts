@@ -76,6 +76,19 @@ Examples:
   On a PostgreSQL of your own, which several servers may share:
     DATABASE_URL=postgres://user:secret@db/ltx ltx-trainer serve`;
 
+export const keys = "Make, list and revoke API keys.";
+export const keysCreate = "Makes an API key and shows it, this once. The service may run meanwhile, or not.";
+export const keysList = "Lists the keys there are, without their secrets: times are UTC.";
+export const keysRevoke = "Takes a key out of use within seconds, and the tokens made with it.";
+
+export const keysExamples = `
+Examples:
+  ltx-trainer keys create --name laptop
+  For a colleague, who sees only their own requests; for a program:
+    ltx-trainer keys create --name ana --user ana --json | jq -r .key
+  On a PostgreSQL of your own:
+    DATABASE_URL=postgres://user:secret@db/ltx ltx-trainer keys list`;
+
 export const models = "List base models.";
 export const modelsList = "Lists the base models that --base can name: the bundled one and those installed.";
 

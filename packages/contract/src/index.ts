@@ -5,6 +5,7 @@ export * from "./files.ts";
 export * from "./flags.ts";
 export * from "./job-events.ts";
 export * from "./jobs.ts";
+export * from "./keys.ts";
 export * from "./local-training.ts";
 export * from "./pydantic.ts";
 export * from "./queue.ts";

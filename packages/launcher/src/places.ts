@@ -28,6 +28,15 @@ export function serverProgram(): string {
   return built(join(packagesFolder, "server/dist/main.js"), "server");
 }
 
+/**
+ * The program that makes, lists and revokes keys.
+ *
+ * @throws AppError `tool_missing` before the first build
+ */
+export function keysProgram(): string {
+  return built(join(packagesFolder, "server/dist/access/keys-main.js"), "server");
+}
+
 /** Absolute path of the data folder: the one given, else `LTX_TRAINER_HOME`, else `~/.ltx-trainer`. */
 export function homeFolder(given?: string): string {
   return resolve(given ?? process.env.LTX_TRAINER_HOME ?? join(homedir(), ".ltx-trainer"));

@@ -6,6 +6,7 @@
 import { AppError, describeIssue } from "@ltx-trainer/contract";
 import { homeFolder } from "@ltx-trainer/launcher";
 import { z } from "zod";
+import { type AccessConfig, accessConfig, accessSettings } from "./config/access.ts";
 import { type StorageConfig, storageConfig, storageSettings } from "./config/storage.ts";
 
 const seconds = (fallback: number, limits: { readonly min: number; readonly max: number }) =>
@@ -96,12 +97,13 @@ export const settings = {
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")
     .meta({ description: "What is written to the log." }),
+  ...accessSettings,
 } as const;
 
 const Environment = z.object(settings);
 
 /** The configuration in the program's own terms. */
-export type Config = {
+export type Config = AccessConfig & {
   readonly host: string;
   readonly port: number;
   /** Without a slash at its end. */
@@ -169,6 +171,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     maxBodyBytes: values.MAX_BODY_BYTES,
     storage: storageConfig(values),
     logLevel: values.LOG_LEVEL,
+    ...accessConfig(values),
     trainerEnvironment: Object.fromEntries(given.filter(([name]) => !ours.has(name))),
   };
 }

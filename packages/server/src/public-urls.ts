@@ -10,6 +10,7 @@ export const falHosts: Readonly<Record<string, string>> = {
   "queue.fal.run": "/queue",
   "fal.run": "/run",
   "rest.fal.ai": "/rest",
+  "api.fal.ai": "",
   "v3.fal.media": "",
   "v3b.fal.media": "",
 };

@@ -96,8 +96,7 @@ async function firstKeyOf(db: Database, config: Config): Promise<string | undefi
     throw new AppError({
       code: "invalid_options",
       message: `HOST: got ${config.host}, which other machines reach, and there is no key; expected 127.0.0.1 or a key`,
-      remedy:
-        "Start once with HOST=127.0.0.1 and note the key it shows, then again with the address of your choice.",
+      remedy: "Make one first: ltx-trainer keys create --scope admin",
     });
   }
   return (await createKey(db, { name: "first", userId: defaultUser, scope: "admin" })).key;

@@ -51,6 +51,52 @@ export async function verifyKey(db: Database, key: string): Promise<Caller | und
   return row !== undefined && isRight ? { userId: row.user_id, keyId: row.id, scope: row.scope } : undefined;
 }
 
+/** Notes that a key was used just now. */
+export async function noteKeyUse(db: Database, id: string): Promise<void> {
+  await db.updateTable("keys").set({ last_used_at: sql<Date>`now()` }).where("id", "=", id).execute();
+}
+
+/** What may be shown of a key. */
+export type KeySummary = {
+  readonly id: string;
+  readonly name: string;
+  readonly userId: string;
+  readonly scope: Caller["scope"];
+  readonly createdAt: Date;
+  /** To the minute. */
+  readonly lastUsedAt: Date | null;
+  readonly revokedAt: Date | null;
+};
+
+/** Every key there ever was, the newest first. */
+export async function listKeys(db: Database): Promise<KeySummary[]> {
+  const query = db
+    .selectFrom("keys")
+    .select([
+      "id",
+      "name",
+      "user_id as userId",
+      "scope",
+      "created_at as createdAt",
+      "last_used_at as lastUsedAt",
+      "revoked_at as revokedAt",
+    ])
+    .orderBy("created_at", "desc")
+    .orderBy("id");
+  return persistently(() => query.execute());
+}
+
+/** Takes a key out of use, and the tokens made with it. Returns it, or undefined when there is none that can be used. */
+export async function revokeKey(db: Database, id: string): Promise<{ readonly name: string } | undefined> {
+  const statement = db
+    .updateTable("keys")
+    .set({ revoked_at: sql<Date>`now()` })
+    .where("id", "=", id)
+    .where("revoked_at", "is", null)
+    .returning("name");
+  return persistently(() => statement.executeTakeFirst());
+}
+
 /** How many keys can be used. */
 export async function countKeys(db: Database): Promise<number> {
   const query = db

@@ -7,6 +7,7 @@ import * as requests from "./migrations/0002-requests.ts";
 import * as files from "./migrations/0003-files.ts";
 import * as webhooks from "./migrations/0004-webhooks.ts";
 import * as storage from "./migrations/0005-storage.ts";
+import * as history from "./migrations/0006-history.ts";
 
 /** In order. A step that was released is never changed; a later one corrects it. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -15,6 +16,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   "0003-files": files,
   "0004-webhooks": webhooks,
   "0005-storage": storage,
+  "0006-history": history,
 };
 
 /**

@@ -48,6 +48,8 @@ export type RequestAnswer = {
   readonly headers: Readonly<Record<string, string>>;
   /** JSON. */
   readonly body: string;
+  /** Whether the body was deleted at somebody's wish. */
+  readonly isDeleted: boolean;
 };
 
 /** Columns that hold an end. */
@@ -63,6 +65,11 @@ export function answerColumns({ status, headers, body, errorType }: WireFailure)
 
 /** Puts a request into the queue, or, when it is refused, at its end. */
 export async function insertRequest(db: Database, request: NewRequest): Promise<void> {
+  await persistently(() => requestInsert(db, request).execute());
+}
+
+/** The statement that does it; a second time it changes nothing. */
+export function requestInsert(db: Database, request: NewRequest) {
   const { refusal, startTimeoutSeconds: timeout } = request;
   const insert = db.insertInto("requests").values({
     id: request.id,
@@ -80,13 +87,20 @@ export async function insertRequest(db: Database, request: NewRequest): Promise<
     state: refusal === undefined ? "queued" : "failed",
     ...(refusal === undefined ? {} : { ...answerColumns(refusal), finished_at: sql<Date>`now()` }),
   });
-  await persistently(() => insert.onConflict((conflict) => conflict.column("id").doNothing()).execute());
+  return insert.onConflict((conflict) => conflict.column("id").doNothing());
 }
 
 /** The request, or undefined when there is none of that id. Whether the caller may see it is for the caller to check. */
 export async function findSummary(db: Database, id: string): Promise<RequestSummary | undefined> {
   const query = summaries(db).where("requests.id", "=", id);
   return persistently(() => query.executeTakeFirst());
+}
+
+/** Several requests at once, in no order; those that do not exist are left out. */
+export async function findSummaries(db: Database, ids: readonly string[]): Promise<RequestSummary[]> {
+  if (ids.length === 0) return [];
+  const query = summaries(db).where("requests.id", "in", ids);
+  return persistently(() => query.execute());
 }
 
 function summaries(db: Database) {
@@ -130,7 +144,7 @@ export async function findAnswer(
 ): Promise<RequestAnswer | { readonly state: "queued" | "running" } | undefined> {
   const query = db
     .selectFrom("requests")
-    .select(["state", "response_status", "response_headers", "response_body"])
+    .select(["state", "response_status", "response_headers", "response_body", "payload_removed_at"])
     .where("id", "=", id)
     .where("user_id", "=", userId)
     .where("payload_removed_at", "is", null);
@@ -142,5 +156,6 @@ export async function findAnswer(
     status: row.response_status ?? 500,
     headers: JSON.parse(row.response_headers ?? "{}"),
     body: row.response_body ?? "null",
+    isDeleted: row.payload_removed_at !== null,
   };
 }

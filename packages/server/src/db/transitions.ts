@@ -6,7 +6,7 @@
  *
  *   queued  -> running      claim
  *   queued  -> failed       expireStarts       its start came too late
- *   queued  -> cancelled    cancelQueued
+ *   queued  -> cancelled    cancelQueued, cancelAllQueued
  *   running -> running      renewLeases, requestCancel (a mark; the worker acts on it)
  *   running -> queued       release            the server is going away in good order
  *   running -> queued       loseLease, requeueExpired
@@ -167,6 +167,17 @@ export async function cancelQueued(db: Database, id: string, userId: string): Pr
     ...answerColumns(cancelledFailure),
   };
   return (await moveSurely(db, "queued", update, condition)).length > 0;
+}
+
+/** Cancels everything that waits for an endpoint, whoever submitted it; returns how many those were. */
+export async function cancelAllQueued(db: Database, endpoint: string): Promise<number> {
+  const update: Update = {
+    state: "cancelled",
+    cancel_requested_at: now,
+    finished_at: now,
+    ...answerColumns(cancelledFailure),
+  };
+  return (await moveSurely(db, "queued", update, sql<SqlBool>`endpoint = ${endpoint}`)).length;
 }
 
 /** Whether the request is being worked on and is now marked to be cancelled. */

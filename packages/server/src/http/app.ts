@@ -13,12 +13,17 @@ import type { Signer } from "../storage/signer.ts";
 import { Uploads } from "../storage/uploads.ts";
 import { limitBodyTime } from "./body-deadline.ts";
 import { addByteRoutes, addUploadRoutes } from "./cdn-routes.ts";
+import { allowBrowsers } from "./cors.ts";
 import { handleErrors } from "./error-handler.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addHealthRoutes } from "./health-routes.ts";
+import { addHistoryRoutes } from "./history-routes.ts";
 import { parseJsonBodies } from "./json-body.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
+import { refuseProxyCalls, rewriteUrl } from "./rewrite-url.ts";
+import { addRunRoutes } from "./run-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
+import { addTokenRoutes } from "./token-routes.ts";
 
 export type AppDeps = {
   readonly config: Config;
@@ -42,6 +47,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: () => uuidv7(),
     trustProxy: config.trustProxy,
+    rewriteUrl: (request) => rewriteUrl(request, config.trustProxy),
     bodyLimit: config.maxBodyBytes,
     // Of uploads; bodies that are kept in memory have less time, see `limitBodyTime`.
     requestTimeout: Math.ceil(config.storage.uploadSeconds * 1000),
@@ -50,15 +56,21 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   handleErrors(app);
   logAnswers(app);
-  const authenticator = new Authenticator(db);
+  await allowBrowsers(app, config);
+  const authenticator = new Authenticator(db, log);
   const uploads = new Uploads({ db, store, config: config.storage });
   const access = new FileAccess(db, authenticator);
   const queue = new RequestQueue(db, feed, uploads);
+  app.addHook("onClose", async () => queue.close());
   addHealthRoutes(app, deps);
   await app.register(async (scope) => {
     limitBodyTime(scope, bodyTimeMs);
     parseJsonBodies(scope);
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
+    addRunRoutes(scope, "/run", { config, queue, authenticator, log });
+    addTokenRoutes(scope, "/rest/tokens", { db, authenticator });
+    addHistoryRoutes(scope, { config, db, authenticator, store });
+    refuseProxyCalls(scope);
   });
   const files = { config, db, authenticator, store, signer, uploads, access };
   await app.register(async (scope) => addByteRoutes(scope, files));

@@ -13,6 +13,8 @@ export type SubmissionOptions = {
   /** JSON. */
   readonly lifecycle: string | null;
   readonly storesIo: boolean;
+  /** Submissions under one key are one request. */
+  readonly idempotencyKey: string | null;
 };
 
 type Given = {
@@ -32,6 +34,7 @@ export function readSubmissionOptions({ header, query }: Given): SubmissionOptio
     maxQueueLength: lengthOf(query("fal_max_queue_length")),
     lifecycle: lifecycleOf(header("x-fal-object-lifecycle-preference")),
     storesIo: header("x-fal-store-io") !== "0",
+    idempotencyKey: idempotencyKeyOf(header("idempotency-key")),
   };
 }
 
@@ -60,6 +63,14 @@ function lengthOf(value: string | undefined): number | null {
   if (value === undefined) return null;
   if (/^\d{1,9}$/.test(value)) return Number(value);
   throw WireError.badRequest(`fal_max_queue_length: got "${value}", expected a whole number`);
+}
+
+function idempotencyKeyOf(value: string | undefined): string | null {
+  if (value === undefined) return null;
+  if (/^[\x20-\x7e]{1,255}$/.test(value)) return value;
+  throw WireError.badRequest(
+    `idempotency-key: got ${value.length} characters, expected 1 to 255 printable ones of ASCII`,
+  );
 }
 
 function lifecycleOf(value: string | undefined): string | null {

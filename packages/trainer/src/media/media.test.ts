@@ -179,7 +179,7 @@ test("a reference video is cut to the shape; too short a one or a picture is ref
   expect((await shown(long!, true)).at(-1)).toBeGreaterThan(15);
   await expect(loadReferenceVideo(short!, square, { autoScale: false })).rejects.toMatchObject({
     code: "media_unreadable",
-    message: `${short}: too short: 7 frames, expected 9 at 16 frames a second`,
+    message: `reference video ${short}: too short: 7 frames, expected 9 at 16 frames a second`,
   });
   await expect(loadReferenceVideo(picture!, square, { autoScale: false })).rejects.toThrow(
     "got an image, expected a video of at least 9 frames",
