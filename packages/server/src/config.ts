@@ -6,6 +6,7 @@
 import { AppError, describeIssue } from "@ltx-trainer/contract";
 import { homeFolder } from "@ltx-trainer/launcher";
 import { z } from "zod";
+import { type WebhookConfig, webhookConfig, webhookSettings } from "./config/webhooks.ts";
 
 const seconds = (fallback: number, limits: { readonly min: number; readonly max: number }) =>
   z.coerce.number().min(limits.min).max(limits.max).default(fallback);
@@ -94,6 +95,7 @@ export const settings = {
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")
     .meta({ description: "What is written to the log." }),
+  ...webhookSettings,
 } as const;
 
 const Environment = z.object(settings);
@@ -117,6 +119,7 @@ export type Config = {
   readonly drainSeconds: number;
   readonly maxBodyBytes: number;
   readonly logLevel: z.infer<typeof settings.LOG_LEVEL>;
+  readonly webhooks: WebhookConfig;
   /** What trainers inherit: our environment without what is none of their business. */
   readonly trainerEnvironment: Readonly<Record<string, string>>;
 };
@@ -162,6 +165,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     drainSeconds: values.DRAIN_SECONDS,
     maxBodyBytes: values.MAX_BODY_BYTES,
     logLevel: values.LOG_LEVEL,
+    webhooks: webhookConfig(values),
     trainerEnvironment: Object.fromEntries(given.filter(([name]) => !ours.has(name))),
   };
 }

@@ -14,6 +14,8 @@ import { createApp } from "./http/app.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { DiskStore } from "./storage/disk-store.ts";
+import { WebhookSender } from "./webhooks/deliver.ts";
+import { signingKey } from "./webhooks/sign.ts";
 
 export type Service = {
   /** Where it listens: `http://127.0.0.1:8000`. */
@@ -46,9 +48,13 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const feed = new ChangeFeed(address, log);
     await persistently(() => feed.open());
     undo.push(() => feed.close());
-    const app = await createApp({ config, log, db, feed, isStopping: () => isStopping });
+    const key = await signingKey(db);
+    const app = await createApp({ config, log, db, feed, webhookKey: key, isStopping: () => isStopping });
     const url = await app.listen({ host: config.host, port: config.port });
     undo.push(() => app.close());
+    const webhooks = new WebhookSender({ db, feed, log, key, config: config.webhooks });
+    webhooks.start();
+    undo.push(() => webhooks.stop());
     const store = new DiskStore(join(config.home, "files"));
     const supervisor = new Supervisor({ db, store, config, log, feed });
     await supervisor.start();

@@ -1,4 +1,5 @@
 /** The HTTP side of the service: every route, one error handler, one line of log an answer. */
+import type { KeyObject } from "node:crypto";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Logger } from "pino";
 import { v7 as uuidv7 } from "uuid";
@@ -11,12 +12,15 @@ import { handleErrors } from "./error-handler.ts";
 import { addHealthRoutes } from "./health-routes.ts";
 import { parseJsonBodies } from "./json-body.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
+import { addWebhookKeyRoutes } from "./webhook-key-routes.ts";
 
 export type AppDeps = {
   readonly config: Config;
   readonly log: Logger;
   readonly db: Database;
   readonly feed: ChangeFeed;
+  /** Signs webhooks. */
+  readonly webhookKey: KeyObject;
   /** Whether the server is on its way out. */
   readonly isStopping: () => boolean;
 };
@@ -40,6 +44,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const authenticator = new Authenticator(db);
   const queue = new RequestQueue(db, feed);
   addHealthRoutes(app, deps);
+  addWebhookKeyRoutes(app, deps.webhookKey);
   await app.register(async (scope) => {
     parseJsonBodies(scope);
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
