@@ -10,7 +10,10 @@ import type { Database } from "../db/database.ts";
 import { RequestQueue } from "../queue/request-queue.ts";
 import { handleErrors } from "./error-handler.ts";
 import { addHealthRoutes } from "./health-routes.ts";
+import { addHomePage } from "./home-page.ts";
 import { parseJsonBodies } from "./json-body.ts";
+import { addMetricsRoutes } from "./metrics-routes.ts";
+import { addOpenApiRoutes } from "./openapi-routes.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
 import { addWebhookKeyRoutes } from "./webhook-key-routes.ts";
 
@@ -45,6 +48,9 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const queue = new RequestQueue(db, feed);
   addHealthRoutes(app, deps);
   addWebhookKeyRoutes(app, deps.webhookKey);
+  addMetricsRoutes(app, { config, db });
+  addOpenApiRoutes(app, config);
+  addHomePage(app, config);
   await app.register(async (scope) => {
     parseJsonBodies(scope);
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
