@@ -4,7 +4,6 @@ import { validate as isUuid, v7 as uuidv7 } from "uuid";
 import type { Caller } from "../access/caller.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
-import { readLogs } from "../db/request-logs.ts";
 import {
   countQueued,
   findAnswer,
@@ -15,6 +14,7 @@ import {
 } from "../db/requests.ts";
 import { cancelQueued, requestCancel } from "../db/transitions.ts";
 import type { PublicUrl } from "../public-urls.ts";
+import { SharedLogs } from "./shared-logs.ts";
 import { SharedReads } from "./shared-reads.ts";
 import { statusOf } from "./status.ts";
 import type { SubmissionOptions } from "./submission.ts";
@@ -39,13 +39,18 @@ const summaryAgeMs = 200;
 export class RequestQueue {
   private readonly db: Database;
   private readonly summaries: SharedReads<RequestSummary | undefined>;
+  private readonly logs: SharedLogs;
 
   constructor(db: Database, feed: ChangeFeed) {
     this.db = db;
     this.summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
-    feed.onRequest((change) =>
-      change === undefined ? this.summaries.clear() : this.summaries.forget(change.id),
-    );
+    this.logs = new SharedLogs(db);
+    feed.onRequest((change) => {
+      for (const shared of [this.summaries, this.logs]) {
+        if (change === undefined) shared.clear();
+        else shared.forget(change.id);
+      }
+    });
   }
 
   /**
@@ -83,7 +88,7 @@ export class RequestQueue {
     { publicUrl, logs }: { readonly publicUrl: PublicUrl; readonly logs: boolean },
   ): Promise<QueueStatus> {
     const summary = await this.summary(caller, id);
-    const lines = logs && summary.state !== "queued" ? (await readLogs(this.db, id)).lines : [];
+    const lines = logs && summary.state !== "queued" ? (await this.logs.get(id)).lines : [];
     return statusOf(summary, publicUrl, logs ? lines : null);
   }
 

@@ -7,10 +7,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { QueueStatus } from "@ltx-trainer/contract";
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { createKey } from "../access/keys.ts";
-import { type Database, openDatabase } from "../db/database.ts";
-import { silent } from "../testing/postgres.ts";
-import { type Answer, TestService } from "../testing/service.ts";
+import { createKey } from "./access/keys.ts";
+import { type Database, openDatabase } from "./db/database.ts";
+import { silent } from "./testing/postgres.ts";
+import { type Answer, TestService } from "./testing/service.ts";
 
 vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
 
@@ -154,7 +154,7 @@ describe("input: accepted, and told at the result in pydantic's words", () => {
 });
 
 describe("bodies: refused at once", () => {
-  test.each<[name: string, body: string | Uint8Array, status: number]>([
+  test.each<[name: string, body: string | Uint8Array<ArrayBuffer>, status: number]>([
     ["half of an object", '{"a": 1', 422],
     ["two values", "{}{}", 422],
     ["a comment", "{/* */}", 422],
@@ -168,7 +168,7 @@ describe("bodies: refused at once", () => {
     ["more than allowed", "x".repeat(limitBytes + 1), 413],
   ])("%s", async (_name, body, status) => {
     const headers = { authorization: service.authorization, "content-type": "application/json" };
-    const response = await fetch(service.url + endpoint, { method: "POST", headers, body: body as BodyInit });
+    const response = await fetch(service.url + endpoint, { method: "POST", headers, body });
     const text = await response.text();
     seen.push(text);
     expect(response.status).toBe(status);
