@@ -9,6 +9,7 @@ export * from "./keys.ts";
 export * from "./local-training.ts";
 export * from "./pydantic.ts";
 export * from "./queue.ts";
+export * from "./schema-node.ts";
 export * from "./sizes.ts";
 export * from "./training.ts";
 export * from "./validate.ts";

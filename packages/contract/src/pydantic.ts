@@ -30,9 +30,11 @@ export function pydanticDetail(schema: z.ZodType, issues: readonly Issue[], inpu
   }
   return [...first.values()].map((issue) => {
     const { found, value, parent } = valueAt(input, issue.path);
-    const { type, msg, ctx, hasPage }: Words = found
-      ? wordsOf(issue, value, typeAt(schema, issue.path))
-      : { type: "missing", msg: "Field required" };
+    // A rule over several fields has words of its own, also about one that is not there.
+    const { type, msg, ctx, hasPage }: Words =
+      found || issue.code === "custom"
+        ? wordsOf(issue, value, typeAt(schema, issue.path))
+        : { type: "missing", msg: "Field required" };
     return {
       loc: ["body", ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))],
       msg,

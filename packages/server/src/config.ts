@@ -8,6 +8,7 @@ import { homeFolder } from "@ltx-trainer/launcher";
 import { z } from "zod";
 import { type AccessConfig, accessConfig, accessSettings } from "./config/access.ts";
 import { type StorageConfig, storageConfig, storageSettings } from "./config/storage.ts";
+import { type WebhookConfig, webhookConfig, webhookSettings } from "./config/webhooks.ts";
 
 const seconds = (fallback: number, limits: { readonly min: number; readonly max: number }) =>
   z.coerce.number().min(limits.min).max(limits.max).default(fallback);
@@ -98,6 +99,7 @@ export const settings = {
     .default("info")
     .meta({ description: "What is written to the log." }),
   ...accessSettings,
+  ...webhookSettings,
 } as const;
 
 const Environment = z.object(settings);
@@ -122,6 +124,7 @@ export type Config = AccessConfig & {
   readonly maxBodyBytes: number;
   readonly storage: StorageConfig;
   readonly logLevel: z.infer<typeof settings.LOG_LEVEL>;
+  readonly webhooks: WebhookConfig;
   /** What trainers inherit: our environment without what is none of their business. */
   readonly trainerEnvironment: Readonly<Record<string, string>>;
 };
@@ -172,6 +175,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     storage: storageConfig(values),
     logLevel: values.LOG_LEVEL,
     ...accessConfig(values),
+    webhooks: webhookConfig(values),
     trainerEnvironment: Object.fromEntries(given.filter(([name]) => !ours.has(name))),
   };
 }

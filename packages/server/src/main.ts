@@ -15,6 +15,7 @@ async function main(): Promise<void> {
   console.error(`LTX Video Trainer listens on ${service.url}`);
   if (service.firstKey !== undefined) {
     console.error(`Your API key, shown this once:\n\n  export FAL_KEY="${service.firstKey}"\n`);
+    console.error(`How to connect, with the key filled in: ${service.url}/#key=${service.firstKey}`);
   }
   let isAsked = false;
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {

@@ -16,6 +16,8 @@ import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
 import { DiskStore } from "./storage/disk-store.ts";
 import type { FileStore } from "./storage/file-store.ts";
 import { Signer } from "./storage/signer.ts";
+import { WebhookSender } from "./webhooks/deliver.ts";
+import { signingKey } from "./webhooks/sign.ts";
 
 export type Service = {
   /** Where it listens: `http://127.0.0.1:8000`. */
@@ -50,9 +52,17 @@ export async function startService(config: Config, log: Logger): Promise<Service
     undo.push(() => feed.close());
     const store = await openStore(config);
     const signer = await Signer.open(db);
-    const app = await createApp({ config, log, db, feed, store, signer, isStopping: () => isStopping });
+    const key = await signingKey(db);
+    const app = await createApp({
+      ...{ config, log, db, feed, store, signer },
+      webhookKey: key,
+      isStopping: () => isStopping,
+    });
     const url = await app.listen({ host: config.host, port: config.port });
     undo.push(() => app.close());
+    const webhooks = new WebhookSender({ db, feed, log, key, config: config.webhooks });
+    webhooks.start();
+    undo.push(() => webhooks.stop());
     const retention = new Retention({ db, store, signer, config, log });
     retention.start();
     undo.push(() => retention.stop());

@@ -1,7 +1,7 @@
 /** The HTTP side of the service: every route, one error handler, one line of log an answer. */
+import { type KeyObject, randomBytes } from "node:crypto";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Logger } from "pino";
-import { v7 as uuidv7 } from "uuid";
 import { Authenticator } from "../access/authenticate.ts";
 import type { Config } from "../config.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
@@ -18,12 +18,16 @@ import { handleErrors } from "./error-handler.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addHealthRoutes } from "./health-routes.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
+import { addHomePage } from "./home-page.ts";
 import { parseJsonBodies } from "./json-body.ts";
+import { addMetricsRoutes } from "./metrics-routes.ts";
+import { addOpenApiRoutes } from "./openapi-routes.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
 import { refuseProxyCalls, rewriteUrl } from "./rewrite-url.ts";
 import { addRunRoutes } from "./run-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
+import { addWebhookKeyRoutes } from "./webhook-key-routes.ts";
 
 export type AppDeps = {
   readonly config: Config;
@@ -32,6 +36,8 @@ export type AppDeps = {
   readonly feed: ChangeFeed;
   readonly store: FileStore;
   readonly signer: Signer;
+  /** Signs webhooks. */
+  readonly webhookKey: KeyObject;
   /** Whether the server is on its way out. */
   readonly isStopping: () => boolean;
 };
@@ -45,7 +51,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: () => uuidv7(),
+    genReqId: callNames(),
     trustProxy: config.trustProxy,
     rewriteUrl: (request) => rewriteUrl(request, config.trustProxy),
     bodyLimit: config.maxBodyBytes,
@@ -63,6 +69,10 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const queue = new RequestQueue(db, feed, uploads);
   app.addHook("onClose", async () => queue.close());
   addHealthRoutes(app, deps);
+  addWebhookKeyRoutes(app, deps.webhookKey);
+  addMetricsRoutes(app, { config, db });
+  addOpenApiRoutes(app, config);
+  addHomePage(app, config);
   await app.register(async (scope) => {
     limitBodyTime(scope, bodyTimeMs);
     parseJsonBodies(scope);
@@ -96,4 +106,11 @@ function logAnswers(app: FastifyInstance): void {
     const ms = Math.round(reply.elapsedTime * 10) / 10;
     request.log[level]({ req: request, status: reply.statusCode, ms }, "answered");
   });
+}
+
+/** Names for calls, to find them in the log: random for each start, then counted. Polls are too many for a random name each. */
+function callNames(): () => string {
+  const start = randomBytes(6).toString("hex");
+  let count = 0;
+  return () => `${start}-${(++count).toString(36)}`;
 }

@@ -3,6 +3,7 @@
  *
  * Every way out goes through one place, `settle`, and there through one transition.
  */
+import { constants, setPriority } from "node:os";
 import { AppError, type JobEvent, TrainOutputs, toAppError, trainingFailure } from "@ltx-trainer/contract";
 import { startTrainer, type TrainerProcess } from "@ltx-trainer/launcher";
 import type { Logger } from "pino";
@@ -121,6 +122,7 @@ export class RunningRequest {
       onEvent: (event) => this.hear(event),
       onNoise: (line, stream) => this.writer.say(stream === "stderr" ? "STDERR" : "STDOUT", line),
     });
+    giveWay(this.trainer.pid);
     return TrainOutputs.parse(await this.trainer.outputs);
   }
 
@@ -162,4 +164,17 @@ export class RunningRequest {
 
 function stoppedEarly(): AppError {
   return new AppError({ code: "interrupted", message: "stopped before it began", retryable: true });
+}
+
+/**
+ * A training takes every core for hours. At a lower priority it loses next to nothing, and the server beside it answers at
+ * once. Set before the trainer makes its threads, which inherit it.
+ */
+function giveWay(pid: number | undefined): void {
+  if (pid === undefined) return;
+  try {
+    setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
+  } catch {
+    // It has ended already; its outputs say why.
+  }
 }

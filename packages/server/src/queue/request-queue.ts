@@ -11,7 +11,6 @@ import {
   insertRequestOnce,
   type KeyedRequest,
 } from "../db/idempotency.ts";
-import { readLogs } from "../db/request-logs.ts";
 import {
   countQueued,
   findAnswer,
@@ -25,6 +24,7 @@ import { cancelQueued, requestCancel } from "../db/transitions.ts";
 import type { PublicUrl } from "../public-urls.ts";
 import type { Uploads } from "../storage/uploads.ts";
 import { moveDataUris } from "./data-uri.ts";
+import { SharedLogs } from "./shared-logs.ts";
 import { SharedReads } from "./shared-reads.ts";
 import { statusOf } from "./status.ts";
 import { StatusStreams } from "./status-stream.ts";
@@ -56,15 +56,20 @@ export class RequestQueue {
   private readonly uploads: Uploads;
   private readonly summaries: SharedReads<RequestSummary | undefined>;
   private readonly streams: StatusStreams;
+  private readonly logs: SharedLogs;
 
   constructor(db: Database, feed: ChangeFeed, uploads: Uploads) {
     this.db = db;
     this.uploads = uploads;
     this.streams = new StatusStreams(db, feed);
     this.summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
-    feed.onRequest((change) =>
-      change === undefined ? this.summaries.clear() : this.summaries.forget(change.id),
-    );
+    this.logs = new SharedLogs(db);
+    feed.onRequest((change) => {
+      for (const shared of [this.summaries, this.logs]) {
+        if (change === undefined) shared.clear();
+        else shared.forget(change.id);
+      }
+    });
   }
 
   /** Hears no more news. */
@@ -120,7 +125,7 @@ export class RequestQueue {
   /** @throws WireError 404 */
   async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<QueueStatus> {
     const summary = await this.summary(caller, id);
-    const lines = logs && summary.state !== "queued" ? (await readLogs(this.db, id)).lines : [];
+    const lines = logs && summary.state !== "queued" ? (await this.logs.get(id)).lines : [];
     return statusOf(summary, publicUrl, logs ? lines : null);
   }
 
