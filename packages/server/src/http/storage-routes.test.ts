@@ -1,8 +1,10 @@
 /** Uploads over HTTP, in every client's way: whole, in parts, too large, broken off. */
-import { randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readdirSync } from "node:fs";
 import { request as httpRequest } from "node:http";
 import { join } from "node:path";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createKey } from "../access/keys.ts";
 import { openDatabase } from "../db/database.ts";
@@ -299,3 +301,49 @@ test("a quota counts files and parts", async () => {
     await small.end();
   }
 });
+
+test("200 MiB pass through without being held in memory", async () => {
+  const roomy = await TestService.start({ LTX_TRAINER_DEVICES: "", DISK_RESERVE_BYTES: "0" });
+  try {
+    const { body } = await roomy.call("POST", "/rest/storage/upload/initiate", { body: {} });
+    const { upload_url, file_url } = body as Initiated;
+    const piece = randomBytes(2 ** 20);
+    const count = 200;
+    const before = process.memoryUsage().arrayBuffers;
+    let most = 0;
+    // Client and server share this process: what either of them holds is seen.
+    const watch = () => {
+      most = Math.max(most, process.memoryUsage().arrayBuffers - before);
+    };
+    await new Promise<void>((done, failed) => {
+      const sending = httpRequest(upload_url, { method: "PUT" }, (response) => {
+        response.resume();
+        response.on("end", () => (response.statusCode === 200 ? done() : failed(response.statusCode)));
+      });
+      sending.on("error", failed);
+      pipeline(
+        Readable.from(
+          (function* () {
+            for (let sent = 0; sent < count; sent++) {
+              watch();
+              yield piece;
+            }
+          })(),
+        ),
+        sending,
+      ).catch(failed);
+    });
+    const hash = createHash("sha256");
+    for await (const bytes of (await fetch(file_url)).body ?? []) {
+      watch();
+      hash.update(bytes);
+    }
+    const expected = createHash("sha256");
+    for (let sent = 0; sent < count; sent++) expected.update(piece);
+    expect(hash.digest("hex")).toBe(expected.digest("hex"));
+    // Twice what garbage was seen to wait for its collector, half of what came.
+    expect(most).toBeLessThan(100 * 2 ** 20);
+  } finally {
+    await roomy.end();
+  }
+}, 120_000);

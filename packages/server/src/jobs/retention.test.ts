@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest
 import { readConfig } from "../config.ts";
 import { findFile } from "../db/files.ts";
 import { appendLogs } from "../db/request-logs.ts";
-import { findAnswer, insertRequest, type NewRequest } from "../db/requests.ts";
+import { insertRequest, type NewRequest } from "../db/requests.ts";
 import { claim, fail } from "../db/transitions.ts";
 import { findUpload } from "../db/uploads.ts";
 import { registerWorker } from "../db/workers.ts";
@@ -96,7 +96,13 @@ async function submit(request: Partial<NewRequest> = {}): Promise<string> {
 
 const finishedAgo = (id: string, interval: string) =>
   sql`update requests set finished_at = now() - ${interval}::interval where id = ${id}`.execute(database.db);
-const hasAnswer = async (id: string) => (await findAnswer(database.db, id, "local")) !== undefined;
+
+async function hasPayload(id: string): Promise<boolean> {
+  const query = database.db.selectFrom("requests").select(["input", "response_body"]).where("id", "=", id);
+  const row = await query.executeTakeFirstOrThrow();
+  expect(row.input === "null").toBe(row.response_body === "null");
+  return row.input !== "null";
+}
 
 test("a file goes when its time is over, not before; one without an end stays", async () => {
   const [ended, living, eternal] = [
@@ -161,7 +167,7 @@ test("payloads go after their days, or after an hour when nothing was to be stor
   await finishedAgo(unstored, "61 minutes");
   await finishedAgo(unstoredFresh, "59 minutes");
   expect(await swept()).toMatchObject({ payloads: 2 });
-  expect(await Promise.all([fresh, old, unstored, unstoredFresh].map(hasAnswer))).toEqual([
+  expect(await Promise.all([fresh, old, unstored, unstoredFresh].map(hasPayload))).toEqual([
     true,
     false,
     false,

@@ -15,7 +15,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       drop constraint files_request_id_fkey,
       add constraint files_request_id_fkey foreign key (request_id)
         references requests (id) on delete set null`.execute(db);
-  await sql`alter table requests add column payload_removed_at timestamptz`.execute(db);
+  await sql`alter table requests add column if not exists payload_removed_at timestamptz`.execute(db);
   await sql`
     create index requests_with_payload on requests (finished_at)
       where finished_at is not null and payload_removed_at is null`.execute(db);
