@@ -6,7 +6,6 @@
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
 import { afterEach, expect, test } from "vitest";
