@@ -7,16 +7,35 @@ import { SummaryReporter } from "./scripts/test/summary.mjs";
 
 const conditions = ["source", "node", "import", "module", "default"];
 
+const common = {
+  pool: "forks",
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+  env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" },
+} as const;
+
 export default defineConfig({
-  resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ["source", "node", "import"] } },
   test: {
-    include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],
     reporters: ["default", new SummaryReporter()],
-    pool: "forks",
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
-    env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" },
+    projects: [
+      {
+        resolve: { conditions },
+        // These also reach Node itself: "import" among them would give an ES module to a package that requires itself,
+        // and "module" one that only bundlers can load.
+        ssr: {
+          resolve: { conditions: ["source", "node", "default"], externalConditions: ["source", "node"] },
+        },
+        test: {
+          ...common,
+          name: "sources",
+          include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],
+        },
+      },
+      {
+        // Against the compiled packages: a package under fal's client has a "source" too, which Node cannot run.
+        test: { ...common, name: "clients", include: ["tests/clients/**/*.test.ts"] },
+      },
+    ],
   },
 });

@@ -20,7 +20,7 @@ const sourceName = /\.(ts|tsx|js|mjs|cc|h|py)$/;
 const generatedName = /\.generated\.|\.d\.ts$/;
 const leftOut = new Set(["node_modules", "dist", "build", "coverage", "out"]);
 /** vitest asks its configuration for a default export. */
-const mayExportDefault = new Set(["vitest.config.ts"]);
+const mayExportDefault = new Set(["vitest.config.ts", "tests/long/vitest.config.ts"]);
 
 /**
  * Checks a whole repository.

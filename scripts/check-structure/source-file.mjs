@@ -15,7 +15,7 @@ import { parseSync } from "oxc-parser";
  * @property {number} lines
  * @property {boolean} opensWithComment a shebang may stand before it
  * @property {FunctionSpan[]} functions
- * @property {Import[]} imports re-exports and `import("...")` included
+ * @property {Import[]} imports re-exports, `import("...")` and `require.resolve("...")` included
  * @property {number[]} defaultExports their lines
  * @property {boolean} onlyReexports nothing in it but `export ... from`
  * @property {Import[]} readsWorld where it reads the environment or a clock
@@ -70,7 +70,7 @@ function addSyntax(file, text) {
       const line = lineOf(node.start);
       file.functions.push({ name: functionName(node, parent), line, lines: lineOf(node.end - 1) - line + 1 });
     }
-    const request = importTypes.has(node.type) ? node.source?.value : undefined;
+    const request = importTypes.has(node.type) ? node.source?.value : resolvedRequest(node);
     if (typeof request === "string") {
       file.imports.push({ request, line: lineOf(node.start), dynamic: node.type === "ImportExpression" });
     }
@@ -99,6 +99,18 @@ function* walk(roots) {
       .filter((value) => value !== null && typeof value === "object" && typeof value.type === "string");
     for (const child of children.reverse()) waiting.push({ node: child, parent: node });
   }
+}
+
+/**
+ * The package in `require.resolve("package")`: one that is used by its path.
+ *
+ * @param {Node} node
+ * @returns {unknown}
+ */
+function resolvedRequest(node) {
+  if (node.type !== "CallExpression" || node.callee?.type !== "MemberExpression") return undefined;
+  const { object, property } = node.callee;
+  return object?.name === "require" && property?.name === "resolve" ? node.arguments?.[0]?.value : undefined;
 }
 
 /** The callback of `describe(...)` only groups tests; each test in it is measured.

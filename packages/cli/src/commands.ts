@@ -11,9 +11,10 @@ import {
   TrainOutputs,
   unknownKeys,
 } from "@ltx-trainer/contract";
+import { homeFolder } from "@ltx-trainer/launcher";
 import type { Console } from "./console.ts";
 import { checkOptions } from "./flags.ts";
-import { defaultOutput, homeFolder, isAddress } from "./places.ts";
+import { defaultOutput, isAddress } from "./places.ts";
 import { formatBytes, formatDuration, ProgressView } from "./progress.ts";
 import { renderReport } from "./render-report.ts";
 import { runTrainer } from "./trainer-process.ts";
@@ -109,7 +110,9 @@ async function work(command: TrainerCommand, job: Options, console: Console): Pr
     command,
     job,
     onEvent: (event) => view.show(event),
-    onNoise: (line) => console.say(line),
+    onNoise: (line, stream) => {
+      if (stream === "stderr") console.say(line);
+    },
     onInterrupt: (times) => console.say(interruptWords(command, times)),
   });
 }

@@ -15,15 +15,9 @@ import {
   ModelsOutputs,
   toAppError,
 } from "@ltx-trainer/contract";
+import { homeFolder, repositoryFolder } from "@ltx-trainer/launcher";
 import type { Console } from "./console.ts";
-import {
-  findLibtorchScript,
-  homeFolder,
-  repositoryFolder,
-  torchAddon,
-  torchBuildInfo,
-  trainerFolder,
-} from "./places.ts";
+import { findLibtorchScript, torchAddon, torchBuildInfo, trainerFolder } from "./places.ts";
 import { formatBytes } from "./progress.ts";
 import { runTrainer } from "./trainer-process.ts";
 

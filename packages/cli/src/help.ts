@@ -63,6 +63,32 @@ Examples:
   Transforming a video, with a LoRA trained on pairs:
     ltx-trainer generate --lora rain-lora/lora.safetensors --prompt "a street in the rain" --reference street.mp4`;
 
+export const serveSummary = "Run the service: fal's API on this machine.";
+export const serve =
+  "Runs the service: the queue API of fal-ai/ltx-video-trainer, for fal's own clients. Makes an API key at its first start " +
+  "and shows it once. Everything else is set by environment variables; --settings lists them.";
+
+export const serveExamples = `
+Examples:
+  ltx-trainer serve
+  Two GPUs, one training at a time on each, behind a proxy that does TLS:
+    PUBLIC_URL=https://train.example.com TRUST_PROXY=true ltx-trainer serve --devices cuda:0,cuda:1
+  On a PostgreSQL of your own, which several servers may share:
+    DATABASE_URL=postgres://user:secret@db/ltx ltx-trainer serve`;
+
+export const keys = "Make, list and revoke API keys.";
+export const keysCreate = "Makes an API key and shows it, this once. The service may run meanwhile, or not.";
+export const keysList = "Lists the keys there are, without their secrets: times are UTC.";
+export const keysRevoke = "Takes a key out of use within seconds, and the tokens made with it.";
+
+export const keysExamples = `
+Examples:
+  ltx-trainer keys create --name laptop
+  For a colleague, who sees only their own requests; for a program:
+    ltx-trainer keys create --name ana --user ana --json | jq -r .key
+  On a PostgreSQL of your own:
+    DATABASE_URL=postgres://user:secret@db/ltx ltx-trainer keys list`;
+
 export const models = "List base models.";
 export const modelsList = "Lists the base models that --base can name: the bundled one and those installed.";
 

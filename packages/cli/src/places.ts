@@ -1,39 +1,11 @@
-/** Where things are on this machine: the trainer program, the repository around it, the user's data folder. */
-import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { basename, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { AppError } from "@ltx-trainer/contract";
+/** Where the things that only the command line looks at are, and how it names what it makes. */
+import { basename, join } from "node:path";
+import { packagesFolder, repositoryFolder } from "@ltx-trainer/launcher";
 
-/** The same from `src` and from `dist`: both lie two folders below `packages`. */
-const packagesFolder = fileURLToPath(new URL("../../", import.meta.url));
-
-export const repositoryFolder = resolve(packagesFolder, "..");
 export const trainerFolder = join(packagesFolder, "trainer");
 export const torchAddon = join(packagesFolder, "torch/build/ltx_torch.node");
 export const torchBuildInfo = join(packagesFolder, "torch/build/build-info.json");
 export const findLibtorchScript = join(repositoryFolder, "scripts/setup/find-libtorch.mjs");
-
-/**
- * The program that loads libtorch; `LTX_TRAINER_PROGRAM` names another one, for tests.
- *
- * @throws AppError `tool_missing` before the first build
- */
-export function trainerProgram(): string {
-  const path = process.env.LTX_TRAINER_PROGRAM ?? join(trainerFolder, "dist/main.js");
-  if (existsSync(path)) return path;
-  throw new AppError({
-    code: "tool_missing",
-    message: `${path}: the trainer is not built`,
-    remedy: `Run \`npm run setup\` in ${repositoryFolder}.`,
-    facts: { path },
-  });
-}
-
-/** Absolute path of the data folder: the flag, else `LTX_TRAINER_HOME`, else `~/.ltx-trainer`. */
-export function homeFolder(flag: string | undefined): string {
-  return resolve(flag ?? process.env.LTX_TRAINER_HOME ?? join(homedir(), ".ltx-trainer"));
-}
 
 /** Whether a data source is an address of some kind instead of a path. */
 export function isAddress(source: string): boolean {

@@ -7,6 +7,8 @@ import { type Console, makeConsole } from "./console.ts";
 import { doctor } from "./doctor.ts";
 import { addFlags, readConfig, typedFields } from "./flags.ts";
 import * as help from "./help.ts";
+import { type CreateOptions, createKey, listKeys, revokeKey } from "./keys.ts";
+import { type ServeOptions, serve } from "./serve.ts";
 
 const jsonFlag = ["--json", "Progress to stderr; the last line of stdout is one JSON object."] as const;
 const homeFlag = [
@@ -53,6 +55,8 @@ function makeProgram(console: Console, setStatus: (code: number) => void): Comma
   addInspect(program, console);
   addGenerate(program, console);
   addModels(program, console);
+  addServe(program, setStatus);
+  addKeys(program, console);
   program
     .command("doctor")
     .summary(help.doctorSummary)
@@ -108,6 +112,49 @@ function addModels(program: Command, console: Console): void {
     .option(...homeFlag)
     .option(...jsonFlag)
     .action(async (options: { home?: string }) => listModels(options, console));
+}
+
+function addServe(program: Command, setStatus: (code: number) => void): void {
+  program
+    .command("serve")
+    .summary(help.serveSummary)
+    .description(help.serve)
+    .option("--host <address>", "Address to listen on (default: 127.0.0.1).")
+    .option("--port <number>", "Port to listen on (default: 8000).")
+    .option("--devices <list>", "Devices, one training at a time on each: cuda:0,cuda:1 (default: auto).")
+    .option("--base <name>", "Base model; see `ltx-trainer models list`.")
+    .option(...homeFlag)
+    .option("--settings", "Show every setting there is, and end.")
+    .addHelpText("after", help.serveExamples)
+    .action(async (options: ServeOptions) => setStatus(await serve(options)));
+}
+
+function addKeys(program: Command, console: Console): void {
+  const keys = program.command("keys").description(help.keys).addHelpText("after", help.keysExamples);
+  keys
+    .command("create")
+    .description(help.keysCreate)
+    .option("--name <name>", "For you, to tell keys apart (default: key).")
+    .option("--scope <scope>", "api, or admin to delete payloads and empty the queue too (default: api).")
+    .option("--user <user>", "Whose it is: a user sees only their own requests and files (default: local).")
+    .option(...homeFlag)
+    .option(...jsonFlag)
+    .action(async ({ json: _json, ...options }: CreateOptions & { json?: boolean }) =>
+      createKey(options, console),
+    );
+  keys
+    .command("list")
+    .description(help.keysList)
+    .option(...homeFlag)
+    .option(...jsonFlag)
+    .action(async (options: { home?: string }) => listKeys(options, console));
+  keys
+    .command("revoke")
+    .description(help.keysRevoke)
+    .argument("<id>", "the key's id, as `keys list` shows it")
+    .option(...homeFlag)
+    .option(...jsonFlag)
+    .action(async (id: string, options: { home?: string }) => revokeKey(id, options, console));
 }
 
 /** The config file, then the flags, then the argument. */

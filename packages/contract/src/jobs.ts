@@ -16,8 +16,16 @@ export type TrainerCommand = (typeof trainerCommands)[number];
 /** The data folder: every job names its own, so that the trainer never reads the environment for it. */
 const home = z.string().min(1);
 
+/** How strangers' sources are handled; only a server has reason to set it. */
+const sourceFields = {
+  /** Where downloads may connect to; `public`: not to this machine and its networks. Absent: anywhere. */
+  address_policy: z.enum(["any", "public"]).optional(),
+  /** What messages and `config.json` call a source, by the source as the job names it. */
+  source_names: z.record(z.string(), z.string()).optional(),
+};
+
 export const TrainJob = z
-  .object({ ...localFields, out: z.string().min(1), home })
+  .object({ ...localFields, ...sourceFields, out: z.string().min(1), home })
   .superRefine(validationFitsTraining);
 export type TrainJob = z.infer<typeof TrainJob>;
 

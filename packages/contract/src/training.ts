@@ -29,7 +29,19 @@ export const hostedRanks = [8, 16, 32, 64, 128] as const;
 
 /** Turns `"128"` into 128: clients exist that send numbers as text. Everything else is left to the schema behind it. */
 export function numberFromText(value: unknown): unknown {
-  return typeof value === "string" && /^\d+$/.test(value) ? Number(value) : value;
+  return typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
+}
+
+/** The same for numbers with decimals: `"2e-4"`. */
+function decimalFromText(value: unknown): unknown {
+  return typeof value === "string" && /^-?\d+(\.\d+)?(e[+-]?\d+)?$/i.test(value) ? Number(value) : value;
+}
+
+/** Turns `"true"` and 1 into true, `"false"` and 0 into false, as the hosted service did. */
+function booleanFromText(value: unknown): unknown {
+  if (value === 1 || (typeof value === "string" && /^true$/i.test(value))) return true;
+  if (value === 0 || (typeof value === "string" && /^false$/i.test(value))) return false;
+  return value;
 }
 
 const data = { group: "Data" } satisfies Heading;
@@ -66,15 +78,11 @@ export const hostedFields = {
       ...training,
     }),
   number_of_steps: z
-    .int()
-    .min(100)
-    .max(20_000)
+    .preprocess(numberFromText, z.int().min(100).max(20_000))
     .default(1000)
     .meta({ description: "Number of optimizer steps.", examples: [1000], ...training }),
   number_of_frames: z
-    .int()
-    .min(25)
-    .max(121)
+    .preprocess(numberFromText, z.int().min(25).max(121))
     .default(81)
     .meta({
       description:
@@ -83,9 +91,7 @@ export const hostedFields = {
       ...data,
     }),
   frame_rate: z
-    .int()
-    .min(8)
-    .max(60)
+    .preprocess(numberFromText, z.int().min(8).max(60))
     .default(25)
     .meta({
       description: "Frames per second to which every video is resampled.",
@@ -109,9 +115,7 @@ export const hostedFields = {
       ...data,
     }),
   learning_rate: z
-    .number()
-    .min(1e-6)
-    .max(1)
+    .preprocess(decimalFromText, z.number().min(1e-6).max(1))
     .default(2e-4)
     .meta({
       description: "Step size of the optimizer at the start. Higher learns faster and overfits sooner.",
@@ -127,7 +131,7 @@ export const hostedFields = {
       ...data,
     }),
   auto_scale_input: z
-    .boolean()
+    .preprocess(booleanFromText, z.boolean())
     .default(false)
     .meta({
       description:
@@ -136,7 +140,7 @@ export const hostedFields = {
       ...data,
     }),
   split_input_into_scenes: z
-    .boolean()
+    .preprocess(booleanFromText, z.boolean())
     .default(true)
     .meta({
       description:
@@ -146,9 +150,7 @@ export const hostedFields = {
       ...data,
     }),
   split_input_duration_threshold: z
-    .number()
-    .min(1)
-    .max(60)
+    .preprocess(decimalFromText, z.number().min(1).max(60))
     .default(30)
     .meta({
       description: "Seconds above which a video is split into scenes.",
@@ -168,9 +170,7 @@ export const hostedFields = {
     .default("blurry, low quality, bad quality, out of focus")
     .meta({ description: "What validation videos should not look like.", ...validating }),
   validation_number_of_frames: z
-    .int()
-    .min(8)
-    .max(121)
+    .preprocess(numberFromText, z.int().min(8).max(121))
     .default(81)
     .meta({
       description: "Frames of a validation video. Lowered to the nearest 8k + 1.",
@@ -186,7 +186,7 @@ export const hostedFields = {
     .default("1:1")
     .meta({ description: "Shape of validation videos.", examples: ["1:1"], ...validating }),
   validation_reverse: z
-    .boolean()
+    .preprocess(booleanFromText, z.boolean())
     .default(false)
     .meta({
       description: "Play the finished validation video backwards, for effects that are learnt in reverse.",

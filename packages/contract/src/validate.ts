@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { AppError } from "./errors.ts";
+import { resolved, type SchemaNode } from "./schema-node.ts";
 
 /** One thing wrong with the options. `path` is written as in code: `validation[0].prompt`. */
 export type OptionProblem = { readonly path: string; readonly message: string };
@@ -64,14 +65,17 @@ export function unknownKeys(schema: z.ZodType, input: unknown): string[] {
   return collectUnknown(z.toJSONSchema(schema, { io: "input" }), input, []);
 }
 
-type Node = z.core.JSONSchema.BaseSchema;
-
-function collectUnknown(root: Node, input: unknown, path: readonly PropertyKey[], node = root): string[] {
+function collectUnknown(
+  root: SchemaNode,
+  input: unknown,
+  path: readonly PropertyKey[],
+  node = root,
+): string[] {
   const schema = resolved(root, node);
   if (Array.isArray(input)) {
     const items = schema.items;
     if (typeof items !== "object" || Array.isArray(items)) return [];
-    return input.flatMap((item, index) => collectUnknown(root, item, [...path, index], items as Node));
+    return input.flatMap((item, index) => collectUnknown(root, item, [...path, index], items as SchemaNode));
   }
   if (typeof input !== "object" || input === null || schema.properties === undefined) return [];
   const { properties } = schema;
@@ -80,13 +84,6 @@ function collectUnknown(root: Node, input: unknown, path: readonly PropertyKey[]
     if (property === undefined) return [pathText([...path, key])];
     return typeof property === "object" ? collectUnknown(root, value, [...path, key], property) : [];
   });
-}
-
-/** Follows a reference into the definitions at the root. */
-function resolved(root: Node, node: Node): Node {
-  if (node.$ref === undefined) return node;
-  const target = root.$defs?.[node.$ref.replace("#/$defs/", "")];
-  return typeof target === "object" ? target : {};
 }
 
 function pathText(path: readonly PropertyKey[]): string {

@@ -5,6 +5,7 @@
  */
 import type { TrainJob } from "@ltx-trainer/contract";
 import { type Lora, loadLora, saveLora, type Transformer } from "@ltx-trainer/ltx";
+import { portableSourceName } from "./dataset/source-policy.ts";
 import type { Dataset } from "./dataset/types.ts";
 import type { Reporter } from "./events.ts";
 import { type JobFolder, writeJson } from "./job-folder.ts";
@@ -89,7 +90,10 @@ async function writePictures(previews: FinalPreviews, { plan, folder }: OutputCo
   await writeContactSheet(folder.contactSheet, rows, shape);
 }
 
-/** What an inference endpoint needs, and how it came about. Holds no time stamp: equal trainings give equal files. */
+/**
+ * What an inference endpoint needs, and how it came about. Holds no time stamp: equal trainings give equal files. Sources
+ * go in by name alone: the file is passed on, data and signed addresses are not.
+ */
 function configOf(
   job: TrainJob,
   plan: Plan,
@@ -97,7 +101,7 @@ function configOf(
   prompts: readonly string[],
 ): Record<string, unknown> {
   const { validation } = plan;
-  const { out: _out, home: _home, resume: _resume, ...input } = job;
+  const nameOf = (source: string) => portableSourceName(source, job.source_names);
   return {
     base_model: plan.base.name,
     base_model_hash: plan.base.hash,
@@ -117,7 +121,34 @@ function configOf(
     negative_prompt: validation.negativePrompt,
     validation_prompts: prompts,
     dataset_hash: dataset.hash,
-    input,
-    plan,
+    input: portableInput(job, plan, nameOf),
+    plan: {
+      ...plan,
+      validation: {
+        ...validation,
+        prompts: validation.prompts.map(({ prompt, image }) => ({
+          prompt,
+          image: image === null ? null : nameOf(image),
+        })),
+      },
+    },
+  };
+}
+
+/** The job without what only this machine can make sense of. */
+function portableInput(
+  job: TrainJob,
+  plan: Plan,
+  nameOf: (source: string) => string,
+): Record<string, unknown> {
+  const { out, home, resume, address_policy, source_names, training_data_url, validation, ...input } = job;
+  return {
+    ...input,
+    ...(job.base === undefined ? {} : { base: plan.base.name }),
+    training_data_url: nameOf(training_data_url),
+    validation: validation.map(({ image_url, ...item }) => ({
+      ...item,
+      ...(image_url ? { image_url: nameOf(image_url) } : {}),
+    })),
   };
 }

@@ -2,6 +2,7 @@
 import type { BaseModel } from "@ltx-trainer/ltx";
 import { keep } from "@ltx-trainer/torch";
 import { encodePixels } from "./cache/encode.ts";
+import type { SourcePolicy } from "./dataset/source-policy.ts";
 import { type Placement, releaseModel } from "./device.ts";
 import { loadFirstFrame } from "./media/first-frame.ts";
 import { loadReferenceVideo } from "./media/reference-video.ts";
@@ -13,7 +14,7 @@ export type GivenSources = { readonly image: string | null; readonly reference: 
 
 export type GivenLatents = Pick<PreviewPrompt, "firstFrame_1C1HW" | "reference_1CFHW">;
 
-type Setting = {
+type Setting = SourcePolicy & {
   readonly base: BaseModel;
   readonly placement: Placement;
   readonly shape: VideoShape;
@@ -28,13 +29,14 @@ type Setting = {
  */
 export async function encodeGiven(
   sources: readonly GivenSources[],
-  { base, placement, shape, autoScale }: Setting,
+  setting: Setting,
 ): Promise<GivenLatents[]> {
+  const { base, placement, shape } = setting;
   const pixels: { readonly image: Uint8Array | null; readonly reference: Uint8Array | null }[] = [];
   for (const { image, reference } of sources) {
     pixels.push({
-      image: image === null ? null : await loadFirstFrame(image, shape),
-      reference: reference === null ? null : await loadReferenceVideo(reference, shape, autoScale),
+      image: image === null ? null : await loadFirstFrame(image, shape, setting),
+      reference: reference === null ? null : await loadReferenceVideo(reference, shape, setting),
     });
   }
   if (pixels.every(({ image, reference }) => !image && !reference)) return pixels.map(() => ({}));

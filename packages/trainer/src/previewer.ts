@@ -5,6 +5,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Lora, PromptEmbedding, Transformer } from "@ltx-trainer/ltx";
 import { type EncodeContext, encodeTexts } from "./cache/encode.ts";
+import type { SourcePolicy } from "./dataset/source-policy.ts";
 import { releaseModel } from "./device.ts";
 import { encodeGiven } from "./given.ts";
 import type { JobFolder } from "./job-folder.ts";
@@ -21,6 +22,8 @@ import {
 
 export type FinalPreviews = { readonly on: readonly PreviewVideo[]; readonly off: readonly PreviewVideo[] };
 
+type PreviewerContext = EncodeContext & SourcePolicy;
+
 export class Previewer {
   private readonly context: PreviewContext;
   private readonly folder: JobFolder;
@@ -36,7 +39,7 @@ export class Previewer {
   static async make(
     plan: Plan,
     captions: readonly string[],
-    encoding: EncodeContext,
+    encoding: PreviewerContext,
     folder: JobFolder,
   ): Promise<Previewer> {
     const { validation, objective } = plan;

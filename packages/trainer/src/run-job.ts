@@ -11,6 +11,7 @@ import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
 import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
 import { CacheStore } from "./cache/store.ts";
 import { prepareDataset } from "./dataset/prepare.ts";
+import { sourcePolicyOf } from "./dataset/source-policy.ts";
 import type { Dataset } from "./dataset/types.ts";
 import { choosePlacement } from "./device.ts";
 import type { Reporter } from "./events.ts";
@@ -42,7 +43,12 @@ export async function runTraining(
   };
   const samples = await encodeSamples(dataset.samples, context);
   rmSync(folder.work, { recursive: true, force: true });
-  const previewer = await Previewer.make(plan, captionsFirst(samples), context, folder);
+  const previewer = await Previewer.make(
+    plan,
+    captionsFirst(samples),
+    { ...context, ...sourcePolicyOf(job) },
+    folder,
+  );
   const embeddings = await encodeTexts([...samples.map((sample) => sample.caption)], plan.objective, context);
 
   const transformer = base.loadTransformer(setting.placement);
@@ -100,6 +106,7 @@ async function prepare(
       mixedShapes: job.mixed_shapes,
     },
     {
+      ...sourcePolicyOf(job),
       workFolder: folder.work,
       signal,
       onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),

@@ -15,6 +15,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@ltx-trainer/contract";
 import { Agent, buildConnector, fetch, type Response } from "undici";
 import { asDiskFull } from "./disk.ts";
+import { withoutQuery } from "./source-policy.ts";
 
 export type DownloadOptions = {
   readonly maxBytes: number;
@@ -102,8 +103,8 @@ async function follow(start: URL, { agent, signal }: Attempt): Promise<Response>
   }
   throw new AppError({
     code: "download_failed",
-    message: `${start.href}: redirected more than ${maxRedirects} times`,
-    facts: { url: start.href },
+    message: `${withoutQuery(start.href)}: redirected more than ${maxRedirects} times`,
+    facts: { url: withoutQuery(start.href) },
   });
 }
 
@@ -167,8 +168,8 @@ type Failure = {
 function failed(url: string, reason: string, { status, ...failure }: Failure): AppError {
   return new AppError({
     code: "download_failed",
-    message: `${url}: the download failed: ${reason}`,
-    facts: { url, ...(status === undefined ? {} : { status }) },
+    message: `${withoutQuery(url)}: the download failed: ${reason}`,
+    facts: { url: withoutQuery(url), ...(status === undefined ? {} : { status }) },
     ...failure,
   });
 }
@@ -190,16 +191,16 @@ function refused(url: URL, { status, statusText }: Response): AppError {
 function tooLarge(url: URL, bytes: number, maxBytes: number): AppError {
   return new AppError({
     code: "download_too_large",
-    message: `${url.href}: got ${bytes} bytes or more, expected at most ${maxBytes}`,
+    message: `${withoutQuery(url.href)}: got ${bytes} bytes or more, expected at most ${maxBytes}`,
     remedy: "Train on less, or shorten the videos before zipping them.",
-    facts: { url: url.href, bytes, maxBytes },
+    facts: { url: withoutQuery(url.href), bytes, maxBytes },
   });
 }
 
 function unsupported(url: URL): AppError {
   return new AppError({
     code: "source_unsupported",
-    message: `${url.href.slice(0, 200)}: got an address that starts with ${url.protocol}, expected http: or https:`,
+    message: `${withoutQuery(url.href).slice(0, 200)}: got an address that starts with ${url.protocol}, expected http: or https:`,
     facts: { protocol: url.protocol },
   });
 }

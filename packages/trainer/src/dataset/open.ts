@@ -12,6 +12,7 @@ import { fileTypeFromFile } from "file-type";
 import { openArchive } from "./archive.ts";
 import { download } from "./fetch.ts";
 import { fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
+import { sourceName } from "./source-policy.ts";
 import { type DatasetLimits, defaultLimits, type PrepareContext } from "./types.ts";
 
 /** A file of the dataset before anything has looked inside. */
@@ -36,7 +37,10 @@ export type Source = {
   close(): Promise<void>;
 };
 
-type Context = Pick<PrepareContext, "workFolder" | "limits" | "signal" | "checkAddress" | "onProgress">;
+type Context = Pick<
+  PrepareContext,
+  "workFolder" | "limits" | "signal" | "checkAddress" | "nameOf" | "onProgress"
+>;
 
 /**
  * Opens a dataset, downloading it first where needed.
@@ -44,13 +48,13 @@ type Context = Pick<PrepareContext, "workFolder" | "limits" | "signal" | "checkA
  * @throws AppError when it is missing, of a kind that cannot be read, damaged, too large or cannot be downloaded
  */
 export async function openSource(source: string, context: Context): Promise<Source> {
-  if (/^data:/i.test(source)) return openLocal(await saveDataUri(source, context), "data URI", context);
-  if (/^https?:/i.test(source))
-    return openLocal(await fetchSource(source, context), shortUrl(source), context);
-  if (/^file:/i.test(source)) return openLocal(fileURLToPath(source), source, context);
+  const name = nameOf(source, context);
+  if (/^data:/i.test(source)) return openLocal(await saveDataUri(source, context), name, context);
+  if (/^https?:/i.test(source)) return openLocal(await fetchSource(source, context), name, context);
+  if (/^file:/i.test(source)) return openLocal(fileURLToPath(source), name, context);
   const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(source)?.[1];
   if (scheme !== undefined) throw unsupportedScheme(scheme);
-  return openLocal(resolve(source), source, context);
+  return openLocal(resolve(source), name, context);
 }
 
 /** A single file from a path, an address or a data URI, on disk. For validation images. */
@@ -58,7 +62,7 @@ export async function locateFile(source: string, context: Context): Promise<stri
   if (/^data:/i.test(source)) return saveDataUri(source, context);
   if (/^https?:/i.test(source)) return fetchSource(source, context);
   const path = /^file:/i.test(source) ? fileURLToPath(source) : resolve(source);
-  await statSource(path, source);
+  await statSource(path, nameOf(source, context));
   return path;
 }
 
@@ -217,12 +221,18 @@ async function saveDataUri(uri: string, context: Context): Promise<string> {
     });
   }
   const [, type = "", data = ""] = match;
-  const bytes = /;base64$/i.test(type)
-    ? Buffer.from(data, "base64")
-    : Buffer.from(decodeURIComponent(data), "latin1");
+  const bytes = /;base64$/i.test(type) ? Buffer.from(data, "base64") : fromPercent(data);
   const path = await downloadPath(uri, context);
   await writeFile(path, bytes);
   return path;
+}
+
+/** The bytes that percent-encoded text stands for; what is not encoded stands for itself. */
+function fromPercent(data: string): Buffer {
+  return Buffer.from(
+    data.replace(/%([0-9a-f]{2})/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))),
+    "latin1",
+  );
 }
 
 async function downloadPath(source: string, { workFolder }: Context): Promise<string> {
@@ -231,11 +241,8 @@ async function downloadPath(source: string, { workFolder }: Context): Promise<st
   return join(folder, createHash("sha256").update(source).digest("hex").slice(0, 16));
 }
 
-/** Without the query: it may hold a signature. */
-function shortUrl(source: string): string {
-  if (!URL.canParse(source)) return source;
-  const { origin, pathname } = new URL(source);
-  return `${origin}${pathname}`;
+function nameOf(source: string, context: Context): string {
+  return context.nameOf?.(source) ?? sourceName(source);
 }
 
 function byPath(a: SourceFile, b: SourceFile): number {

@@ -38,6 +38,8 @@ export type PrepareContext = {
   readonly limits?: Partial<DatasetLimits>;
   /** Called with every address a download is about to connect to; throw to refuse it. Default: none is refused. */
   readonly checkAddress?: (address: string) => void;
+  /** What to call a source in messages. Default: as it was given, without data and queries. */
+  readonly nameOf?: (source: string) => string;
 };
 
 export type DatasetLimits = {

@@ -2,11 +2,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Size } from "@ltx-trainer/contract";
+import { AppError, type Size } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
 import { decodeImage } from "../dataset/image.ts";
 import { locateFile } from "../dataset/open.ts";
 import { unreadable } from "../dataset/probe.ts";
+import { sourceName } from "../dataset/source-policy.ts";
 import type { PrepareContext } from "../dataset/types.ts";
 
 /**
@@ -18,12 +19,27 @@ export async function loadFirstFrame(source: string, size: Size, context: Contex
   const workFolder = await mkdtemp(join(tmpdir(), "ltx-trainer-image-"));
   try {
     return await load(source, size, { ...context, workFolder });
+  } catch (error) {
+    throw error instanceof AppError ? ofValidation(error) : error;
   } finally {
     await rm(workFolder, { recursive: true, force: true });
   }
 }
 
-type Context = Pick<PrepareContext, "limits" | "signal" | "checkAddress">;
+/** Says which field of the input the failure is about: otherwise it would be taken for one of the data. */
+function ofValidation(error: AppError): AppError {
+  const { code, message, remedy, retryable, facts } = error;
+  return new AppError({
+    code,
+    message,
+    remedy,
+    retryable,
+    facts: { ...facts, field: "validation" },
+    cause: error,
+  });
+}
+
+type Context = Pick<PrepareContext, "limits" | "signal" | "checkAddress" | "nameOf">;
 
 async function load(
   source: string,
@@ -31,7 +47,7 @@ async function load(
   context: Context & { workFolder: string },
 ): Promise<Uint8Array> {
   const path = await locateFile(source, context);
-  const name = /^data:/i.test(source) ? "validation image (data URI)" : source;
+  const name = `validation image ${context.nameOf?.(source) ?? sourceName(source)}`;
   const mime = (await fileTypeFromFile(path))?.mime ?? "";
   if (mime !== "" && !mime.startsWith("image/")) {
     throw unreadable(name, `got a file of type ${mime}, expected an image`);

@@ -46,7 +46,7 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
     if (times.length > averagedSteps) times.shift();
     lastLoss = result.loss;
     report(context, metrics, step + 1, result, times);
-    // Signals arrive here and nowhere else, so it comes before the checkpoint that an interruption writes.
+    // Signals are heard here and nowhere else: before the checkpoint, so that a stop is never without one.
     await nextTurn();
     if (isDue(step + 1, plan.checkpoints.interval) || step + 1 === plan.steps || signal.aborted) {
       checkpoint(context, step + 1, lastLoss);

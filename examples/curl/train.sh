@@ -1,0 +1,36 @@
+#!/bin/sh
+# Trains on a zip with curl alone: submits it inline, waits, prints the result.
+#
+#   FAL_KEY=... sh train.sh clips.zip "glowpulse style" [steps]
+set -eu
+server=${LTX_TRAINER_URL:-http://localhost:8000}
+queue=$server/queue/fal-ai/ltx-video-trainer
+zip=$1 trigger=$2 steps=${3:-1000}
+
+call() {
+  curl --silent --show-error --header "Authorization: Key $FAL_KEY" "$@"
+}
+
+# One field of a flat answer, without asking for jq.
+field() {
+  sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"
+}
+
+submitted=$(
+  {
+    printf '{"trigger_phrase": "%s", "number_of_steps": %s, ' "$trigger" "$steps"
+    printf '"training_data_url": "data:application/zip;base64,'
+    base64 <"$zip" | tr -d '\n'
+    printf '"}'
+  } | call --fail --header "Content-Type: application/json" --data-binary @- "$queue"
+)
+id=$(printf %s "$submitted" | field request_id)
+echo "request $id" >&2
+
+while status=$(call --fail "$queue/requests/$id/status" | field status) && [ "$status" != COMPLETED ]; do
+  echo "$status" >&2
+  sleep 2
+done
+
+# A request that failed is completed too: its result is the error, and curl ends with 22.
+call --fail-with-body "$queue/requests/$id"

@@ -1,0 +1,19 @@
+/** The processes of this machine, read from /proc: a bare system has no `ps`. */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Ids of the processes whose command line contains a text. Zombies have none. */
+export function processesWith(text: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => commandLine(pid).includes(text));
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    // It ended between the two looks.
+    return "";
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Running the trainer: a program started by path, given a job file, heard through JSON lines.
+ */
+import type { ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import {
+  AppError,
+  decodeEvent,
+  type EventOf,
+  type JobEvent,
+  type TrainerCommand,
+} from "@ltx-trainer/contract";
+import { trainerProgram } from "./places.ts";
+import { killGroup, spawnTied } from "./spawn-tied.ts";
+
+export type TrainerRun = {
+  readonly command: TrainerCommand;
+  readonly job: Readonly<Record<string, unknown>>;
+  /** Where the job file is written and left. Default: a temporary place, removed at the end. */
+  readonly jobFile?: string;
+  /** Default: our own environment. */
+  readonly env?: NodeJS.ProcessEnv;
+  readonly onEvent: (event: JobEvent) => void;
+  /** A line that is no event: something a library printed. */
+  readonly onNoise: (line: string, stream: "stdout" | "stderr") => void;
+};
+
+export type TrainerProcess = {
+  readonly pid: number | undefined;
+  /**
+   * The outputs of the `finished` event. Settles only when the process is gone.
+   *
+   * @throws AppError what the trainer reported, or `trainer_died`, or `interrupted`
+   */
+  readonly outputs: Promise<Readonly<Record<string, unknown>>>;
+  /** Asks it to stop in good order: a training writes a checkpoint first. */
+  stop(): void;
+  /** Ends it and everything it started at once. */
+  kill(): void;
+};
+
+/** Lines of stderr that are shown when the trainer dies without a word. */
+const keptNoise = 20;
+
+/**
+ * Starts one job.
+ *
+ * @throws AppError `tool_missing` before the first build
+ */
+export function startTrainer(run: TrainerRun): TrainerProcess {
+  const program = trainerProgram();
+  const jobFile = run.jobFile ?? join(mkdtempSync(join(tmpdir(), "ltx-trainer-job-")), "job.json");
+  // A data URI or a signed address may be secret.
+  writeFileSync(jobFile, JSON.stringify(run.job), { mode: 0o600 });
+  const child = spawnTied([program, run.command, jobFile], {
+    env: run.env,
+    stdio: ["ignore", "pipe", "pipe"],
+    whenOrphaned: "KILL",
+  });
+  let stopRequests = 0;
+  const outputs = listen(child, run, () => stopRequests > 0).finally(() => {
+    if (run.jobFile === undefined) rmSync(dirname(jobFile), { recursive: true, force: true });
+  });
+  return {
+    pid: child.pid,
+    outputs,
+    stop: () => {
+      stopRequests++;
+      child.kill("SIGINT");
+    },
+    kill: () => {
+      stopRequests++;
+      killGroup(child);
+    },
+  };
+}
+
+async function listen(
+  child: ChildProcess,
+  run: TrainerRun,
+  wasAsked: () => boolean,
+): Promise<Readonly<Record<string, unknown>>> {
+  let last: EventOf<"finished"> | EventOf<"failed"> | undefined;
+  const noise: string[] = [];
+  const hear = (line: string, stream: "stdout" | "stderr") => {
+    noise.push(line);
+    if (noise.length > keptNoise) noise.shift();
+    run.onNoise(line, stream);
+  };
+  const lines = eachLine(child.stdout, (line) => {
+    const event = decodeEvent(line);
+    if (event === undefined) return hear(line, "stdout");
+    if (event.type === "finished" || event.type === "failed") last = event;
+    run.onEvent(event);
+  });
+  const complaints = eachLine(child.stderr, (line) => hear(line, "stderr"));
+  try {
+    const [ending] = await Promise.all([ended(child), lines, complaints]);
+    if (last?.type === "finished" && ending.code === 0) return last.outputs;
+    if (last?.type === "failed") throw new AppError(last);
+    throw wasAsked() ? wasInterrupted(run) : died(run, ending, noise);
+  } finally {
+    killGroup(child);
+  }
+}
+
+type Ending = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
+
+function ended(child: ChildProcess): Promise<Ending> {
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (code, signal) => resolve({ code, signal }));
+    // What it started may hold its pipes open: without it they have nothing to say.
+    child.once("exit", () => killGroup(child));
+  });
+}
+
+async function eachLine(stream: NodeJS.ReadableStream | null, take: (line: string) => void): Promise<void> {
+  if (stream === null) return;
+  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }))
+    take(line);
+}
+
+function wasInterrupted({ command }: TrainerRun): AppError {
+  return new AppError({
+    code: "interrupted",
+    message: "interrupted",
+    remedy:
+      command === "train"
+        ? "Run the same command with --resume to continue from the last checkpoint."
+        : "Run the same command again.",
+    retryable: true,
+  });
+}
+
+const outOfMemoryHint =
+  "Something killed it, most likely the system for lack of memory. Use a lower --resolution or --number-of-frames.";
+const doctorHint = "`ltx-trainer doctor` checks the installation.";
+
+function died({ command }: TrainerRun, { code, signal }: Ending, noise: readonly string[]): AppError {
+  const how = signal === null ? `with status ${code}` : `by ${signal}`;
+  const isKill = signal === "SIGKILL" || code === 137;
+  return new AppError({
+    code: "trainer_died",
+    message: [`the trainer ended ${how} without a result`, ...noise.map((line) => `  ${line}`)].join("\n"),
+    remedy:
+      (isKill ? outOfMemoryHint : doctorHint) + (command === "train" ? " Then continue with --resume." : ""),
+    retryable: true,
+    facts: { exitCode: code, signal },
+  });
+}

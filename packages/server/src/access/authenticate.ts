@@ -1,0 +1,109 @@
+/** From a request's headers to its caller, or to the answer that it has none. */
+import type { Logger } from "pino";
+import type { Database } from "../db/database.ts";
+import { SharedReads } from "../queue/shared-reads.ts";
+import { WireError } from "../queue/wire-error.ts";
+import type { Caller } from "./caller.ts";
+import { noteKeyUse, verifyKey } from "./keys.ts";
+import { allowsApp, type TokenHolder, verifyToken } from "./tokens.ts";
+
+/** A key or token that was revoked works for so long at most. */
+const credentialsAgeMs = 2_000;
+/** How exactly it is known when a key was used last. */
+const useNotedMs = 60_000;
+
+/** What of an HTTP request says who is calling. */
+export type Credentials = {
+  readonly headers: { readonly authorization?: string | undefined };
+  readonly query: unknown;
+};
+
+/** The `Authorization` of a request; browsers that stream give a token in the address instead. */
+export function authorizationOf({ headers, query }: Credentials): string | undefined {
+  const { fal_jwt_token: token } = query as { fal_jwt_token?: unknown };
+  return headers.authorization || (typeof token === "string" ? `Bearer ${token}` : undefined);
+}
+
+export class Authenticator {
+  private readonly db: Database;
+  private readonly log: Logger;
+  private readonly keys: SharedReads<Caller | undefined>;
+  private readonly tokens: SharedReads<TokenHolder | undefined>;
+  private readonly usesNoted = new Map<string, number>();
+
+  constructor(db: Database, log: Logger) {
+    this.db = db;
+    this.log = log;
+    const maxAgeMs = credentialsAgeMs;
+    this.keys = new SharedReads({ maxAgeMs, read: (key) => verifyKey(db, key) });
+    this.tokens = new SharedReads({ maxAgeMs, read: (token) => verifyToken(db, "app", token) });
+  }
+
+  /**
+   * Who calls an endpoint, with a key or a token.
+   *
+   * @throws WireError 401 without either, 403 when the token is for other endpoints
+   */
+  async caller(authorization: string | undefined, endpoint: string): Promise<Caller> {
+    const { scheme, credentials } = parse(authorization, `application "${endpoint}"`);
+    if (scheme !== "bearer") return this.holderOf(scheme, credentials);
+    const holder = await this.tokens.get(credentials);
+    if (holder === undefined) throw refusal(401, "bearer: unable to decode issuer");
+    if (allowsApp(holder.allowedApps, endpoint)) return holder.caller;
+    const apps = holder.allowedApps?.join(", ");
+    throw refusal(403, `Cannot access application "${endpoint}". The token is for ${apps}.`);
+  }
+
+  /**
+   * Who holds a key: for what a token may not do.
+   *
+   * @param what is asked for, in the answer to a caller who has none: `tokens`
+   * @throws WireError 401 without a key, 403 with a token
+   */
+  async keyHolder(authorization: string | undefined, what: string): Promise<Caller> {
+    const { scheme, credentials } = parse(authorization, what);
+    if (scheme === "bearer") throw refusal(403, `Cannot access ${what} with a token. Send a key.`);
+    return this.holderOf(scheme, credentials);
+  }
+
+  /**
+   * Who holds a key of scope `admin`.
+   *
+   * @throws WireError 401 without a key, 403 when its scope is another
+   */
+  async administrator(authorization: string | undefined, what: string): Promise<Caller> {
+    const caller = await this.keyHolder(authorization, what);
+    if (caller.scope === "admin") return caller;
+    throw refusal(403, `Cannot access ${what}. The key has scope "${caller.scope}", expected "admin".`);
+  }
+
+  private async holderOf(scheme: string, credentials: string): Promise<Caller> {
+    const caller = scheme === "key" ? await this.keys.get(credentials) : undefined;
+    if (caller === undefined) throw refusal(401, "invalid key credentials");
+    if (caller.keyId !== null) this.noteUse(caller.keyId);
+    return caller;
+  }
+
+  /** In passing: nobody waits for it, and nothing depends on it. */
+  private noteUse(keyId: string): void {
+    const now = performance.now();
+    if (now - (this.usesNoted.get(keyId) ?? Number.NEGATIVE_INFINITY) < useNotedMs) return;
+    this.usesNoted.set(keyId, now);
+    noteKeyUse(this.db, keyId).catch((error: unknown) =>
+      this.log.warn({ err: error }, "the use of a key was not noted"),
+    );
+  }
+}
+
+/** @throws WireError 401 when nothing was sent */
+function parse(authorization: string | undefined, what: string) {
+  if (authorization === undefined || authorization === "") {
+    throw refusal(401, `Cannot access ${what}. Authentication is required: send a key.`);
+  }
+  const [, scheme = "", credentials = ""] = /^(\S+)\s+(.*)$/s.exec(authorization) ?? [];
+  return { scheme: scheme.toLowerCase(), credentials: credentials.trim() };
+}
+
+function refusal(status: 401 | 403, detail: string): WireError {
+  return new WireError(status, { detail });
+}

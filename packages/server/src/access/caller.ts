@@ -1,0 +1,8 @@
+/** Who is calling. */
+
+export type Caller = {
+  /** Requests and files belong to users. */
+  readonly userId: string;
+  readonly keyId: string | null;
+  readonly scope: "api" | "admin";
+};

@@ -1,0 +1,51 @@
+/** The environment as configuration. */
+import { expect, test } from "vitest";
+import { readConfig, settings } from "./config.ts";
+
+test("nothing set gives a server for oneself", () => {
+  expect(readConfig({ HOME: "/home/u" })).toMatchObject({
+    host: "127.0.0.1",
+    port: 8000,
+    publicUrl: undefined,
+    databaseUrl: undefined,
+    devices: ["auto"],
+    endpoint: "fal-ai/ltx-video-trainer",
+  });
+});
+
+test("a variable set to nothing is not set, except the devices, where it means none", () => {
+  expect(readConfig({ PORT: "", LTX_TRAINER_DEVICES: "" })).toMatchObject({ port: 8000, devices: [] });
+});
+
+test("devices are a list", () => {
+  expect(readConfig({ LTX_TRAINER_DEVICES: "cuda:0, cuda:1" }).devices).toEqual(["cuda:0", "cuda:1"]);
+});
+
+test.each([
+  [{ PORT: "http" }, /^PORT: /],
+  [{ PORT: "70000" }, /^PORT: got 70000, expected at most 65535/],
+  [{ DATABASE_URL: "mysql://a/b" }, /^DATABASE_URL: /],
+  [{ LTX_TRAINER_DEVICES: "gpu" }, /^LTX_TRAINER_DEVICES\[0\]: .*auto, cpu, cuda or cuda:N/],
+  [{ LTX_TRAINER_ENDPOINT: "trainer" }, /^LTX_TRAINER_ENDPOINT: /],
+])("%j is refused by name", (environment, message) => {
+  expect(() => readConfig(environment)).toThrow(message);
+});
+
+test("every problem is told at once", () => {
+  expect(() => readConfig({ PORT: "x", LEASE_SECONDS: "0" })).toThrow(/PORT.*\n.*LEASE_SECONDS/);
+});
+
+test("trainers, which open strangers' files, do not get the keys to the database", () => {
+  const { trainerEnvironment } = readConfig({
+    PATH: "/bin",
+    DATABASE_URL: "postgres://u:p@h/d",
+    FAL_KEY: "k",
+  });
+  expect(trainerEnvironment).toEqual({ PATH: "/bin" });
+});
+
+test("every variable is explained", () => {
+  for (const [name, schema] of Object.entries(settings)) {
+    expect.soft(schema.meta()?.description ?? "", name).toMatch(/^[A-Z].+[.]$/);
+  }
+});

@@ -1,0 +1,97 @@
+/**
+ * News from the database: which request changed. Every server hears every change, its own included.
+ *
+ * Without it all would still work, from polling; with it waiting ends at once.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { RequestState } from "@ltx-trainer/contract";
+import pg from "pg";
+import type { Logger } from "pino";
+import { connectionOptions, type DatabaseAddress } from "./database.ts";
+
+/** Also told when a running request has new lines of log; then `isCancelRequested` says nothing. */
+export type RequestChange = {
+  readonly id: string;
+  readonly state: RequestState;
+  readonly isCancelRequested: boolean;
+};
+
+/** Undefined: something may have been missed, look at everything. */
+export type ChangeListener = (change: RequestChange | undefined) => void;
+
+const channels = { requests: "ltx_request", webhooks: "ltx_webhook" } as const;
+
+export class ChangeFeed {
+  private readonly address: DatabaseAddress;
+  private readonly log: Logger;
+  private readonly requestListeners = new Set<ChangeListener>();
+  private readonly webhookListeners = new Set<() => void>();
+  private client: pg.Client | undefined;
+  private isClosed = false;
+
+  constructor(address: DatabaseAddress, log: Logger) {
+    this.address = address;
+    this.log = log;
+  }
+
+  /** Connects; afterwards a lost connection is made again. @throws when the first connection fails */
+  async open(): Promise<void> {
+    const client = new pg.Client(connectionOptions(this.address));
+    // What went wrong is told by the call that fails, or by the end that follows.
+    client.on("error", () => {});
+    client.on("notification", ({ channel, payload }) => this.hear(channel, payload));
+    try {
+      await client.connect();
+      for (const channel of Object.values(channels)) await client.query(`listen ${channel}`);
+    } catch (error) {
+      await client.end().catch(() => {});
+      throw error;
+    }
+    client.once("end", () => void this.reopen());
+    this.client = client;
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.client?.end();
+  }
+
+  /** Calls `listener` for every change of a request; returns how to stop that. */
+  onRequest(listener: ChangeListener): () => void {
+    this.requestListeners.add(listener);
+    return () => this.requestListeners.delete(listener);
+  }
+
+  /** Calls `listener` when a webhook delivery has come; returns how to stop that. */
+  onWebhook(listener: () => void): () => void {
+    this.webhookListeners.add(listener);
+    return () => this.webhookListeners.delete(listener);
+  }
+
+  private hear(channel: string, payload: string | undefined): void {
+    if (channel === channels.webhooks) {
+      this.tellWebhooks();
+    } else {
+      const change = JSON.parse(payload ?? "null") as RequestChange;
+      for (const listener of this.requestListeners) listener(change);
+    }
+  }
+
+  private tellWebhooks(): void {
+    for (const listener of this.webhookListeners) listener();
+  }
+
+  private async reopen(): Promise<void> {
+    for (let pauseMs = 50; !this.isClosed; pauseMs = Math.min(2 * pauseMs, 2_000)) {
+      try {
+        await this.open();
+        for (const listener of this.requestListeners) listener(undefined);
+        this.tellWebhooks();
+        return;
+      } catch (error) {
+        this.log.warn({ err: error }, "database: no news for the moment");
+        await delay(pauseMs);
+      }
+    }
+  }
+}

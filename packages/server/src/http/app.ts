@@ -1,0 +1,116 @@
+/** The HTTP side of the service: every route, one error handler, one line of log an answer. */
+import { type KeyObject, randomBytes } from "node:crypto";
+import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
+import type { Logger } from "pino";
+import { Authenticator } from "../access/authenticate.ts";
+import type { Config } from "../config.ts";
+import type { ChangeFeed } from "../db/change-feed.ts";
+import type { Database } from "../db/database.ts";
+import { RequestQueue } from "../queue/request-queue.ts";
+import { FileAccess } from "../storage/file-access.ts";
+import type { FileStore } from "../storage/file-store.ts";
+import type { Signer } from "../storage/signer.ts";
+import { Uploads } from "../storage/uploads.ts";
+import { limitBodyTime } from "./body-deadline.ts";
+import { addByteRoutes, addUploadRoutes } from "./cdn-routes.ts";
+import { allowBrowsers } from "./cors.ts";
+import { handleErrors } from "./error-handler.ts";
+import { addFileRoutes } from "./file-routes.ts";
+import { addHealthRoutes } from "./health-routes.ts";
+import { addHistoryRoutes } from "./history-routes.ts";
+import { addHomePage } from "./home-page.ts";
+import { parseJsonBodies } from "./json-body.ts";
+import { addMetricsRoutes } from "./metrics-routes.ts";
+import { addOpenApiRoutes } from "./openapi-routes.ts";
+import { addQueueRoutes } from "./queue-routes.ts";
+import { refuseProxyCalls, rewriteUrl } from "./rewrite-url.ts";
+import { addRunRoutes } from "./run-routes.ts";
+import { addStorageRoutes } from "./storage-routes.ts";
+import { addTokenRoutes } from "./token-routes.ts";
+import { addWebhookKeyRoutes } from "./webhook-key-routes.ts";
+
+export type AppDeps = {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly db: Database;
+  readonly feed: ChangeFeed;
+  readonly store: FileStore;
+  readonly signer: Signer;
+  /** Signs webhooks. */
+  readonly webhookKey: KeyObject;
+  /** Whether the server is on its way out. */
+  readonly isStopping: () => boolean;
+};
+
+/** For a body that is read into memory. */
+const bodyTimeMs = 120_000;
+
+/** The application, ready to listen. */
+export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
+  const { config, log, db, feed, store, signer } = deps;
+  const app: FastifyInstance = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    logController: new LogController({ disableRequestLogging: true }),
+    genReqId: callNames(),
+    trustProxy: config.trustProxy,
+    rewriteUrl: (request) => rewriteUrl(request, config.trustProxy),
+    bodyLimit: config.maxBodyBytes,
+    // Of uploads; bodies that are kept in memory have less time, see `limitBodyTime`.
+    requestTimeout: Math.ceil(config.storage.uploadSeconds * 1000),
+    keepAliveTimeout: 75_000,
+    forceCloseConnections: true,
+  });
+  handleErrors(app);
+  logAnswers(app);
+  await allowBrowsers(app, config);
+  const authenticator = new Authenticator(db, log);
+  const uploads = new Uploads({ db, store, config: config.storage });
+  const access = new FileAccess(db, authenticator);
+  const queue = new RequestQueue(db, feed, uploads);
+  app.addHook("onClose", async () => queue.close());
+  addHealthRoutes(app, deps);
+  addWebhookKeyRoutes(app, deps.webhookKey);
+  addMetricsRoutes(app, { config, db });
+  addOpenApiRoutes(app, config);
+  addHomePage(app, config);
+  await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
+    parseJsonBodies(scope);
+    addQueueRoutes(scope, "/queue", { config, queue, authenticator });
+    addRunRoutes(scope, "/run", { config, queue, authenticator, log });
+    addTokenRoutes(scope, "/rest/tokens", { db, authenticator });
+    addHistoryRoutes(scope, { config, db, authenticator, store });
+    refuseProxyCalls(scope);
+  });
+  const files = { config, db, authenticator, store, signer, uploads, access };
+  await app.register(async (scope) => addByteRoutes(scope, files));
+  await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
+    addStorageRoutes(scope, "/rest/storage", files);
+  });
+  await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
+    addUploadRoutes(scope, files);
+  });
+  await app.register(async (scope) => {
+    limitBodyTime(scope, bodyTimeMs);
+    addFileRoutes(scope, files);
+  });
+  return app;
+}
+
+/** Polling comes by the thousand and says nothing: it is told at a level nobody reads by default. */
+function logAnswers(app: FastifyInstance): void {
+  app.addHook("onResponse", async (request, reply) => {
+    const level = request.method === "GET" && reply.statusCode < 500 ? "debug" : "info";
+    const ms = Math.round(reply.elapsedTime * 10) / 10;
+    request.log[level]({ req: request, status: reply.statusCode, ms }, "answered");
+  });
+}
+
+/** Names for calls, to find them in the log: random for each start, then counted. Polls are too many for a random name each. */
+function callNames(): () => string {
+  const start = randomBytes(6).toString("hex");
+  let count = 0;
+  return () => `${start}-${(++count).toString(36)}`;
+}

@@ -1,0 +1,96 @@
+/** Bodies that come slowly, or not at all: neither kind holds a connection for ever. */
+import { type ClientRequest, request } from "node:http";
+import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
+import Fastify, { type FastifyInstance } from "fastify";
+import { afterEach, expect, test } from "vitest";
+import { limitBodyTime } from "./body-deadline.ts";
+import { passBodiesOn, streamOf } from "./body-stream.ts";
+import { handleErrors } from "./error-handler.ts";
+import { parseJsonBodies } from "./json-body.ts";
+
+let app: FastifyInstance;
+afterEach(() => app.close());
+
+async function listen(add: (scope: FastifyInstance) => void): Promise<number> {
+  app = Fastify({ forceCloseConnections: true });
+  handleErrors(app);
+  await app.register(async (scope) => add(scope));
+  await app.listen({ port: 0, host: "127.0.0.1" });
+  return (app.server.address() as AddressInfo).port;
+}
+
+/** Sends a byte every 50 ms, of 1000 that were announced, and gives the status that ends this. */
+function trickle(port: number, path: string): Promise<number | undefined> {
+  return new Promise((done) => {
+    const sending: ClientRequest = request({
+      port,
+      path,
+      method: "POST",
+      headers: { "content-length": "1000" },
+    });
+    const timer = setInterval(() => sending.write("1"), 50);
+    sending.on("response", (response) => {
+      clearInterval(timer);
+      response.resume();
+      done(response.statusCode);
+      sending.destroy();
+    });
+    sending.on("error", () => {
+      clearInterval(timer);
+      done(undefined);
+    });
+  });
+}
+
+test("a body for the memory is cut off after its time, however busily it trickles; one in time is not, however late its answer", async () => {
+  const port = await listen((scope) => {
+    limitBodyTime(scope, 400);
+    parseJsonBodies(scope);
+    scope.post("/", async (incoming) => incoming.body);
+    scope.post("/slow", async () => {
+      await delay(1_000);
+      return {};
+    });
+  });
+  expect(await trickle(port, "/")).toBe(408);
+  const answer = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "[1]" });
+  expect(await answer.json()).toEqual({ text: "[1]", value: [1] });
+  for (const body of [undefined, "{}"]) {
+    const late = await fetch(`http://127.0.0.1:${port}/slow`, { method: "POST", ...(body ? { body } : {}) });
+    expect(late.status).toBe(200);
+  }
+});
+
+test("an upload may take as long as bytes come; one that falls silent is given up", async () => {
+  let got = 0;
+  const port = await listen((scope) => {
+    passBodiesOn(scope);
+    scope.post("/", async (incoming) => {
+      for await (const piece of streamOf(incoming, 400).body) got += piece.length;
+      return {};
+    });
+  });
+  const trickling = trickle(port, "/");
+  await expect.poll(() => got, { timeout: 30_000 }).toBeGreaterThan(20);
+  await app.close();
+  await trickling;
+  const again = await listen((scope) => {
+    passBodiesOn(scope);
+    scope.post("/", async (incoming) => {
+      for await (const _piece of streamOf(incoming, 400).body);
+      return {};
+    });
+  });
+  const status = await new Promise((done) => {
+    const sending = request({ port: again, method: "POST", headers: { "content-length": "1000" } });
+    sending.on("response", (response) => {
+      response.resume();
+      done(response.statusCode);
+      sending.destroy();
+    });
+    sending.on("error", done);
+    sending.write("only this");
+  });
+  expect(status).toBe(408);
+});

@@ -1,0 +1,155 @@
+/** Files by their address: reading, whole or in part, and signing the address. */
+
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import { findFile, type StoredFile } from "../db/files.ts";
+import { parseWire } from "../queue/parse-wire.ts";
+import { WireError } from "../queue/wire-error.ts";
+import type { FileAccess } from "../storage/file-access.ts";
+import { type FileAddress, isAddress, ownName } from "../storage/file-names.ts";
+import type { ByteRange, FileStore } from "../storage/file-store.ts";
+import { decisionFor } from "../storage/lifecycle.ts";
+import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
+import { parseRange } from "./byte-range.ts";
+import { allowAnyOrigin } from "./file-cors.ts";
+import { type JsonBody, parseJsonBodies } from "./json-body.ts";
+import { publicUrlFor } from "./reached-as.ts";
+
+export type FileRouteDeps = {
+  readonly config: Config;
+  readonly db: Database;
+  readonly store: FileStore;
+  readonly signer: Signer;
+  readonly access: FileAccess;
+};
+
+const path = "/files/b/:store/:name";
+
+/** Mounts the routes; `app` is a scope of their own. */
+export function addFileRoutes(app: FastifyInstance, deps: FileRouteDeps): void {
+  parseJsonBodies(app);
+  allowAnyOrigin(app, [path, `${path}/sign`]);
+  app.route({
+    method: ["GET", "HEAD"],
+    url: path,
+    exposeHeadRoute: false,
+    handler: (request, reply) => read(request, reply, deps),
+  });
+  app.post(`${path}/sign`, (request, reply) => sign(request, reply, deps));
+}
+
+const noSuchFile = () => new WireError(404, { detail: "File not found" });
+
+/** @throws WireError 404 */
+async function fileAt(request: FastifyRequest, db: Database): Promise<StoredFile> {
+  const address = request.params as FileAddress;
+  const file = isAddress(address) ? await findFile(db, address) : undefined;
+  if (file === undefined || file.isExpired) throw noSuchFile();
+  return file;
+}
+
+async function read(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  deps: FileRouteDeps,
+): Promise<FastifyReply> {
+  const file = await fileAt(request, deps.db);
+  await refuseStrangers(request, file, deps);
+  const etag = `"${file.id}"`;
+  reply.headers({
+    etag,
+    "accept-ranges": "bytes",
+    // The bytes of an address never change; who may read them may.
+    "cache-control": file.acl === null ? "public, max-age=3600" : "private, no-cache",
+    ...headersOf(file),
+  });
+  if (matches(request.headers["if-none-match"], etag)) return reply.code(304).send();
+  const ifRange = request.headers["if-range"];
+  const isCurrent = ifRange === undefined || ifRange === etag;
+  const range = isCurrent ? parseRange(request.headers.range, file.sizeBytes) : undefined;
+  if (range === "none") {
+    reply.removeHeader("content-disposition");
+    throw new WireError(
+      416,
+      { detail: `Range: got ${request.headers.range}, expected one within ${file.sizeBytes} bytes` },
+      { "content-range": `bytes */${file.sizeBytes}` },
+    );
+  }
+  return send(request, reply, { file, range, store: deps.store });
+}
+
+type Answer = { readonly file: StoredFile; readonly range: ByteRange | undefined; readonly store: FileStore };
+
+async function send(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { file, range, store }: Answer,
+): Promise<FastifyReply> {
+  const length = range === undefined ? file.sizeBytes : range.last - range.first + 1;
+  reply.code(range === undefined ? 200 : 206).header("content-length", length);
+  if (range !== undefined) {
+    reply.header("content-range", `bytes ${range.first}-${range.last}/${file.sizeBytes}`);
+  }
+  if (request.method === "HEAD") return reply.send();
+  return reply.send(await store.read(file.id, range));
+}
+
+/** @throws WireError 403 or, where its existence is hidden, 404 */
+async function refuseStrangers(
+  request: FastifyRequest,
+  file: StoredFile,
+  { access, signer }: FileRouteDeps,
+): Promise<void> {
+  if (file.acl === null || signer.allows(file, request.query as Record<string, unknown>)) return;
+  const caller = await access.callerIfAny(request.headers.authorization);
+  const decision = decisionFor(file, caller?.userId);
+  if (decision === "hide") throw noSuchFile();
+  if (decision === "forbid") {
+    throw new WireError(403, {
+      detail: "Access to this file is forbidden: send its owner's key, or ask for a signed address",
+    });
+  }
+}
+
+/** Types that a browser may show by itself; everything else is offered for download. */
+const shown = /^(video|audio)\/|^image\/(png|jpeg|webp|gif|avif)$|^application\/json$|^text\/plain$/;
+
+/** Uploads are strangers' content under our own name: nothing in them may run. */
+function headersOf({ name, contentType }: StoredFile): Record<string, string> {
+  const disposition = shown.test(contentType) ? "inline" : "attachment";
+  return {
+    "content-type": contentType,
+    "content-disposition": `${disposition}; filename="${ownName(name)}"`,
+    "content-security-policy": "default-src 'none'; media-src 'self'; img-src 'self'; sandbox",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "cross-origin",
+  };
+}
+
+function matches(header: string | undefined, etag: string): boolean {
+  const tags = (header ?? "").split(",").map((tag) => tag.trim().replace(/^W\//, ""));
+  return tags.includes(etag) || tags.includes("*");
+}
+
+const SignBody = z.object({
+  /** Seconds. */
+  duration: z.number().min(1).max(longestSignatureSeconds).default(3600),
+  scope: z.array(z.literal("read")).default(["read"]),
+});
+
+/** An address that lets whoever has it read the file for a while. For its owner. */
+async function sign(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  deps: FileRouteDeps,
+): Promise<FastifyReply> {
+  const caller = await deps.access.caller(request.headers.authorization);
+  const file = await fileAt(request, deps.db);
+  if (file.userId !== caller.userId) throw noSuchFile();
+  const { value } = (request.body ?? { value: undefined }) as JsonBody;
+  const { duration } = parseWire(SignBody, value ?? {});
+  const url = deps.signer.signedUrl(publicUrlFor(request, deps.config), file, duration);
+  return reply.send({ url, expires_at: new Date(Date.now() + duration * 1000).toISOString() });
+}

@@ -1,0 +1,138 @@
+/** The queue over HTTP: submit, status once and as a stream, result, cancel, under /queue/<owner>/<alias>. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { type Authenticator, authorizationOf } from "../access/authenticate.ts";
+import type { Caller } from "../access/caller.ts";
+import type { Config } from "../config.ts";
+import type { RequestAnswer } from "../db/requests.ts";
+import { parseRequestPath, type RequestPart, type RequestPath } from "../queue/request-path.ts";
+import type { RequestQueue, Submission } from "../queue/request-queue.ts";
+import { readSubmissionOptions } from "../queue/submission.ts";
+import { WireError } from "../queue/wire-error.ts";
+import type { JsonBody } from "./json-body.ts";
+import { publicUrlFor } from "./reached-as.ts";
+import { goneSignal, sendStatusStream } from "./stream-routes.ts";
+
+export type QueueRouteDeps = {
+  readonly config: Config;
+  readonly queue: RequestQueue;
+  readonly authenticator: Authenticator;
+};
+
+type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
+type Wildcard = { readonly "*": string };
+
+/** Mounts the routes under `prefix`. */
+export function addQueueRoutes(app: FastifyInstance, prefix: string, deps: QueueRouteDeps): void {
+  const on = (part: RequestPart | "submit", handle: RequestHandler): Handler =>
+    async function route(request, reply) {
+      const target = targetOf(request, part, deps.config);
+      const caller = await deps.authenticator.caller(authorizationOf(request), target.endpoint);
+      return handle({ request, reply, target, caller, deps });
+    };
+  const readers: Partial<Record<RequestPart, RequestHandler>> = { status, stream };
+  const path = `${prefix}/*`;
+  app.post(path, on("submit", submit));
+  app.get(path, async (request, reply) => {
+    const part = parseRequestPath((request.params as Wildcard)["*"])?.request?.part ?? "result";
+    return on(part, readers[part] ?? result)(request, reply);
+  });
+  app.put(path, on("cancel", cancel));
+}
+
+type Exchange = {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly target: RequestPath;
+  readonly caller: Caller;
+  readonly deps: QueueRouteDeps;
+};
+type RequestHandler = (exchange: Exchange) => Promise<FastifyReply>;
+
+/** @throws WireError 404 for an endpoint that is not ours, or an address that does not fit the method */
+export function targetOf(
+  request: FastifyRequest,
+  part: RequestPart | "submit",
+  config: Pick<Config, "endpoint">,
+): RequestPath {
+  const target = parseRequestPath((request.params as Wildcard)["*"]);
+  if (target === undefined || (target.request?.part ?? "submit") !== part) {
+    throw new WireError(404, { detail: `${request.method} ${request.url.split("?")[0]}: no such address` });
+  }
+  if (target.endpoint === config.endpoint) return target;
+  throw new WireError(404, { detail: `Application "${target.endpoint}" not found` });
+}
+
+async function submit({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const status = await deps.queue.submit(submissionOf(request, target, caller, deps.config));
+  return reply.code(200).header("x-fal-request-id", status.request_id).send(status);
+}
+
+/** What a client submits, from its body, headers and query. @throws WireError 400 for a wish that cannot be understood */
+export function submissionOf(
+  request: FastifyRequest,
+  target: RequestPath,
+  caller: Caller,
+  config: Config,
+): Submission {
+  const { text, value } = (request.body ?? { text: "", value: undefined }) as JsonBody;
+  const query = request.query as Record<string, string | string[] | undefined>;
+  return {
+    caller,
+    endpoint: target.endpoint,
+    path: target.path,
+    publicUrl: publicUrlFor(request, config),
+    text,
+    body: value,
+    options: readSubmissionOptions({
+      header: (name) => [request.headers[name]].flat()[0],
+      query: (name) => [query[name]].flat()[0],
+    }),
+  };
+}
+
+/** Whether lines of log are wanted: fal's clients say 1 or true. */
+function wantsLogs(request: FastifyRequest): boolean {
+  const { logs } = request.query as { logs?: string };
+  return logs === "1" || logs === "true";
+}
+
+async function status({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  const body = await deps.queue.status(caller, id, {
+    publicUrl: publicUrlFor(request, deps.config),
+    logs: wantsLogs(request),
+  });
+  // The code alone tells some clients that it is over.
+  const code = body.status === "COMPLETED" ? 200 : 202;
+  return reply.code(code).header("x-fal-request-id", id).send(body);
+}
+
+async function stream({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  const updates = await deps.queue.follow(caller, id, {
+    publicUrl: publicUrlFor(request, deps.config),
+    logs: wantsLogs(request),
+    signal: goneSignal(reply),
+  });
+  return sendStatusStream(reply.header("x-fal-request-id", id), updates);
+}
+
+async function result({ reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  return sendAnswer(reply, id, await deps.queue.answer(caller, id));
+}
+
+/** The end of a request, as the model's own answer. */
+export function sendAnswer(reply: FastifyReply, id: string, answer: RequestAnswer): FastifyReply {
+  return reply
+    .code(answer.status)
+    .headers({ ...answer.headers, "x-fal-request-id": id })
+    .type("application/json")
+    .send(answer.body);
+}
+
+async function cancel({ reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  const body = await deps.queue.cancel(caller, id);
+  return reply.code(202).header("x-fal-request-id", id).send(body);
+}

@@ -1,0 +1,96 @@
+/** What clients ask before they upload: an address to upload to, or a token. Under /rest/storage. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { z } from "zod";
+import type { Authenticator } from "../access/authenticate.ts";
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import { filesBase, fileUrl } from "../public-urls.ts";
+import { parseWire } from "../queue/parse-wire.ts";
+import { WireError } from "../queue/wire-error.ts";
+import { issueCdnToken } from "../storage/cdn-token.ts";
+import type { Signer } from "../storage/signer.ts";
+import type { Uploads } from "../storage/uploads.ts";
+import { contentTypeOf, lifecycleOf } from "./file-headers.ts";
+import { type JsonBody, parseJsonBodies } from "./json-body.ts";
+import { publicUrlFor } from "./reached-as.ts";
+
+export type StorageRouteDeps = {
+  readonly config: Config;
+  readonly db: Database;
+  readonly authenticator: Authenticator;
+  readonly uploads: Uploads;
+  readonly signer: Signer;
+};
+
+/** Mounts the routes under `prefix`; `app` is a scope of their own. */
+export function addStorageRoutes(app: FastifyInstance, prefix: string, deps: StorageRouteDeps): void {
+  parseJsonBodies(app);
+  for (const kind of ["initiate", "initiate-multipart"]) {
+    app.post(`${prefix}/upload/${kind}`, (request, reply) => initiate(request, reply, deps));
+  }
+  app.post(`${prefix}/auth/token`, (request, reply) => token(request, reply, deps));
+}
+
+/** Stores that clients name; all are this one. */
+const storageTypes = ["fal-cdn-v3", "fal-cdn", "gcs"];
+
+function refuseOtherStorage(request: FastifyRequest): void {
+  const { storage_type: type } = request.query as { storage_type?: string | string[] };
+  if (type === undefined || (typeof type === "string" && storageTypes.includes(type))) return;
+  throw WireError.badRequest("Invalid storage type");
+}
+
+const InitiateBody = z.object({
+  file_name: z.string().max(1000).nullish(),
+  content_type: z.string().max(255).nullish(),
+});
+
+async function initiate(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { config, authenticator, uploads, signer }: StorageRouteDeps,
+): Promise<FastifyReply> {
+  const caller = await authenticator.caller(request.headers.authorization, "storage");
+  refuseOtherStorage(request);
+  const body = parseWire(InitiateBody, bodyOf(request));
+  const { id, file } = await uploads.begin({
+    ...lifecycleOf(request),
+    userId: caller.userId,
+    fileName: body.file_name ?? undefined,
+    contentType: contentTypeOf(body.content_type ?? undefined),
+  });
+  const publicUrl = publicUrlFor(request, config);
+  return reply.send({
+    upload_url: `${filesBase(publicUrl)}/files/upload/${id}?token=${signer.uploadToken(id)}`,
+    file_url: fileUrl(publicUrl, file),
+  });
+}
+
+/** As long as the hosted service lets one live. */
+const longestTokenSeconds = 30 * 24 * 3600;
+
+const TokenBody = z.object({
+  expiration_seconds: z.number().min(1).max(longestTokenSeconds).nullish(),
+});
+
+async function token(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { config, db, authenticator }: StorageRouteDeps,
+): Promise<FastifyReply> {
+  const caller = await authenticator.caller(request.headers.authorization, "storage");
+  refuseOtherStorage(request);
+  const { expiration_seconds: seconds } = parseWire(TokenBody, bodyOf(request));
+  const issued = await issueCdnToken(db, caller, seconds ?? 24 * 3600);
+  return reply.send({
+    token: issued.token,
+    token_type: "Bearer",
+    base_url: filesBase(publicUrlFor(request, config)),
+    // Python's fromisoformat, which the client uses, knows no Z before 3.11.
+    expires_at: issued.expiresAt.toISOString().replace("Z", "+00:00"),
+  });
+}
+
+function bodyOf(request: FastifyRequest): unknown {
+  return ((request.body ?? { value: undefined }) as JsonBody).value ?? {};
+}

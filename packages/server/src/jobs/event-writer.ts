@@ -1,0 +1,65 @@
+/** Carries what a trainer says into the database, in small batches, in order, while it runs. */
+import type { JobEvent, LogLevel } from "@ltx-trainer/contract";
+import type { Logger } from "pino";
+import type { Database } from "../db/database.ts";
+import { appendLogs, type LogEntry, recordSteps, type StepMetrics } from "../db/request-logs.ts";
+import type { Lease } from "../db/transitions.ts";
+import { LogLines } from "./log-lines.ts";
+
+/** How long news may wait for company. */
+const batchMs = 200;
+
+export class EventWriter {
+  private readonly db: Database;
+  private readonly lease: Lease;
+  private readonly log: Logger;
+  private readonly lines = new LogLines();
+  private entries: LogEntry[] = [];
+  private steps: StepMetrics[] = [];
+  private timer: NodeJS.Timeout | undefined;
+  private writing: Promise<void> = Promise.resolve();
+
+  constructor(db: Database, lease: Lease, log: Logger) {
+    this.db = db;
+    this.lease = lease;
+    this.log = log;
+  }
+
+  event(event: JobEvent): void {
+    if (event.type === "progress") {
+      const { step, loss, lr, secondsPerStep, memoryBytes } = event;
+      this.steps.push({ at: new Date(), step, loss, learningRate: lr, secondsPerStep, memoryBytes });
+    }
+    const said = this.lines.of(event);
+    if (said !== undefined) this.say(said.level, said.message);
+    this.schedule();
+  }
+
+  say(level: LogLevel, message: string): void {
+    this.entries.push({ at: new Date(), level, message });
+    this.schedule();
+  }
+
+  /** Writes what is left; afterwards everything said is in the database, unless the lease is gone or the database away. */
+  async flush(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.writing = this.writing.then(() => this.write());
+    await this.writing;
+  }
+
+  private schedule(): void {
+    this.timer ??= setTimeout(() => void this.flush(), batchMs);
+  }
+
+  private async write(): Promise<void> {
+    const [entries, steps] = [this.entries, this.steps];
+    [this.entries, this.steps] = [[], []];
+    try {
+      await appendLogs(this.db, this.lease, entries);
+      await recordSteps(this.db, this.lease, steps);
+    } catch (error) {
+      this.log.error({ err: error, request: this.lease.requestId }, "logs of a request were lost");
+    }
+  }
+}

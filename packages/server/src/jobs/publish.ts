@@ -1,0 +1,73 @@
+/** From the files a training left on disk to the answer of its request. */
+import { basename } from "node:path";
+import type { OutputFile, TrainingOutput, TrainOutputs } from "@ltx-trainer/contract";
+import { v7 as uuidv7 } from "uuid";
+import type { NewFile } from "../db/files.ts";
+import type { ClaimedRequest, Success } from "../db/transitions.ts";
+import { fileUrl } from "../public-urls.ts";
+import { newAddress } from "../storage/file-names.ts";
+import type { FileStore } from "../storage/file-store.ts";
+import { decisionFor, parseLifecycle } from "../storage/lifecycle.ts";
+import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
+
+const contentTypes: Readonly<Record<string, string>> = {
+  ".mp4": "video/mp4",
+  ".json": "application/json",
+  ".safetensors": "application/octet-stream",
+};
+
+type PublishDeps = { readonly store: FileStore; readonly signer: Signer };
+
+/**
+ * Puts the files into the store, to live as long and be read by whom the request said. Their rows and the answer are for
+ * `succeed` to write.
+ */
+export async function publishOutputs(
+  outputs: TrainOutputs,
+  request: ClaimedRequest,
+  { store, signer }: PublishDeps,
+): Promise<Success> {
+  const files: NewFile[] = [];
+  const publish = async (path: string): Promise<OutputFile> => {
+    const file = await adopt(path, request, store);
+    files.push(file);
+    return {
+      url: urlOf(file, request, signer),
+      content_type: file.contentType,
+      file_name: file.name,
+      file_size: file.sizeBytes ?? 0,
+    };
+  };
+  const output: TrainingOutput = {
+    video: outputs.video === null ? null : await publish(outputs.video),
+    lora_file: await publish(outputs.lora_file),
+    config_file: await publish(outputs.config_file),
+  };
+  return {
+    body: JSON.stringify(output),
+    headers: { "x-fal-billable-units": String(outputs.steps) },
+    files,
+  };
+}
+
+/** Clients download results without a key: where strangers may not read, the address itself is the permission. */
+function urlOf(file: NewFile, { publicUrl }: ClaimedRequest, signer: Signer): string {
+  return decisionFor(file, undefined) === "allow"
+    ? fileUrl(publicUrl, file)
+    : signer.signedUrl(publicUrl, file, longestSignatureSeconds);
+}
+
+async function adopt(path: string, request: ClaimedRequest, store: FileStore): Promise<NewFile> {
+  const id = uuidv7();
+  const extension = /\.[a-z0-9]+$/.exec(path)?.[0] ?? "";
+  return {
+    id,
+    ...newAddress(basename(path)),
+    userId: request.userId,
+    contentType: contentTypes[extension] ?? "application/octet-stream",
+    sizeBytes: await store.adopt(id, path),
+    origin: "output",
+    requestId: request.requestId,
+    ...parseLifecycle("lifecycle", request.lifecycle),
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * Takes away what has had its time: files, uploads that never came to an end, payloads and folders of old requests, tokens,
+ * and bytes that no row knows of. Rows go first: what is left behind by a crash is found as an orphan later.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+import { validate as isUuid } from "uuid";
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import { knownFiles, removeExpiredFiles } from "../db/files.ts";
+import { recentRequests, removeOldPayloads } from "../db/payloads.ts";
+import { knownUploads, removeExpiredUploads } from "../db/uploads.ts";
+import { removeExpiredTokens } from "../storage/cdn-token.ts";
+import type { FileStore, StoreEntry } from "../storage/file-store.ts";
+import type { Signer } from "../storage/signer.ts";
+import { RequestFolder } from "./request-folder.ts";
+
+export type RetentionDeps = {
+  readonly db: Database;
+  readonly store: FileStore;
+  readonly signer: Signer;
+  readonly config: Pick<Config, "home" | "storage">;
+  readonly log: Logger;
+};
+
+/** Files that ask for a minute of life should not get an hour. */
+const sweepMs = 30_000;
+const dayMs = 24 * 3600_000;
+/** Reading the whole store takes longer, and orphans do no harm. */
+const orphanMs = 6 * 3600_000;
+/** Rows a statement, so that none takes long. */
+const batch = 500;
+
+/** What one sweep took away. */
+export type Swept = {
+  readonly files: number;
+  readonly uploads: number;
+  readonly payloads: number;
+  readonly folders: number;
+};
+
+export class Retention {
+  private readonly deps: RetentionDeps;
+  private readonly over = new AbortController();
+  private running: Promise<void> = Promise.resolve();
+
+  constructor(deps: RetentionDeps) {
+    this.deps = deps;
+  }
+
+  start(): void {
+    this.running = this.run();
+  }
+
+  /** Returns when nothing is being removed any more. */
+  async stop(): Promise<void> {
+    this.over.abort();
+    await this.running;
+  }
+
+  private async run(): Promise<void> {
+    const { signal } = this.over;
+    const { log } = this.deps;
+    for (let orphansAt = performance.now() + orphanMs; !signal.aborted; ) {
+      try {
+        const swept = await sweep(this.deps);
+        if (Object.values(swept).some((count) => count > 0)) log.info(swept, "removed what had its time");
+        if (performance.now() > orphansAt) {
+          orphansAt = performance.now() + orphanMs;
+          await this.sweepOrphans();
+        }
+      } catch (error) {
+        log.warn({ err: error }, "could not remove what had its time; trying again");
+      }
+      await delay(sweepMs, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  private async sweepOrphans(): Promise<void> {
+    const { store, signer, log } = this.deps;
+    if (await store.belongsTo(signer.databaseId)) {
+      log.info({ orphans: await sweepOrphans(this.deps) }, "looked for files that nobody knows");
+    } else {
+      log.warn("the files are those of another database: none is removed for having no row here");
+    }
+  }
+}
+
+/** Removes everything whose time is over. */
+export async function sweep({
+  db,
+  store,
+  config,
+}: Pick<RetentionDeps, "db" | "store" | "config">): Promise<Swept> {
+  const { payloadDays, requestFolderDays } = config.storage;
+  const uploads = await removeExpiredUploads(db);
+  for (const id of uploads) await store.removeParts(id);
+  const payloads = await inBatches(() => removeOldPayloads(db, payloadDays, batch));
+  const files = await inBatches(async () => {
+    const ids = await removeExpiredFiles(db, batch);
+    for (const id of ids) await store.remove(id);
+    return ids;
+  });
+  await removeExpiredTokens(db);
+  const folders = await sweepFolders(db, config.home, requestFolderDays);
+  return { files, uploads: uploads.length, payloads, folders };
+}
+
+async function inBatches(work: () => Promise<readonly string[]>): Promise<number> {
+  let count = 0;
+  for (;;) {
+    const done = (await work()).length;
+    count += done;
+    if (done < batch) return count;
+  }
+}
+
+async function sweepFolders(db: Database, home: string, days: number): Promise<number> {
+  const ids = (await RequestFolder.list(home)).filter((id) => isUuid(id));
+  const kept = await recentRequests(db, ids, days);
+  // Young ones without a row may belong to another database, which comes back.
+  const gone = ids.filter((id) => !kept.has(id) && bornAt(id) < Date.now() - days * dayMs);
+  for (const id of gone) await new RequestFolder(home, id).remove();
+  return gone.length;
+}
+
+/**
+ * Removes bytes without a row that have been there for a day: their upload broke off, or a server died between bytes and
+ * row.
+ *
+ * @returns how many
+ */
+export async function sweepOrphans(
+  { db, store }: Pick<RetentionDeps, "db" | "store">,
+  olderThanMs = dayMs,
+): Promise<number> {
+  let count = 0;
+  let group: StoreEntry[] = [];
+  const settle = async () => {
+    const files = group.filter(({ kind }) => kind === "file").map(({ id }) => id);
+    const uploads = group.filter(({ kind }) => kind === "upload").map(({ id }) => id);
+    const known = new Set([...(await knownFiles(db, files)), ...(await knownUploads(db, uploads))]);
+    for (const { id, kind } of group.filter((entry) => !known.has(entry.id))) {
+      await (kind === "file" ? store.remove(id) : store.removeParts(id));
+      count++;
+    }
+    group = [];
+  };
+  for await (const entry of store.list()) {
+    if (isUuid(entry.id) && bornAt(entry.id) < Date.now() - olderThanMs) group.push(entry);
+    if (group.length >= batch) await settle();
+  }
+  await settle();
+  return count;
+}
+
+/** Ids are UUIDs of version 7, which begin with the time. Unlike a file's own time, it does not come from its maker. */
+function bornAt(id: string): number {
+  return Number.parseInt(id.replace("-", "").slice(0, 12), 16);
+}

@@ -1,0 +1,47 @@
+/** Entry of the server process. The log goes to stdout, words for people to stderr. */
+import { exitCodes, toAppError } from "@ltx-trainer/contract";
+import { describeSettings, readConfig } from "./config.ts";
+import { makeLogger } from "./log.ts";
+import { startService } from "./service.ts";
+
+async function main(): Promise<void> {
+  if (process.argv.includes("--settings")) {
+    console.log(describeSettings());
+    process.exit(exitCodes.done);
+  }
+  const config = readConfig(process.env);
+  const log = makeLogger(config.logLevel);
+  const service = await startService(config, log);
+  console.error(`LTX Video Trainer listens on ${service.url}`);
+  if (service.firstKey !== undefined) {
+    console.error(`Your API key, shown this once:\n\n  export FAL_KEY="${service.firstKey}"\n`);
+    console.error(`How to connect, with the key filled in: ${service.url}/#key=${service.firstKey}`);
+  }
+  let isAsked = false;
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      if (isAsked) process.exit(exitCodes.interrupted);
+      isAsked = true;
+      console.error(
+        "Stopping: trainings write their checkpoint and go back to the queue. Again to end at once.",
+      );
+      service.stop().then(
+        () => process.exit(exitCodes.done),
+        (error: unknown) => {
+          log.fatal({ err: error }, "did not stop in good order");
+          process.exit(exitCodes.failure);
+        },
+      );
+    });
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  const failure = toAppError(error);
+  console.error(`error: ${failure.message}`);
+  if (failure.remedy !== undefined) console.error(failure.remedy);
+  if (failure.kind === "internal") console.error(failure.cause);
+  process.exit(failure.exitCode);
+}

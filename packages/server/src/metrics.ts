@@ -1,0 +1,82 @@
+/**
+ * What the service measures of itself, for Prometheus. Numbers alone: no label holds an id, an address or anything else
+ * that came from outside.
+ */
+
+import { requestStates } from "@ltx-trainer/contract";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { type Overview, webhookStates } from "./db/overview.ts";
+
+export type AnsweredCall = {
+  readonly method: string;
+  /** The route's pattern, never the address that was called. */
+  readonly route: string;
+  readonly status: number;
+  readonly seconds: number;
+};
+
+export class ServiceMetrics {
+  readonly contentType: string;
+  private readonly registry = new Registry();
+  private readonly calls: Counter<"method" | "route" | "status">;
+  private readonly durations: Histogram<"method" | "route">;
+  private readonly requests: Gauge<"state">;
+  private readonly webhooks: Gauge<"state">;
+  private readonly oldestWait: Gauge;
+  private readonly devices: Gauge;
+
+  constructor() {
+    const registers = [this.registry];
+    this.contentType = this.registry.contentType;
+    collectDefaultMetrics({ register: this.registry });
+    this.calls = new Counter({
+      name: "ltx_http_requests_total",
+      help: "Calls answered.",
+      labelNames: ["method", "route", "status"],
+      registers,
+    });
+    this.durations = new Histogram({
+      name: "ltx_http_request_duration_seconds",
+      help: "Time from a call's arrival to the end of its answer.",
+      labelNames: ["method", "route"],
+      buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 120],
+      registers,
+    });
+    this.requests = new Gauge({
+      name: "ltx_requests",
+      help: "Training requests kept, by state.",
+      labelNames: ["state"],
+      registers,
+    });
+    this.oldestWait = new Gauge({
+      name: "ltx_queue_oldest_wait_seconds",
+      help: "How long the oldest waiting request has waited; 0 when none waits.",
+      registers,
+    });
+    this.devices = new Gauge({
+      name: "ltx_devices",
+      help: "Devices that train, of all servers on this database.",
+      registers,
+    });
+    this.webhooks = new Gauge({
+      name: "ltx_webhook_deliveries",
+      help: "Webhook deliveries kept, by state.",
+      labelNames: ["state"],
+      registers,
+    });
+  }
+
+  count({ method, route, status, seconds }: AnsweredCall): void {
+    this.calls.inc({ method, route, status });
+    this.durations.observe({ method, route }, seconds);
+  }
+
+  /** Everything in Prometheus' text format. */
+  async text(overview: Overview): Promise<string> {
+    for (const state of requestStates) this.requests.set({ state }, overview.requests[state]);
+    for (const state of webhookStates) this.webhooks.set({ state }, overview.webhooks[state]);
+    this.oldestWait.set(overview.oldestWaitSeconds);
+    this.devices.set(overview.devices.length);
+    return this.registry.metrics();
+  }
+}

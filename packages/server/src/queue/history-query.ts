@@ -1,0 +1,64 @@
+/** The query of a look into the history, checked. */
+import { z } from "zod";
+import { type HistoryFilter, outcomes } from "../db/history.ts";
+import { WireError } from "./wire-error.ts";
+
+export type HistoryQuery = Omit<HistoryFilter, "userId"> & { readonly withPayloads: boolean };
+
+const dayMs = 24 * 3600 * 1000;
+/** How far back is looked when nothing is said: further when it is for one request. */
+const windowMs = { all: dayMs, one: 90 * dayMs } as const;
+
+const moment = z.iso.datetime({ offset: true }).or(z.iso.date());
+const cursor = z.string().regex(/^[\w-]{1,40}$/);
+
+const Query = z.object({
+  endpoint_id: z.string(),
+  start: moment.optional(),
+  end: moment.optional(),
+  status: z.enum(outcomes).optional(),
+  request_id: z.uuid().optional(),
+  limit: z.coerce.number().int().min(1).max(100).default(50),
+  cursor: cursor.optional(),
+  expand: z.string().optional(),
+});
+
+/**
+ * @param now the end of the window when nothing is said
+ * @throws WireError 400 that names the parameter
+ */
+export function readHistoryQuery(query: unknown, now: Date): HistoryQuery {
+  const parsed = Query.safeParse(query);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw WireError.badRequest(`${issue?.path.join(".")}: ${issue?.message}`);
+  }
+  const { data } = parsed;
+  // A moment more: what was submitted in this very one belongs to it.
+  const end = data.end === undefined ? new Date(now.getTime() + 60_000) : new Date(data.end);
+  const length = data.request_id === undefined ? windowMs.all : windowMs.one;
+  const start = data.start === undefined ? new Date(end.getTime() - length) : new Date(data.start);
+  if (start > end) throw WireError.badRequest(`start: got ${data.start}, expected a moment before end`);
+  return {
+    endpoint: data.endpoint_id,
+    start,
+    end,
+    outcome: data.status,
+    requestId: data.request_id,
+    before: data.cursor === undefined ? undefined : readCursor(data.cursor),
+    limit: data.limit,
+    withPayloads: data.expand?.split(",").includes("payloads") ?? false,
+  };
+}
+
+/** The place of a request in the history, for clients to give back as it is. */
+export function writeCursor(sequence: number): string {
+  return Buffer.from(String(sequence)).toString("base64url");
+}
+
+/** @throws WireError 400 */
+function readCursor(text: string): number {
+  const digits = Buffer.from(text, "base64url").toString();
+  if (/^\d{1,15}$/.test(digits)) return Number(digits);
+  throw WireError.badRequest(`cursor: got "${text}", expected next_cursor of the page before`);
+}

@@ -1,0 +1,229 @@
+/** The queue as its routes use it: submitting, looking, following, cancelling, for one caller at a time. */
+import { createHash } from "node:crypto";
+import { type CancelResponse, isFinal, type QueueStatus, requestFailure } from "@ltx-trainer/contract";
+import { validate as isUuid, v7 as uuidv7 } from "uuid";
+import type { Caller } from "../access/caller.ts";
+import type { ChangeFeed } from "../db/change-feed.ts";
+import type { Database } from "../db/database.ts";
+import {
+  findRequestByKey,
+  type IdempotencyKey,
+  insertRequestOnce,
+  type KeyedRequest,
+} from "../db/idempotency.ts";
+import {
+  countQueued,
+  findAnswer,
+  findSummary,
+  insertRequest,
+  type NewRequest,
+  type RequestAnswer,
+  type RequestSummary,
+} from "../db/requests.ts";
+import { cancelQueued, requestCancel } from "../db/transitions.ts";
+import type { PublicUrl } from "../public-urls.ts";
+import type { Uploads } from "../storage/uploads.ts";
+import { moveDataUris } from "./data-uri.ts";
+import { SharedLogs } from "./shared-logs.ts";
+import { SharedReads } from "./shared-reads.ts";
+import { statusOf } from "./status.ts";
+import { StatusStreams } from "./status-stream.ts";
+import type { SubmissionOptions } from "./submission.ts";
+import { validateInput } from "./validate-input.ts";
+import { WireError } from "./wire-error.ts";
+
+export type Submission = {
+  readonly caller: Caller;
+  readonly endpoint: string;
+  readonly path: string;
+  readonly publicUrl: PublicUrl;
+  /** As it came: JSON, or nothing. */
+  readonly text: string;
+  /** What it says; undefined for nothing. */
+  readonly body: unknown;
+  readonly options: SubmissionOptions;
+};
+
+type View = { readonly publicUrl: PublicUrl; readonly logs: boolean };
+
+/** Clients poll several times a second, and several may poll the same request. */
+const summaryAgeMs = 200;
+/** Of a stream; shorter than what stands between us and clients waits. */
+const pingMs = 15_000;
+
+export class RequestQueue {
+  private readonly db: Database;
+  private readonly uploads: Uploads;
+  private readonly summaries: SharedReads<RequestSummary | undefined>;
+  private readonly streams: StatusStreams;
+  private readonly logs: SharedLogs;
+
+  constructor(db: Database, feed: ChangeFeed, uploads: Uploads) {
+    this.db = db;
+    this.uploads = uploads;
+    this.streams = new StatusStreams(db, feed);
+    this.summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
+    this.logs = new SharedLogs(db);
+    feed.onRequest((change) => {
+      for (const shared of [this.summaries, this.logs]) {
+        if (change === undefined) shared.clear();
+        else shared.forget(change.id);
+      }
+    });
+  }
+
+  /** Hears no more news. */
+  close(): void {
+    this.streams.close();
+  }
+
+  /**
+   * Accepts a request, whatever its input: what is wrong with that is the result.
+   *
+   * @returns how it stands; that of an earlier request when one was submitted under the same idempotency key
+   * @throws WireError 422 when that was with another body, 429 when the caller wants no longer queue than there is
+   */
+  async submit(submission: Submission): Promise<QueueStatus> {
+    const { caller, endpoint, path, publicUrl, options } = submission;
+    const { maxQueueLength, idempotencyKey, ...wishes } = options;
+    const key = keyOf(submission);
+    const earlier = key && (await findRequestByKey(this.db, caller.userId, key));
+    if (earlier !== undefined) return this.submitted(earlier, submission);
+    await this.refuseLongQueue(endpoint, maxQueueLength);
+    const { refusal } = validateInput(path, submission.body);
+    const id = uuidv7();
+    const moving = { requestId: id, userId: caller.userId, publicUrl };
+    const { text } =
+      refusal === undefined ? await moveDataUris(submission, moving, this.uploads) : submission;
+    const request: NewRequest = {
+      ...wishes,
+      id,
+      endpoint,
+      path,
+      userId: caller.userId,
+      keyId: caller.keyId,
+      publicUrl,
+      input: text === "" ? "null" : text,
+      refusal,
+    };
+    if (key !== undefined) return this.submitted(await insertRequestOnce(this.db, request, key), submission);
+    await insertRequest(this.db, request);
+    return this.submitted({ id: request.id, isSameBody: true }, submission);
+  }
+
+  /** @throws WireError 422 when it stands for another body */
+  private async submitted({ id, isSameBody }: KeyedRequest, submission: Submission): Promise<QueueStatus> {
+    if (!isSameBody) throw otherBody(submission.options.idempotencyKey, id);
+    const summary = await findSummary(this.db, id);
+    if (summary === undefined) throw new Error(`request ${id} is not there right after it was accepted`);
+    // A refused one has its end already; clients learn of it when they ask.
+    const isRefused = summary.state === "failed" && summary.runSeconds === 0;
+    const shown = isRefused ? { ...summary, state: "queued" as const } : summary;
+    return statusOf(shown, submission.publicUrl, null);
+  }
+
+  /** @throws WireError 404 */
+  async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<QueueStatus> {
+    const summary = await this.summary(caller, id);
+    const lines = logs && summary.state !== "queued" ? (await this.logs.get(id)).lines : [];
+    return statusOf(summary, publicUrl, logs ? lines : null);
+  }
+
+  /**
+   * The status now and after every change, to the end; undefined stands for a while without news. The first one has all of
+   * the log so far, each later one what is new.
+   *
+   * @throws WireError 404, before it begins
+   */
+  async follow(
+    caller: Caller,
+    id: string,
+    { publicUrl, logs, signal }: View & { readonly signal: AbortSignal },
+  ): Promise<AsyncIterable<QueueStatus | undefined>> {
+    await this.summary(caller, id);
+    const updates = this.streams.follow(id, { logs, signal, silenceMs: pingMs });
+    return mapped(updates, (update) =>
+      update === undefined ? undefined : statusOf(update.summary, publicUrl, logs ? update.lines : null),
+    );
+  }
+
+  /**
+   * Waits for the end of a request.
+   *
+   * @returns undefined when `signal` came first
+   * @throws WireError 404
+   */
+  async end(caller: Caller, id: string, signal: AbortSignal): Promise<RequestAnswer | undefined> {
+    await this.summary(caller, id);
+    let hasEnd = false;
+    for await (const update of this.streams.follow(id, { logs: false, signal, silenceMs: pingMs })) {
+      hasEnd = update !== undefined && isFinal(update.summary.state);
+    }
+    return signal.aborted && !hasEnd ? undefined : this.answer(caller, id);
+  }
+
+  /**
+   * The end of a request, good or bad.
+   *
+   * @throws WireError 400 while it has none, 404 when there is none to be seen
+   */
+  async answer(caller: Caller, id: string): Promise<RequestAnswer> {
+    const answer = isUuid(id) ? await findAnswer(this.db, id, caller.userId) : undefined;
+    if (answer === undefined) throw notFound();
+    if (!("status" in answer)) {
+      throw WireError.of(requestFailure(400, "bad_request", "Request is still in progress"));
+    }
+    if (answer.isDeleted) throw new WireError(404, { detail: "The payloads of this request were deleted" });
+    return answer;
+  }
+
+  /** Cancels a request that waits, and marks one that is worked on. @throws WireError 400 when it has its end, 404 */
+  async cancel(caller: Caller, id: string): Promise<CancelResponse> {
+    await this.summary(caller, id);
+    const isDone =
+      (await cancelQueued(this.db, id, caller.userId)) ||
+      (await requestCancel(this.db, id, caller.userId)) ||
+      // It may have gone back to the queue between the two.
+      (await cancelQueued(this.db, id, caller.userId));
+    this.summaries.forget(id);
+    if (!isDone) throw alreadyCompleted();
+    return { status: "CANCELLATION_REQUESTED" };
+  }
+
+  /** The row, if the caller may see it. Ids of others answer as if they did not exist. @throws WireError 404 */
+  async summary(caller: Caller, id: string): Promise<RequestSummary> {
+    const summary = isUuid(id) ? await this.summaries.get(id) : undefined;
+    if (summary === undefined || summary.userId !== caller.userId) throw notFound();
+    return summary;
+  }
+
+  private async refuseLongQueue(endpoint: string, limit: number | null): Promise<void> {
+    if (limit === null) return;
+    const waiting = await countQueued(this.db, endpoint);
+    if (waiting <= limit) return;
+    throw new WireError(429, {
+      detail: `Queue is too long: ${waiting} requests wait, fal_max_queue_length allows ${limit}`,
+      error_type: "bad_request",
+    });
+  }
+}
+
+async function* mapped<From, To>(source: AsyncIterable<From>, map: (value: From) => To): AsyncGenerator<To> {
+  for await (const value of source) yield map(value);
+}
+
+/** The client's key, with what it stands for: the words as they came. */
+function keyOf({ options, endpoint, path, text }: Submission): IdempotencyKey | undefined {
+  if (options.idempotencyKey === null) return undefined;
+  const bodyHash = createHash("sha256").update(`${endpoint}/${path}\n${text}`).digest();
+  return { key: options.idempotencyKey, bodyHash };
+}
+
+function otherBody(key: string | null, id: string): WireError {
+  const said = `idempotency-key: "${key}" was used for another body, as request ${id}; expected a new key for a new request`;
+  return WireError.of(requestFailure(422, "bad_request", said));
+}
+
+const notFound = () => new WireError(404, { status: "NOT_FOUND" } satisfies CancelResponse);
+
+const alreadyCompleted = () => new WireError(400, { status: "ALREADY_COMPLETED" } satisfies CancelResponse);

@@ -1,0 +1,66 @@
+/**
+ * Whether the trainer can be asked to work on a body. Submitting never fails on it: what is found here is the result.
+ */
+import {
+  type ErrorDetail,
+  modelFailure,
+  pydanticDetail,
+  shortened,
+  TrainingInput,
+  unknownKeys,
+  type WireFailure,
+} from "@ltx-trainer/contract";
+
+/** Keys that are dropped, which is worth a line in the log, or why nothing can be done. */
+export type Verdict =
+  | { readonly refusal: WireFailure }
+  | { readonly refusal: undefined; readonly ignoredKeys: readonly string[] };
+
+/**
+ * @param path what came after the endpoint's name: the trainer has nothing there
+ * @param body the parsed JSON, or undefined for an empty body
+ */
+export function validateInput(path: string, body: unknown): Verdict {
+  if (path !== "") return { refusal: pathNotFound(path) };
+  if (body === undefined) {
+    return { refusal: refused([{ loc: ["body"], msg: "Field required", type: "missing", input: null }]) };
+  }
+  const result = TrainingInput.safeParse(body, { reportInput: true });
+  if (!result.success) return { refusal: refused(pydanticDetail(TrainingInput, result.error.issues, body)) };
+  const { training_data_url: data, validation } = result.data;
+  const sources: [ErrorDetail["loc"], string][] = [
+    [["body", "training_data_url"], data],
+    ...validation.flatMap(({ image_url: image }, index): [ErrorDetail["loc"], string][] =>
+      image ? [[["body", "validation", index, "image_url"], image]] : [],
+    ),
+  ];
+  // On a server a path would be one of ours.
+  const wrong = sources.filter(([, source]) => !isFetchable(source));
+  if (wrong.length > 0) return { refusal: refused(wrong.map(([loc, source]) => notAnAddress(loc, source))) };
+  return { refusal: undefined, ignoredKeys: unknownKeys(TrainingInput, body) };
+}
+
+function isFetchable(source: string): boolean {
+  if (/^data:/i.test(source)) return true;
+  return /^https?:\/\//i.test(source) && URL.canParse(source);
+}
+
+function notAnAddress(loc: ErrorDetail["loc"], source: string): ErrorDetail {
+  return {
+    loc,
+    msg: "Value error, value must be a valid URL: expected http://, https:// or data:",
+    type: "value_error",
+    ctx: { error: {} },
+    input: shortened(source),
+  };
+}
+
+/** Without a doubt the caller's: not worth trying again, and free of charge. */
+function refused(detail: readonly ErrorDetail[]): WireFailure {
+  return modelFailure(422, detail);
+}
+
+/** Source: fal-ai/fal, `projects/fal/src/fal/api.py`: how an application answers for a path it does not have. */
+function pathNotFound(path: string): WireFailure {
+  return { ...modelFailure(404, []), body: { detail: `Path /${path} not found` } };
+}

@@ -1,0 +1,124 @@
+/** The whole service: database, supervisor, HTTP; started in this order, stopped in the reverse one. */
+import { mkdirSync } from "node:fs";
+import { AppError } from "@ltx-trainer/contract";
+import type { FastifyInstance } from "fastify";
+import type { Logger } from "pino";
+import { countKeys, createKey, defaultUser } from "./access/keys.ts";
+import type { Config } from "./config.ts";
+import { ChangeFeed } from "./db/change-feed.ts";
+import { type Database, type DatabaseAddress, openDatabase } from "./db/database.ts";
+import { migrate } from "./db/migrate.ts";
+import { persistently } from "./db/persist.ts";
+import { createApp } from "./http/app.ts";
+import { Retention } from "./jobs/retention.ts";
+import { Supervisor } from "./jobs/supervisor.ts";
+import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
+import { DiskStore } from "./storage/disk-store.ts";
+import type { FileStore } from "./storage/file-store.ts";
+import { Signer } from "./storage/signer.ts";
+import { WebhookSender } from "./webhooks/deliver.ts";
+import { signingKey } from "./webhooks/sign.ts";
+
+export type Service = {
+  /** Where it listens: `http://127.0.0.1:8000`. */
+  readonly url: string;
+  /** The key made at the first start; there is no other way to see it. */
+  readonly firstKey: string | undefined;
+  /** Lets trainings write their checkpoint and go back to the queue, and ends. */
+  stop(): Promise<void>;
+};
+
+/**
+ * Starts everything; when this returns, requests are answered.
+ *
+ * @throws AppError when something it needs is missing; then nothing is left running
+ */
+export async function startService(config: Config, log: Logger): Promise<Service> {
+  const undo: (() => Promise<unknown>)[] = [];
+  let isStopping = false;
+  const stop = async () => {
+    isStopping = true;
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    mkdirSync(config.home, { recursive: true });
+    const address = await databaseAddress(config, log, undo);
+    const db = openDatabase(address, { connections: config.databaseConnections, log });
+    undo.push(() => db.destroy());
+    await persistently(() => migrate(db, log));
+    const firstKey = await firstKeyOf(db, config);
+    const feed = new ChangeFeed(address, log);
+    await persistently(() => feed.open());
+    undo.push(() => feed.close());
+    const store = await openStore(config);
+    const signer = await Signer.open(db);
+    const key = await signingKey(db);
+    const app = await createApp({
+      ...{ config, log, db, feed, store, signer },
+      webhookKey: key,
+      isStopping: () => isStopping,
+    });
+    const url = await app.listen({ host: config.host, port: config.port });
+    undo.push(() => app.close());
+    const webhooks = new WebhookSender({ db, feed, log, key, config: config.webhooks });
+    webhooks.start();
+    undo.push(() => webhooks.stop());
+    const retention = new Retention({ db, store, signer, config, log });
+    retention.start();
+    undo.push(() => retention.stop());
+    const supervisor = new Supervisor({ db, store, signer, config, log, feed });
+    await supervisor.start();
+    // Trainings first: their clients may watch them go back to the queue.
+    undo.push(() => supervisor.drain());
+    return { url: shown(app, url), firstKey, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function openStore({ home, storage }: Config): Promise<FileStore> {
+  if (storage.s3 === undefined) return new DiskStore(home);
+  const { S3Store } = await import("./storage/s3-store.ts");
+  return S3Store.open(storage.s3);
+}
+
+async function databaseAddress(
+  config: Config,
+  log: Logger,
+  undo: (() => Promise<unknown>)[],
+): Promise<DatabaseAddress> {
+  if (config.databaseUrl !== undefined) return config.databaseUrl;
+  const postgres = new EmbeddedPostgres(config.home, log);
+  undo.push(() => postgres.stop());
+  await postgres.start();
+  return postgres.address;
+}
+
+/**
+ * A key for whoever starts a server for themselves.
+ *
+ * @throws AppError on an address that others reach, where a key that scrolls by is no way to begin
+ */
+async function firstKeyOf(db: Database, config: Config): Promise<string | undefined> {
+  if ((await countKeys(db)) > 0) return undefined;
+  if (!isLoopback(config.host)) {
+    throw new AppError({
+      code: "invalid_options",
+      message: `HOST: got ${config.host}, which other machines reach, and there is no key; expected 127.0.0.1 or a key`,
+      remedy: "Make one first: ltx-trainer keys create --scope admin",
+    });
+  }
+  return (await createKey(db, { name: "first", userId: defaultUser, scope: "admin" })).key;
+}
+
+function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d+){3}|::1)$/.test(host);
+}
+
+/** Names rather than numbers where both lead here. */
+function shown(app: FastifyInstance, url: string): string {
+  const address = app.server.address();
+  if (address === null || typeof address === "string") return url;
+  return isLoopback(address.address) ? `http://localhost:${address.port}` : url;
+}

@@ -1,0 +1,172 @@
+/** The bytes of files on the local disk, under ids of our own: no name from outside ever becomes a path. */
+import { createHash, randomUUID } from "node:crypto";
+import { constants, createReadStream, createWriteStream } from "node:fs";
+import {
+  copyFile,
+  link,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  statfs,
+  writeFile,
+} from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Readable, Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { diskFull, unlimited } from "./allowance.ts";
+import type { Allowance, ByteRange, FileStore, StoreEntry, Written } from "./file-store.ts";
+
+export class DiskStore implements FileStore {
+  private readonly files: string;
+  private readonly parts: string;
+  private readonly ownerMark: string;
+
+  /** @param home the data folder; both folders must be on one disk */
+  constructor(home: string) {
+    this.files = join(home, "files");
+    this.parts = join(home, "parts");
+    this.ownerMark = join(home, "files.owner");
+  }
+
+  async adopt(id: string, source: string): Promise<number> {
+    const path = this.pathOf(id);
+    const beside = await besides(path);
+    try {
+      await link(source, beside);
+    } catch {
+      // On another disk, or one without links.
+      await copyFile(source, beside, constants.COPYFILE_FICLONE);
+    }
+    await syncToDisk(beside);
+    await publish(beside, path);
+    return (await stat(path)).size;
+  }
+
+  write(id: string, body: Readable, allowance: Allowance): Promise<Written> {
+    return writeWhole(this.pathOf(id), body, allowance);
+  }
+
+  writePart(uploadId: string, part: number, body: Readable, allowance: Allowance): Promise<Written> {
+    return writeWhole(this.partPath(uploadId, part), body, allowance);
+  }
+
+  assemble(id: string, uploadId: string, parts: readonly number[]): Promise<Written> {
+    const paths = parts.map((part) => this.partPath(uploadId, part));
+    return writeWhole(this.pathOf(id), Readable.from(joined(paths), { objectMode: false }), unlimited);
+  }
+
+  async read(id: string, range?: ByteRange): Promise<Readable> {
+    const handle = await open(this.pathOf(id), "r");
+    return handle.createReadStream(range === undefined ? {} : { start: range.first, end: range.last });
+  }
+
+  async locate(id: string): Promise<string> {
+    return this.pathOf(id);
+  }
+
+  async remove(id: string): Promise<void> {
+    await rm(this.pathOf(id), { force: true });
+    for (const name of await namesIn(dirname(this.pathOf(id)))) {
+      if (name.startsWith(`${id}.`)) await rm(join(dirname(this.pathOf(id)), name), { force: true });
+    }
+  }
+
+  async removeParts(uploadId: string): Promise<void> {
+    await rm(join(this.parts, uploadId), { recursive: true, force: true });
+  }
+
+  async *list(): AsyncIterable<StoreEntry> {
+    for (const id of await namesIn(this.parts)) yield { id, kind: "upload" };
+    for (const group of await namesIn(this.files)) {
+      for await (const { name } of await opendir(join(this.files, group))) {
+        const [id = ""] = name.split(".");
+        yield { id, kind: "file" };
+      }
+    }
+  }
+
+  async belongsTo(owner: string): Promise<boolean> {
+    try {
+      await writeFile(this.ownerMark, owner, { flag: "wx", mode: 0o600 });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      return (await readFile(this.ownerMark, "utf8")) === owner;
+    }
+  }
+
+  async freeBytes(): Promise<number> {
+    await mkdir(this.files, { recursive: true });
+    const { bavail, bsize } = await statfs(this.files);
+    return bavail * bsize;
+  }
+
+  private pathOf(id: string): string {
+    return join(this.files, id.slice(-2), id);
+  }
+
+  private partPath(uploadId: string, part: number): string {
+    return join(this.parts, uploadId, String(part));
+  }
+}
+
+/** A name of its own for every attempt: a client that tries again may be faster than its first try. */
+async function besides(path: string): Promise<string> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  return `${path}.${randomUUID()}.tmp`;
+}
+
+async function publish(beside: string, path: string): Promise<void> {
+  await rename(beside, path);
+  await syncToDisk(dirname(path));
+}
+
+async function writeWhole(path: string, body: Readable, allowance: Allowance): Promise<Written> {
+  const beside = await besides(path);
+  const hash = createHash("sha256");
+  let sizeBytes = 0;
+  const count = new Transform({
+    transform(piece: Buffer, _encoding, done) {
+      sizeBytes += piece.length;
+      if (sizeBytes > allowance.bytes) return done(allowance.refusal(sizeBytes));
+      hash.update(piece);
+      done(null, piece);
+    },
+  });
+  try {
+    await pipeline(body, count, createWriteStream(beside, { mode: 0o600, flush: true }));
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw (error as NodeJS.ErrnoException).code === "ENOSPC" ? diskFull() : error;
+  }
+  await publish(beside, path);
+  return { sizeBytes, hash: hash.digest("hex") };
+}
+
+async function* joined(paths: readonly string[]): AsyncGenerator<Buffer> {
+  for (const path of paths) yield* createReadStream(path);
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw error;
+  }
+}
+
+/** Waits until a file, or the names in a folder, would survive a power cut. */
+async function syncToDisk(path: string): Promise<void> {
+  const handle = await open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,36 @@
+/** Who is at a file: holders of keys, of tokens, and everybody else. */
+import type { Authenticator } from "../access/authenticate.ts";
+import type { Caller } from "../access/caller.ts";
+import type { Database } from "../db/database.ts";
+import { WireError } from "../queue/wire-error.ts";
+import { verifyCdnToken } from "./cdn-token.ts";
+
+export class FileAccess {
+  private readonly db: Database;
+  private readonly authenticator: Authenticator;
+
+  constructor(db: Database, authenticator: Authenticator) {
+    this.db = db;
+    this.authenticator = authenticator;
+  }
+
+  /** The caller by token or key. @throws WireError 401 */
+  async caller(authorization: string | undefined): Promise<Caller> {
+    const [, token] = /^bearer\s+(\S+)\s*$/i.exec(authorization ?? "") ?? [];
+    if (token === undefined) return this.authenticator.caller(authorization, "storage");
+    const caller = await verifyCdnToken(this.db, token);
+    if (caller === undefined) throw new WireError(401, { detail: "invalid or expired token" });
+    return caller;
+  }
+
+  /** The same for files that need no caller: credentials that say nothing count as none. */
+  async callerIfAny(authorization: string | undefined): Promise<Caller | undefined> {
+    if (authorization === undefined || authorization === "") return undefined;
+    try {
+      return await this.caller(authorization);
+    } catch (error) {
+      if (error instanceof WireError) return undefined;
+      throw error;
+    }
+  }
+}

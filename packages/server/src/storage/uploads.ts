@@ -1,0 +1,168 @@
+/** Receiving files: announced ones, ones that come at once, and ones that come in parts. */
+import { createHash } from "node:crypto";
+import type { Readable } from "node:stream";
+import { v7 as uuidv7 } from "uuid";
+import type { StorageConfig } from "../config/storage.ts";
+import type { Database } from "../db/database.ts";
+import { completeFile, insertFiles, type NewFile } from "../db/files.ts";
+import { persistently } from "../db/persist.ts";
+import { findUpload, forgetParts, insertUpload, partsOf, recordPart, type Upload } from "../db/uploads.ts";
+import { WireError } from "../queue/wire-error.ts";
+import { allowanceOf } from "./allowance.ts";
+import { type FileAddress, newAddress } from "./file-names.ts";
+import type { FileStore } from "./file-store.ts";
+import type { FileLifecycle } from "./lifecycle.ts";
+import { checkPartList } from "./part-list.ts";
+
+export type UploadDeps = {
+  readonly db: Database;
+  readonly store: FileStore;
+  readonly config: StorageConfig;
+};
+
+/** What its owner says about a file. */
+export type FileDescription = FileLifecycle & {
+  readonly userId: string;
+  readonly fileName: string | undefined;
+  readonly contentType: string;
+  /** The request that held it as a data URI. */
+  readonly inputOf?: string;
+};
+
+type Body = {
+  readonly body: Readable /** As announced; undefined when it was not. */;
+  readonly length?: number;
+};
+
+/** Most parts of one upload. */
+export const mostParts = 10_000;
+
+export class Uploads {
+  private readonly deps: UploadDeps;
+  private readonly underWay = new Map<string, Promise<void>>();
+
+  constructor(deps: UploadDeps) {
+    this.deps = deps;
+  }
+
+  /** Stores a file that comes with its description. @throws WireError 413, 507 */
+  async receive(description: FileDescription, { body, length }: Body): Promise<FileAddress> {
+    const { db, store } = this.deps;
+    const file = newFile(description);
+    const allowance = await this.allowance(description.userId, { announcedBytes: length });
+    const { sizeBytes, hash } = await store.write(file.id, body, allowance);
+    await persistently(() => insertFiles(db, [{ ...file, sizeBytes, hash }]));
+    return file;
+  }
+
+  /** Announces a file. @throws WireError 413, 507 when there is no room for any */
+  async begin(description: FileDescription): Promise<{ readonly id: string; readonly file: FileAddress }> {
+    await this.allowance(description.userId, {});
+    const [id, file] = [uuidv7(), newFile(description)];
+    await insertUpload(this.deps.db, id, file, this.deps.config.uploadSeconds);
+    return { id, file };
+  }
+
+  /** @throws WireError 404 when there is none, or its time is over */
+  async find(id: string): Promise<Upload> {
+    const upload = await findUpload(this.deps.db, id);
+    if (upload === undefined) throw new WireError(404, { detail: "Upload not found, or its time is over" });
+    return upload;
+  }
+
+  /**
+   * The bytes of an announced file, in one piece. Repeating it with the same bytes does nothing.
+   *
+   * @throws WireError 409 when the file is there with other bytes; 413, 507
+   */
+  async fill({ id }: Upload, { body, length }: Body): Promise<void> {
+    return this.oneAtATime(id, async () => {
+      const upload = await this.find(id);
+      if (upload.isComplete) {
+        if ((await hashOf(body)) !== upload.hash) throw alreadyComplete();
+        return;
+      }
+      const allowance = await this.allowance(upload.userId, { announcedBytes: length });
+      const written = await this.deps.store.write(upload.fileId, body, allowance);
+      await completeFile(this.deps.db, upload.fileId, written);
+    });
+  }
+
+  /** One part, from 1. @returns its etag. @throws WireError 400, 409, 413, 507 */
+  async part(upload: Upload, number: number, { body, length }: Body): Promise<string> {
+    if (!Number.isInteger(number) || number < 1 || number > mostParts) {
+      throw WireError.badRequest(`part number: got ${number}, expected 1 to ${mostParts}`);
+    }
+    if (upload.isComplete) throw alreadyComplete();
+    const { db, store } = this.deps;
+    const others = (await partsOf(db, upload.id)).filter((part) => part.number !== number);
+    const earlierBytes = others.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    const allowance = await this.allowance(upload.userId, { earlierBytes, announcedBytes: length });
+    const { sizeBytes, hash } = await store.writePart(upload.id, number, body, allowance);
+    const etag = `"${hash.slice(0, 32)}"`;
+    await recordPart(db, upload.id, { number, sizeBytes, etag });
+    return etag;
+  }
+
+  /**
+   * Joins the parts into the file. Repeating it does nothing.
+   *
+   * @param list `{"parts": [{"partNumber", "etag"}]}`, in any order
+   * @throws WireError 400 for parts that are missing, empty, too short or not those that came
+   */
+  async complete({ id }: Upload, list: unknown): Promise<void> {
+    return this.oneAtATime(id, async () => {
+      const upload = await this.find(id);
+      if (upload.isComplete) return;
+      const { db, store } = this.deps;
+      const parts = checkPartList(list, await partsOf(db, id));
+      const numbers = parts.map(({ number }) => number);
+      await completeFile(db, upload.fileId, await store.assemble(upload.fileId, id, numbers));
+      await forgetParts(db, id);
+      await store.removeParts(id);
+    });
+  }
+
+  /** Clients that lost an answer ask again while the first try still runs. */
+  private async oneAtATime(id: string, work: () => Promise<void>): Promise<void> {
+    const before = this.underWay.get(id) ?? Promise.resolve();
+    const mine = before.catch(() => {}).then(work);
+    this.underWay.set(id, mine);
+    try {
+      await mine;
+    } finally {
+      if (this.underWay.get(id) === mine) this.underWay.delete(id);
+    }
+  }
+
+  private allowance(
+    userId: string,
+    { earlierBytes, announcedBytes }: { earlierBytes?: number; announcedBytes?: number | undefined },
+  ) {
+    const { db, store, config } = this.deps;
+    return allowanceOf({ db, store, config }, userId, {
+      earlierBytes: earlierBytes ?? 0,
+      announcedBytes: announcedBytes ?? 0,
+    });
+  }
+}
+
+function newFile({ fileName, ...description }: FileDescription): NewFile & FileAddress {
+  return {
+    ...description,
+    ...newAddress(fileName),
+    id: uuidv7(),
+    sizeBytes: null,
+    origin: "upload",
+    requestId: null,
+  };
+}
+
+async function hashOf(body: Readable): Promise<string> {
+  const hash = createHash("sha256");
+  for await (const piece of body) hash.update(piece);
+  return hash.digest("hex");
+}
+
+const alreadyComplete = () =>
+  new WireError(409, { detail: "The upload is complete; a file does not change. Start another upload." });

@@ -1,0 +1,24 @@
+/** The processes of this machine, read from /proc: a bare system has no `ps`. */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** Ids of the processes whose command line contains a text. Zombies have none. */
+export function processesWith(text: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => commandLine(pid).includes(text));
+}
+
+/** The user that a process runs as. */
+export function userOf(pid: number): number {
+  return Number(/^Uid:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]);
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+  } catch {
+    // It ended between the two looks.
+    return "";
+  }
+}

@@ -1,0 +1,200 @@
+/**
+ * Sends webhooks: takes the deliveries that are due, a few at a time, and notes what came of each.
+ *
+ * Any number of servers may do so at once; the database hands every delivery to one of them.
+ */
+import type { KeyObject } from "node:crypto";
+import type { Logger } from "pino";
+import { type Agent, request } from "undici";
+import type { WebhookConfig } from "../config/webhooks.ts";
+import type { ChangeFeed } from "../db/change-feed.ts";
+import type { Database } from "../db/database.ts";
+import {
+  type Attempt,
+  claimDelivery,
+  type Delivery,
+  finishDelivery,
+  msUntilDelivery,
+  postponeDelivery,
+  releaseDelivery,
+} from "../db/webhooks.ts";
+import { webhookPayload } from "./payload.ts";
+import { signatureHeaders } from "./sign.ts";
+import { ForbiddenTarget, makeWebhookAgent } from "./target.ts";
+
+export type WebhookDeps = {
+  readonly db: Database;
+  readonly feed: ChangeFeed;
+  readonly log: Logger;
+  readonly config: WebhookConfig;
+  readonly key: KeyObject;
+};
+
+/** Of the first attempt and of the others. Source: fal.ai/docs, webhooks, "Retry policy". */
+const timeoutSeconds = { first: 15, later: 120 } as const;
+/** For the statements around an attempt. */
+const leaseMarginSeconds = 10;
+const leaseSeconds = {
+  first: timeoutSeconds.first + leaseMarginSeconds,
+  later: timeoutSeconds.later + leaseMarginSeconds,
+};
+const longestPauseSeconds = 600;
+/** Attempts under way at a time. */
+const mostAtOnce = 16;
+/** Between looks when nothing is heard. */
+const idleMs = 10_000;
+/** How long attempts may go on when the server stops. */
+const stopGraceMs = 2_000;
+
+type Outcome = Attempt & { readonly isFinal: boolean };
+
+export class WebhookSender {
+  private readonly deps: WebhookDeps;
+  private readonly agent: Agent;
+  private readonly ending = new AbortController();
+  private readonly cut = new AbortController();
+  private readonly underWay = new Set<Promise<void>>();
+  private running: Promise<void> = Promise.resolve();
+  private unsubscribe: (() => void) | undefined;
+  private isWoken = false;
+  private wakeUp: (() => void) | undefined;
+
+  constructor(deps: WebhookDeps) {
+    this.deps = deps;
+    this.agent = makeWebhookAgent(deps.config);
+  }
+
+  start(): void {
+    this.unsubscribe = this.deps.feed.onWebhook(() => this.wake());
+    this.running = this.run();
+  }
+
+  /** Ends within seconds. What was under way and not done is left to the next server, at once. */
+  async stop(): Promise<void> {
+    this.ending.abort();
+    this.unsubscribe?.();
+    this.wake();
+    const timer = setTimeout(() => this.cut.abort(), stopGraceMs);
+    await this.running;
+    await Promise.all(this.underWay);
+    clearTimeout(timer);
+    await this.agent.destroy();
+  }
+
+  private async run(): Promise<void> {
+    while (!this.ending.signal.aborted) {
+      this.isWoken = false;
+      try {
+        const delivery = await claimDelivery(this.deps.db, leaseSeconds);
+        if (delivery === undefined) await this.nap((await msUntilDelivery(this.deps.db)) ?? idleMs);
+        else this.begin(delivery);
+        if (this.underWay.size >= mostAtOnce) await Promise.race(this.underWay);
+      } catch (error) {
+        this.deps.log.error({ err: error }, "webhooks: could not look for deliveries; trying again");
+        await this.nap(idleMs);
+      }
+    }
+  }
+
+  private wake(): void {
+    this.isWoken = true;
+    this.wakeUp?.();
+  }
+
+  private async nap(ms: number): Promise<void> {
+    if (this.isWoken) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.wakeUp = resolve;
+      timer = setTimeout(resolve, Math.min(ms, idleMs));
+    });
+    clearTimeout(timer);
+  }
+
+  private begin(delivery: Delivery): void {
+    const work = this.deliver(delivery)
+      .catch((error: unknown) =>
+        this.deps.log.error({ err: error, request: delivery.requestId }, "a webhook's end was not noted"),
+      )
+      .finally(() => this.underWay.delete(work));
+    this.underWay.add(work);
+  }
+
+  private async deliver(delivery: Delivery): Promise<void> {
+    const { db, config } = this.deps;
+    const outcome = await this.send(delivery);
+    const { status, error } = outcome;
+    // Names no path or query: addresses of webhooks often hold a secret.
+    const about = {
+      request: delivery.requestId,
+      to: originOf(delivery.url),
+      attempt: delivery.attempts,
+      status,
+      error,
+    };
+    const log = this.deps.log.child(about);
+    if (error === null) {
+      await finishDelivery(db, delivery, { ...outcome, state: "delivered" });
+      return log.info("webhook delivered");
+    }
+    if (this.cut.signal.aborted) return releaseDelivery(db, delivery);
+    if (outcome.isFinal || delivery.attempts >= config.attempts) {
+      await finishDelivery(db, delivery, { ...outcome, state: "abandoned" });
+      return log.error("webhook given up");
+    }
+    const pauseSeconds = pauseAfter(delivery.attempts, config.firstPauseSeconds);
+    await postponeDelivery(db, delivery, { status, error, pauseSeconds });
+    log.warn({ pauseSeconds }, "webhook not received");
+    // The pause may be over before the loop would look again.
+    this.wake();
+  }
+
+  /** One attempt. Never throws. */
+  private async send(delivery: Delivery): Promise<Outcome> {
+    const { requestId, userId, url, attempts } = delivery;
+    const body = webhookPayload(delivery);
+    const timestamp = Math.floor(Date.now() / 1000);
+    const timeout = AbortSignal.timeout(
+      (attempts === 1 ? timeoutSeconds.first : timeoutSeconds.later) * 1000,
+    );
+    try {
+      const response = await request(url, {
+        method: "POST",
+        dispatcher: this.agent,
+        signal: AbortSignal.any([timeout, this.cut.signal]),
+        headers: {
+          "content-type": "application/json",
+          "user-agent": "ltx-video-trainer",
+          ...signatureHeaders(this.deps.key, { requestId, userId, timestamp, body }),
+        },
+        body,
+      });
+      const { statusCode: status } = response;
+      // Whatever else it says, what counts is said.
+      await response.body.dump().catch(() => {});
+      if (status >= 200 && status < 300) return { status, error: null, isFinal: true };
+      return {
+        status,
+        error: `answered with status ${status}, expected 2xx`,
+        isFinal: status >= 300 && status < 400,
+      };
+    } catch (error) {
+      return { status: null, error: reasonOf(error), isFinal: error instanceof ForbiddenTarget };
+    }
+  }
+}
+
+/** Twice as long each time, with up to a tenth more so that many do not come at once. */
+function pauseAfter(attempts: number, firstSeconds: number): number {
+  const seconds = Math.min(firstSeconds * 2 ** (attempts - 1), longestPauseSeconds);
+  return seconds * (1 + Math.random() / 10);
+}
+
+function originOf(url: string): string {
+  return new URL(url).origin;
+}
+
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return error.name === "TimeoutError" ? "no answer in time" : error.message || error.name;
+}

@@ -1,0 +1,180 @@
+/**
+ * kill -9 of the server, of trainers and of PostgreSQL at random moments over running trainings: nothing that was accepted
+ * is lost, nothing ends twice, and what was resumed has the bits of what was not.
+ *
+ * `FAULTS=200 SEED=7 npm run test:long` kills more often, or in another order.
+ */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
+import { afterEach, expect, test } from "vitest";
+import { type Database, openDatabase } from "../../packages/server/src/db/database.ts";
+import { EmbeddedPostgres } from "../../packages/server/src/postgres/embedded-postgres.ts";
+import { DiskStore } from "../../packages/server/src/storage/disk-store.ts";
+import { silent } from "../../packages/server/src/testing/postgres.ts";
+import { processesWith } from "../../packages/server/src/testing/processes.ts";
+import { Receiver } from "../../packages/server/src/testing/receiver.ts";
+import { preparedFolder, ServerProcess } from "../../packages/server/src/testing/server-process.ts";
+
+const faults = Number(process.env.FAULTS ?? 50);
+const seed = Number(process.env.SEED ?? 1);
+const endpoint = "/queue/fal-ai/ltx-video-trainer";
+const ended: (() => Promise<unknown>)[] = [];
+
+afterEach(async () => {
+  for (const end of ended.splice(0).reverse()) await end();
+});
+
+/** Numbers from 0 to 1, the same for the same seed. Source: mulberry32, public domain. */
+function randomNumbers(start: number): () => number {
+  let state = start;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A service that is killed and started again, its clients, and the receiver of its webhooks. */
+class Scene {
+  readonly accepted: string[] = [];
+  readonly receiver: Receiver;
+  private readonly folder: Awaited<ReturnType<typeof preparedFolder>>;
+  private server: ServerProcess;
+
+  private constructor(folder: Scene["folder"], receiver: Receiver, server: ServerProcess) {
+    this.folder = folder;
+    this.receiver = receiver;
+    this.server = server;
+  }
+
+  static async open(): Promise<Scene> {
+    const folder = await preparedFolder({
+      CHECKPOINT_INTERVAL: "10",
+      WEBHOOK_PRIVATE_TARGETS: "true",
+      WEBHOOK_RETRY_SECONDS: "0.5",
+    });
+    ended.push(folder.end);
+    const receiver = await Receiver.start();
+    ended.push(() => receiver.stop());
+    const server = await ServerProcess.start(folder.environment, folder.authorization);
+    const scene = new Scene(folder, receiver, server);
+    ended.push(() => scene.server.kill());
+    return scene;
+  }
+
+  get home(): string {
+    return this.folder.environment.LTX_TRAINER_HOME;
+  }
+
+  database(): Database {
+    const db = openDatabase(new EmbeddedPostgres(this.home, silent).address, { connections: 2, log: silent });
+    ended.push(() => db.destroy());
+    return db;
+  }
+
+  /** Submits until an id has come back: only then was a request accepted. */
+  async submit(): Promise<void> {
+    const webhook = encodeURIComponent(`http://127.0.0.1:${this.receiver.port}/`);
+    const answer = await this.server.json("POST", `${endpoint}?fal_webhook=${webhook}`, this.folder.input);
+    this.accepted.push(QueueStatus.parse(answer).request_id);
+  }
+
+  status(id: string): Promise<{ readonly status: string; readonly said: string }> {
+    return this.server.status(id);
+  }
+
+  result(id: string): Promise<unknown> {
+    return this.server.json("GET", `${endpoint}/requests/${id}`);
+  }
+
+  /** @returns whether there was something to kill */
+  async kill(victim: "server" | "trainer" | "postgres"): Promise<boolean> {
+    if (victim === "server") {
+      await this.server.kill();
+      this.server = await ServerProcess.start(this.folder.environment, this.folder.authorization);
+      return true;
+    }
+    const pattern =
+      victim === "trainer" ? `${this.home}/requests/` : `bin/postgres -D ${this.home}/postgres/data`;
+    const pids = processesWith(pattern).slice(0, 1);
+    for (const pid of pids) process.kill(pid, "SIGKILL");
+    return pids.length > 0;
+  }
+}
+
+test(`after ${faults} kills every request has one end, one LoRA and its webhook`, async () => {
+  const scene = await Scene.open();
+  const random = randomNumbers(seed);
+  const counts = { server: 0, trainer: 0, postgres: 0 };
+  const victims = ["server", "trainer", "postgres"] as const;
+  for (let done = 0; done < faults; ) {
+    const unfinished = await Promise.all(
+      scene.accepted.slice(-3).map(async (id) => (await scene.status(id)).status),
+    );
+    if (unfinished.filter((status) => status !== "COMPLETED").length < 2) await scene.submit();
+    await delay(random() * 3000);
+    const victim = victims[Math.floor(random() * victims.length)] ?? "server";
+    if (!(await scene.kill(victim))) continue;
+    counts[victim]++;
+    done++;
+  }
+  await Promise.all(scene.accepted.map((id) => completed(scene, id)));
+  const hashes = await checkEnds(scene);
+  await checkWebhooks(scene);
+  console.log(
+    `${JSON.stringify(counts)}, ${scene.accepted.length} requests, ${hashes.length} trained to the end`,
+  );
+});
+
+async function completed(scene: Scene, id: string): Promise<void> {
+  while ((await scene.status(id)).status !== "COMPLETED") await delay(250);
+}
+
+/**
+ * Every request has a result that stays as it is: files of one and the same LoRA, or, for those whose runner was lost twice
+ * without a checkpoint in between, the documented failure.
+ */
+async function checkEnds(scene: Scene): Promise<string[]> {
+  const db = scene.database();
+  const store = new DiskStore(scene.home);
+  const hashes: string[] = [];
+  let resumed = 0;
+  for (const id of scene.accepted) {
+    const [result, again] = [await scene.result(id), await scene.result(id)];
+    expect(again).toEqual(result);
+    const row = await db.selectFrom("requests").selectAll().where("id", "=", id).executeTakeFirstOrThrow();
+    if (row.state === "failed") {
+      expect(row.error_type).toBe("runner_disconnected");
+      continue;
+    }
+    expect(row.state).toBe("succeeded");
+    const { lora_file: lora } = TrainingOutput.parse(result);
+    const files = await db.selectFrom("files").selectAll().where("request_id", "=", id).execute();
+    expect(files).toHaveLength(3);
+    const file = files.find(({ name }) => lora.url.endsWith(name));
+    const bytes = readFileSync(await store.locate(file?.id ?? ""));
+    expect(bytes).toHaveLength(lora.file_size ?? -1);
+    hashes.push(createHash("sha256").update(bytes).digest("hex"));
+    if (/resumed after step \d/.test((await scene.status(id)).said)) resumed++;
+  }
+  expect(new Set(hashes).size).toBe(1);
+  expect(resumed).toBeGreaterThan(0);
+  return hashes;
+}
+
+/** Each was told at least once, and always the same. */
+async function checkWebhooks(scene: Scene): Promise<void> {
+  const db = scene.database();
+  const pending = () =>
+    db.selectFrom("webhook_deliveries").select("id").where("state", "!=", "delivered").execute();
+  await expect.poll(pending, { timeout: 200_000, interval: 500 }).toEqual([]);
+  for (const id of scene.accepted) {
+    const bodies = scene.receiver.received.map(({ body }) => body).filter((body) => body.includes(id));
+    expect(bodies.length).toBeGreaterThan(0);
+    expect(new Set(bodies).size).toBe(1);
+    expect(JSON.parse(bodies[0] ?? "").payload).toEqual(await scene.result(id));
+  }
+}
