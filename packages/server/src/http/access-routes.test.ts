@@ -253,6 +253,16 @@ describe("the history", () => {
     expect(early).toMatchObject({ status: 400, body: { detail: expect.stringContaining("no end yet") } });
     expect((await service.call("DELETE", "/v1/models/requests/nope/payloads")).status).toBe(404);
   });
+
+  test("forgets a dataset that came in the request itself", async () => {
+    const data = `data:application/zip;base64,${Buffer.alloc(2 ** 20).toString("base64")}`;
+    const id = await submitted({}, { training_data_url: data });
+    await service.call("PUT", `/queue/${app}/requests/${id}/cancel`);
+    const deleted = await service.call("DELETE", `/v1/models/requests/${id}/payloads`);
+    expect(deleted.body).toEqual({ cdn_delete_results: [{ link: expect.any(String), exception: null }] });
+    const rows = await db.selectFrom("files").select("id").where("input_of", "=", id).execute();
+    expect(rows).toEqual([]);
+  });
 });
 
 describe("the queue as a whole", () => {
