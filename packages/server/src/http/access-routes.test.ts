@@ -7,7 +7,7 @@ import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
 
 // Starting a service is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const app = "fal-ai/ltx-video-trainer";
 const input = { training_data_url: "https://example.com/a.zip" };
@@ -130,7 +130,7 @@ describe("tokens", () => {
     const headers = { authorization: `Bearer ${token}` };
     // 404: whoever calls is known, the request is not.
     expect((await statusWith(headers)).status).toBe(404);
-    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 30_000 }).toBe(401);
+    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 120_000 }).toBe(401);
     const rows = await db.selectFrom("tokens").selectAll().execute();
     expect(JSON.stringify(rows)).not.toContain(String(token));
   });
@@ -174,9 +174,9 @@ describe("tokens", () => {
     expect((await statusWith(headers)).status).toBe(404);
     expect(await revokeKey(db, id)).toEqual({ name: "short" });
     expect(await revokeKey(db, id)).toBeUndefined();
-    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 30_000 }).toBe(401);
+    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 120_000 }).toBe(401);
     await expect
-      .poll(async () => (await statusWith(withKey(key))).body, { timeout: 30_000 })
+      .poll(async () => (await statusWith(withKey(key))).body, { timeout: 120_000 })
       .toEqual({ detail: "invalid key credentials" });
   });
 });
