@@ -9,8 +9,8 @@ const conditions = ["source", "node", "import", "module", "default"];
 
 const common = {
   pool: "forks",
-  testTimeout: 60_000,
-  hookTimeout: 120_000,
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" },
 } as const;
 

@@ -13,7 +13,7 @@ import { runProgram, withLine } from "./run-sample.ts";
 import { configLine, samples } from "./seed-samples.ts";
 
 // A whole training and large uploads, on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 600_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const app: string = "fal-ai/ltx-video-trainer";
 const example = fileURLToPath(new URL("../../examples/glowpulse.zip", import.meta.url));

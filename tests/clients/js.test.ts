@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TestService } from "../../packages/server/src/testing/service.ts";
 
 // Each training runs the whole trainer on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 600_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const app: string = "fal-ai/ltx-video-trainer";
 const example = fileURLToPath(new URL("../../examples/glowpulse.zip", import.meta.url));
@@ -221,7 +221,7 @@ describe("tries of the client", () => {
           items: [{ request_id: string; status_code: number | null }];
         }
       ).items[0];
-    await expect.poll(async () => (await newest()).status_code, { timeout: 60_000 }).toBeNull();
+    await expect.poll(async () => (await newest()).status_code, { timeout: 120_000 }).toBeNull();
     const { request_id: requestId } = await newest();
     gone.abort();
     await expect(running).rejects.toThrow();

@@ -2,10 +2,12 @@
 import { execFile, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-const python = process.env.FAL_CLIENT_PYTHON ?? "python3";
+const named = process.env.FAL_CLIENT_PYTHON || undefined;
+const python = named ?? "python3";
 
-/** Whether there is no Python with fal_client here. */
-export const isClientMissing: boolean = spawnSync(python, ["-c", "import fal_client"]).status !== 0;
+/** Whether there is no Python with fal_client here. One that was named and lacks it is a failure. */
+export const isClientMissing: boolean =
+  named === undefined && spawnSync(python, ["-c", "import fal_client"]).status !== 0;
 
 /**
  * The last line of what a program prints.

@@ -12,7 +12,7 @@ import { startTlsFront, type TlsFront } from "./fal-hosts.ts";
 import { isClientMissing, runPython } from "./python-client.ts";
 
 // Hundreds of megabytes, on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 600_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const example = fileURLToPath(new URL("../../examples/glowpulse.zip", import.meta.url));
 const hashOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");

@@ -11,7 +11,7 @@ import { type Ended, runProgram, withLine } from "./run-sample.ts";
 import { configLine, sampleRequestId, samples } from "./seed-samples.ts";
 
 // One of them trains a thousand steps, the default, on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 600_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let service: TestService;
 /** Of a request that came to a good end. */

@@ -25,7 +25,7 @@ const data = join(root, "data");
 const steps = 40;
 
 // Each test runs whole processes, several of them in the longest; a busy machine takes its time.
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 afterAll(() => rmSync(root, { recursive: true }));
 

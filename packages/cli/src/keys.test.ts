@@ -8,7 +8,7 @@ import { afterAll, expect, test, vi } from "vitest";
 import { processesWith } from "./testing/processes.ts";
 
 // Each call starts a database of its own, on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
 const home = mkdtempSync(join(tmpdir(), "ltx-keys-"));

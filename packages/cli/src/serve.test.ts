@@ -9,7 +9,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { processesWith } from "./testing/processes.ts";
 
 // Starting a service is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000 });
 
 const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
 

@@ -13,7 +13,7 @@ import { badInputs, goodInput as good } from "./testing/bad-inputs.ts";
 import { silent } from "./testing/postgres.ts";
 import { type Answer, TestService } from "./testing/service.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 const limitBytes = 200_000;
@@ -300,7 +300,7 @@ describe("webhooks to where they must not go", () => {
         .selectAll()
         .where("request_id", "=", id)
         .executeTakeFirstOrThrow();
-    await expect.poll(async () => (await find()).state, { timeout: 30_000 }).toBe("abandoned");
+    await expect.poll(async () => (await find()).state, { timeout: 120_000 }).toBe("abandoned");
     expect(await find()).toMatchObject({
       attempts: 1,
       last_status: null,

@@ -93,12 +93,12 @@ export const settings = {
     .min(1024)
     .default(128 * 2 ** 20)
     .meta({ description: "Largest request body that is not an upload; data URIs count." }),
-  ...storageSettings,
   LOG_LEVEL: z
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")
     .meta({ description: "What is written to the log." }),
   ...accessSettings,
+  ...storageSettings,
   ...webhookSettings,
 } as const;
 
@@ -122,8 +122,8 @@ export type Config = AccessConfig & {
   readonly leaseSeconds: number;
   readonly drainSeconds: number;
   readonly maxBodyBytes: number;
-  readonly storage: StorageConfig;
   readonly logLevel: z.infer<typeof settings.LOG_LEVEL>;
+  readonly storage: StorageConfig;
   readonly webhooks: WebhookConfig;
   /** What trainers inherit: our environment without what is none of their business. */
   readonly trainerEnvironment: Readonly<Record<string, string>>;
@@ -172,9 +172,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     leaseSeconds: values.LEASE_SECONDS,
     drainSeconds: values.DRAIN_SECONDS,
     maxBodyBytes: values.MAX_BODY_BYTES,
-    storage: storageConfig(values),
     logLevel: values.LOG_LEVEL,
     ...accessConfig(values),
+    storage: storageConfig(values),
     webhooks: webhookConfig(values),
     trainerEnvironment: Object.fromEntries(given.filter(([name]) => !ours.has(name))),
   };

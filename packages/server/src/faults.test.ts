@@ -7,7 +7,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { processesWith } from "./testing/processes.ts";
 import { preparedFolder, ServerProcess, serverProgram } from "./testing/server-process.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 const ended: (() => Promise<void>)[] = [];
@@ -38,7 +38,7 @@ test("kill -9 of the server: no trainer trains on unseen, and the next server fi
   const waiting = await first.submit({ ...input, rank: 16 });
   await first.until(running, ({ said }) => /Checkpoint written after step 10/.test(said));
   await first.kill();
-  await expect.poll(() => processesOf(running), { timeout: 60_000 }).toEqual([]);
+  await expect.poll(() => processesOf(running), { timeout: 120_000 }).toEqual([]);
   const second = await started(environment, first.authorization);
   const { said } = await second.until(running, ({ status }) => status === "COMPLETED");
   expect(said).toMatch(/resumed after step [1-9]0/);

@@ -8,7 +8,7 @@ import { FileClient } from "./testing/file-client.ts";
 import { TestService } from "./testing/service.ts";
 
 // Each runs the whole trainer, on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 let service: TestService;

@@ -36,4 +36,4 @@ test("ltx-nano learns from a zip given as a data URI, and gives a LoRA, a config
   } finally {
     await service.end();
   }
-}, 300_000);
+}, 600_000);

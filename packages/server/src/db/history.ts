@@ -82,8 +82,8 @@ export type OrphanedFile = { readonly id: string; readonly store: string; readon
 export type DeletedPayloads = { readonly publicUrl: string; readonly files: readonly OrphanedFile[] };
 
 /**
- * Takes out what a request was asked, said and answered, and the rows of the files that it made. What it was given stays:
- * other requests may use it.
+ * Takes out what a request was asked, said and answered, and the rows of the files that it made and of those that were
+ * in its input itself, as data URIs. Files that its input names stay: other requests may use them.
  *
  * @returns undefined when the user has no such request with an end
  */
@@ -111,8 +111,9 @@ export async function deletePayloads(
       await transaction.deleteFrom("request_logs").where("request_id", "=", id).execute();
       const files = await transaction
         .deleteFrom("files")
-        .where("request_id", "=", id)
-        .where("origin", "=", "output")
+        .where(({ or, and, eb }) =>
+          or([and([eb("request_id", "=", id), eb("origin", "=", "output")]), eb("input_of", "=", id)]),
+        )
         .returning(["id", "store", "name"])
         .execute();
       return { ...request, files };

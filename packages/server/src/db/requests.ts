@@ -136,7 +136,7 @@ export async function countQueued(db: Database, endpoint: string): Promise<numbe
   return (await persistently(() => query.executeTakeFirstOrThrow())).count;
 }
 
-/** The end of a request; `state` alone is given while it has none. Undefined when this user may see no such request, or its answer is not kept any more. */
+/** The end of a request; `state` alone is given while it has none. Undefined when this user may see no such request. */
 export async function findAnswer(
   db: Database,
   id: string,
@@ -146,8 +146,7 @@ export async function findAnswer(
     .selectFrom("requests")
     .select(["state", "response_status", "response_headers", "response_body", "payload_removed_at"])
     .where("id", "=", id)
-    .where("user_id", "=", userId)
-    .where("payload_removed_at", "is", null);
+    .where("user_id", "=", userId);
   const row = await persistently(() => query.executeTakeFirst());
   if (row === undefined) return undefined;
   if (row.state === "queued" || row.state === "running") return { state: row.state };

@@ -22,7 +22,7 @@ import {
 import { registerWorker } from "./workers.ts";
 
 // Making databases is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let postgres: TestPostgres;
 let test_: TestDatabase;

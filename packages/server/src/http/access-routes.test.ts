@@ -7,7 +7,7 @@ import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
 
 // Starting a service is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const app = "fal-ai/ltx-video-trainer";
 const input = { training_data_url: "https://example.com/a.zip" };
@@ -130,7 +130,7 @@ describe("tokens", () => {
     const headers = { authorization: `Bearer ${token}` };
     // 404: whoever calls is known, the request is not.
     expect((await statusWith(headers)).status).toBe(404);
-    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 30_000 }).toBe(401);
+    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 120_000 }).toBe(401);
     const rows = await db.selectFrom("tokens").selectAll().execute();
     expect(JSON.stringify(rows)).not.toContain(String(token));
   });
@@ -174,9 +174,9 @@ describe("tokens", () => {
     expect((await statusWith(headers)).status).toBe(404);
     expect(await revokeKey(db, id)).toEqual({ name: "short" });
     expect(await revokeKey(db, id)).toBeUndefined();
-    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 30_000 }).toBe(401);
+    await expect.poll(async () => (await statusWith(headers)).status, { timeout: 120_000 }).toBe(401);
     await expect
-      .poll(async () => (await statusWith(withKey(key))).body, { timeout: 30_000 })
+      .poll(async () => (await statusWith(withKey(key))).body, { timeout: 120_000 })
       .toEqual({ detail: "invalid key credentials" });
   });
 });
@@ -252,6 +252,16 @@ describe("the history", () => {
     const early = await service.call("DELETE", `/v1/models/requests/${waiting}/payloads`);
     expect(early).toMatchObject({ status: 400, body: { detail: expect.stringContaining("no end yet") } });
     expect((await service.call("DELETE", "/v1/models/requests/nope/payloads")).status).toBe(404);
+  });
+
+  test("forgets a dataset that came in the request itself", async () => {
+    const data = `data:application/zip;base64,${Buffer.alloc(2 ** 20).toString("base64")}`;
+    const id = await submitted({}, { training_data_url: data });
+    await service.call("PUT", `/queue/${app}/requests/${id}/cancel`);
+    const deleted = await service.call("DELETE", `/v1/models/requests/${id}/payloads`);
+    expect(deleted.body).toEqual({ cdn_delete_results: [{ link: expect.any(String), exception: null }] });
+    const rows = await db.selectFrom("files").select("id").where("input_of", "=", id).execute();
+    expect(rows).toEqual([]);
   });
 });
 

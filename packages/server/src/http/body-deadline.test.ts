@@ -72,7 +72,7 @@ test("an upload may take as long as bytes come; one that falls silent is given u
     });
   });
   const trickling = trickle(port, "/");
-  await expect.poll(() => got, { timeout: 30_000 }).toBeGreaterThan(20);
+  await expect.poll(() => got, { timeout: 120_000 }).toBeGreaterThan(20);
   await app.close();
   await trickling;
   const again = await listen((scope) => {

@@ -14,7 +14,6 @@ import type { FileAccess } from "../storage/file-access.ts";
 import type { Signer } from "../storage/signer.ts";
 import type { FileDescription, Uploads } from "../storage/uploads.ts";
 import { passBodiesOn, streamOf } from "./body-stream.ts";
-import { allowAnyOrigin } from "./file-cors.ts";
 import { contentTypeOf, lifecycleOf } from "./file-headers.ts";
 import { type JsonBody, parseJsonBodies } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
@@ -39,7 +38,6 @@ const withToken = "/files/b/:store/:name/multipart/:upload";
 /** Mounts the routes that take bytes; `app` is a scope of their own. */
 export function addByteRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
   passBodiesOn(app);
-  allowAnyOrigin(app, ["/files/upload", announced, `${announced}/:part`, `${withToken}/:part`]);
   app.post("/files/upload", (request, reply) => receive(request, reply, deps));
   app.put(announced, async (request, reply) => {
     await deps.uploads.fill(await announcedUpload(request, deps), streamOf(request));
@@ -56,7 +54,6 @@ export function addByteRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
 /** Mounts the routes around them; `app` is a scope of their own. */
 export function addUploadRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
   parseJsonBodies(app);
-  allowAnyOrigin(app, ["/files/upload/multipart", `${announced}/complete`, `${withToken}/complete`]);
   app.post("/files/upload/multipart", (request, reply) => begin(request, reply, deps));
   app.post(`${announced}/complete`, async (request, reply) =>
     complete(request, reply, await announcedUpload(request, deps), deps),

@@ -16,6 +16,7 @@ const exposed = [
   "x-fal-needs-retry",
   "x-fal-retryable",
   "etag",
+  "content-length",
   "content-range",
   "accept-ranges",
   "content-disposition",

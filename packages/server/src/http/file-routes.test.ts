@@ -144,7 +144,7 @@ describe("who may read", () => {
     expect((await sign({ duration: 8 * 86_400 })).status).toBe(400);
     expect((await sign({ scope: ["write"] })).status).toBe(400);
     const { body: brief } = await sign({ duration: 1 });
-    await expect.poll(() => statusFor((brief as { url: string }).url), { timeout: 10_000 }).toBe(403);
+    await expect.poll(() => statusFor((brief as { url: string }).url), { timeout: 120_000 }).toBe(403);
   });
 
   test.each([

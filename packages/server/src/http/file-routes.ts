@@ -13,7 +13,6 @@ import type { ByteRange, FileStore } from "../storage/file-store.ts";
 import { decisionFor } from "../storage/lifecycle.ts";
 import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
 import { parseRange } from "./byte-range.ts";
-import { allowAnyOrigin } from "./file-cors.ts";
 import { type JsonBody, parseJsonBodies } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
@@ -30,7 +29,6 @@ const path = "/files/b/:store/:name";
 /** Mounts the routes; `app` is a scope of their own. */
 export function addFileRoutes(app: FastifyInstance, deps: FileRouteDeps): void {
   parseJsonBodies(app);
-  allowAnyOrigin(app, [path, `${path}/sign`]);
   app.route({
     method: ["GET", "HEAD"],
     url: path,

@@ -4,7 +4,7 @@ import { type Browser, chromium, type Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TestService } from "../testing/service.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const program = [
   process.env.CHROMIUM,
@@ -63,7 +63,7 @@ describe.skipIf(program === undefined)(
       await service.call("POST", "/queue/fal-ai/ltx-video-trainer", {
         body: { training_data_url: "https://example.com/a.zip" },
       });
-      await expect.poll(() => page.textContent("#waiting"), { timeout: 20_000 }).toBe("1");
+      await expect.poll(() => page.textContent("#waiting"), { timeout: 120_000 }).toBe("1");
       expect(await page.textContent("#devices")).toBe("none");
       await page.click("#tab-curl");
       expect(await page.isVisible("#curl")).toBe(true);

@@ -8,7 +8,7 @@ import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
 
 // Starting a service is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 const input = { training_data_url: "https://example.com/a.zip" };

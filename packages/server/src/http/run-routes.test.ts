@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { TestService } from "../testing/service.ts";
 
 // Starting a service is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const app = "fal-ai/ltx-video-trainer";
 const input = { training_data_url: "https://example.com/a.zip" };
@@ -206,7 +206,7 @@ describe("an idempotency key", () => {
 
 test("a start that comes too late is 504 at the result, and the status says why", async () => {
   const id = await submitted({ "x-fal-request-timeout": "0.2" });
-  await expect.poll(async () => (await statusOf(id)).status, { timeout: 60_000 }).toBe("COMPLETED");
+  await expect.poll(async () => (await statusOf(id)).status, { timeout: 120_000 }).toBe("COMPLETED");
   expect(await statusOf(id)).toMatchObject({ error_type: "request_timeout" });
   const result = await service.call("GET", path(id));
   expect(result.status).toBe(504);

@@ -260,7 +260,7 @@ describe("limits", () => {
       sending.on("close", () => done());
     });
     await expect
-      .poll(() => stored().filter((name) => name.endsWith(".tmp")), { timeout: 10_000 })
+      .poll(() => stored().filter((name) => name.endsWith(".tmp")), { timeout: 120_000 })
       .toEqual([]);
     expect((await fetch(file_url)).status).toBe(404);
     expect((await put(upload_url, "all of it")).status).toBe(200);

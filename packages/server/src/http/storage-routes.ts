@@ -2,12 +2,12 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Authenticator } from "../access/authenticate.ts";
+import { issueToken } from "../access/tokens.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { filesBase, fileUrl } from "../public-urls.ts";
 import { parseWire } from "../queue/parse-wire.ts";
 import { WireError } from "../queue/wire-error.ts";
-import { issueCdnToken } from "../storage/cdn-token.ts";
 import type { Signer } from "../storage/signer.ts";
 import type { Uploads } from "../storage/uploads.ts";
 import { contentTypeOf, lifecycleOf } from "./file-headers.ts";
@@ -50,7 +50,7 @@ async function initiate(
   reply: FastifyReply,
   { config, authenticator, uploads, signer }: StorageRouteDeps,
 ): Promise<FastifyReply> {
-  const caller = await authenticator.caller(request.headers.authorization, "storage");
+  const caller = await authenticator.keyHolder(request.headers.authorization, "storage");
   refuseOtherStorage(request);
   const body = parseWire(InitiateBody, bodyOf(request));
   const { id, file } = await uploads.begin({
@@ -78,10 +78,15 @@ async function token(
   reply: FastifyReply,
   { config, db, authenticator }: StorageRouteDeps,
 ): Promise<FastifyReply> {
-  const caller = await authenticator.caller(request.headers.authorization, "storage");
+  const caller = await authenticator.keyHolder(request.headers.authorization, "storage");
   refuseOtherStorage(request);
   const { expiration_seconds: seconds } = parseWire(TokenBody, bodyOf(request));
-  const issued = await issueCdnToken(db, caller, seconds ?? 24 * 3600);
+  const issued = await issueToken(db, {
+    kind: "cdn",
+    caller,
+    lifetimeSeconds: seconds ?? 24 * 3600,
+    allowedApps: null,
+  });
   return reply.send({
     token: issued.token,
     token_type: "Bearer",

@@ -9,8 +9,8 @@ import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { knownFiles, removeExpiredFiles } from "../db/files.ts";
 import { recentRequests, removeOldPayloads } from "../db/payloads.ts";
+import { deleteExpiredTokens } from "../db/tokens.ts";
 import { knownUploads, removeExpiredUploads } from "../db/uploads.ts";
-import { removeExpiredTokens } from "../storage/cdn-token.ts";
 import type { FileStore, StoreEntry } from "../storage/file-store.ts";
 import type { Signer } from "../storage/signer.ts";
 import { RequestFolder } from "./request-folder.ts";
@@ -101,7 +101,7 @@ export async function sweep({
     for (const id of ids) await store.remove(id);
     return ids;
   });
-  await removeExpiredTokens(db);
+  await deleteExpiredTokens(db);
   const folders = await sweepFolders(db, config.home, requestFolderDays);
   return { files, uploads: uploads.length, payloads, folders };
 }

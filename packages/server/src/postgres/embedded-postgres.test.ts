@@ -12,7 +12,7 @@ import { userOf } from "../testing/processes.ts";
 import { EmbeddedPostgres } from "./embedded-postgres.ts";
 
 // Making a database is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const started: EmbeddedPostgres[] = [];
 const folders: string[] = [];

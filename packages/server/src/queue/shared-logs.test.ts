@@ -8,7 +8,7 @@ import { registerWorker } from "../db/workers.ts";
 import { type TestDatabase, TestPostgres } from "../testing/postgres.ts";
 import { SharedLogs } from "./shared-logs.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let postgres: TestPostgres;
 let database: TestDatabase;

@@ -11,7 +11,7 @@ import { type TestDatabase, TestPostgres } from "../testing/postgres.ts";
 import { StatusStreams, type StatusUpdate } from "./status-stream.ts";
 
 // Making databases is slow on a machine that is busy with the other tests.
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let postgres: TestPostgres;
 let test_: TestDatabase;

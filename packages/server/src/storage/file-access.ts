@@ -1,9 +1,9 @@
 /** Who is at a file: holders of keys, of tokens, and everybody else. */
 import type { Authenticator } from "../access/authenticate.ts";
 import type { Caller } from "../access/caller.ts";
+import { verifyToken } from "../access/tokens.ts";
 import type { Database } from "../db/database.ts";
 import { WireError } from "../queue/wire-error.ts";
-import { verifyCdnToken } from "./cdn-token.ts";
 
 export class FileAccess {
   private readonly db: Database;
@@ -17,8 +17,8 @@ export class FileAccess {
   /** The caller by token or key. @throws WireError 401 */
   async caller(authorization: string | undefined): Promise<Caller> {
     const [, token] = /^bearer\s+(\S+)\s*$/i.exec(authorization ?? "") ?? [];
-    if (token === undefined) return this.authenticator.caller(authorization, "storage");
-    const caller = await verifyCdnToken(this.db, token);
+    if (token === undefined) return this.authenticator.keyHolder(authorization, "storage");
+    const caller = (await verifyToken(this.db, "cdn", token))?.caller;
     if (caller === undefined) throw new WireError(401, { detail: "invalid or expired token" });
     return caller;
   }

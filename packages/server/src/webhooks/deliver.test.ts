@@ -9,7 +9,7 @@ import { silent } from "../testing/postgres.ts";
 import { Receiver } from "../testing/receiver.ts";
 import { TestService } from "../testing/service.ts";
 
-vi.setConfig({ testTimeout: 240_000, hookTimeout: 240_000 });
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 const settings = { LTX_TRAINER_DEVICES: "", WEBHOOK_RETRY_SECONDS: "0.2", WEBHOOK_ATTEMPTS: "3" };
@@ -47,7 +47,7 @@ async function deliveryOf(id: string) {
 
 /** Until the delivery is no longer pending. */
 async function settled(id: string) {
-  await expect.poll(async () => (await deliveryOf(id)).state, { timeout: 30_000 }).not.toBe("pending");
+  await expect.poll(async () => (await deliveryOf(id)).state, { timeout: 120_000 }).not.toBe("pending");
   return deliveryOf(id);
 }
 
@@ -190,7 +190,7 @@ test("private addresses are refused unless allowed, and nothing reaches them", a
     const path = `${endpoint}?fal_webhook=${encodeURIComponent(urlOf("private"))}`;
     await strict.call("POST", path, { body: {} });
     const look = () => own.selectFrom("webhook_deliveries").selectAll().executeTakeFirst();
-    await expect.poll(async () => (await look())?.state, { timeout: 30_000 }).toBe("abandoned");
+    await expect.poll(async () => (await look())?.state, { timeout: 120_000 }).toBe("abandoned");
     expect(await look()).toMatchObject({
       attempts: 1,
       last_error: expect.stringMatching(
@@ -223,7 +223,7 @@ class ExampleReceiver {
   }
 
   async url(): Promise<string> {
-    await expect.poll(() => this.said, { timeout: 30_000 }).toMatch(/http:\S+/);
+    await expect.poll(() => this.said, { timeout: 120_000 }).toMatch(/http:\S+/);
     return /http:\S+/.exec(this.said)?.[0] ?? "";
   }
 
