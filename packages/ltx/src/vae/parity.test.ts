@@ -14,7 +14,12 @@ import {
 import type { Vae } from "./vae.ts";
 
 // v091 has the encoder of v090, so one encoding shows that its file is read right.
-const encoded = { v090: ["image", "clip"], v091: ["image"], v095: ["image", "clip", "long"], shallow: ["image", "clip"] };
+const encoded = {
+  v090: ["image", "clip"],
+  v091: ["image"],
+  v095: ["image", "clip", "long"],
+  shallow: ["image", "clip"],
+};
 
 for (const [version, names] of Object.entries(encoded)) {
   describe(version, () => {
