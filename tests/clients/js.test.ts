@@ -31,6 +31,9 @@ const input = {
   validation_number_of_frames: 9,
 };
 
+/** For what must still be at work when it is cancelled, on a machine of any speed. */
+const longInput = { ...input, number_of_steps: 2000 };
+
 type ClientOptions = NonNullable<Parameters<typeof createFalClient>[0]>;
 
 function client(options: ClientOptions = {}): FalClient {
@@ -105,7 +108,7 @@ describe("a training", () => {
   });
 
   test("cancelled while it trains: the status says so, and the result is 499", async () => {
-    const { request_id: requestId } = await fal.queue.submit(app, { input });
+    const { request_id: requestId } = await fal.queue.submit(app, { input: longInput });
     const stream = await fal.queue.streamStatus(app, { requestId, logs: true });
     for await (const update of stream) {
       if (messages(update).some((line) => /^Step [1-9]/.test(line))) {
@@ -121,7 +124,7 @@ describe("a training", () => {
   test("subscribe with a timeout cancels what it waited for", async () => {
     let requestId = "";
     const waiting = fal.subscribe(app, {
-      input,
+      input: longInput,
       timeout: 1500,
       onEnqueue: (id) => {
         requestId = id;
@@ -176,7 +179,7 @@ describe("errors", () => {
   });
 
   test("a result that is not there yet, and what comes too late to cancel", async () => {
-    const { request_id: requestId } = await fal.queue.submit(app, { input });
+    const { request_id: requestId } = await fal.queue.submit(app, { input: longInput });
     expect(await failure(fal.queue.result(app, { requestId }))).toMatchObject({ status: 400 });
     await fal.queue.cancel(app, { requestId });
     const status = await fal.queue.subscribeToStatus(app, { requestId, mode: "streaming", logs: true });
@@ -186,7 +189,7 @@ describe("errors", () => {
 
   test("a start that comes too late is the client's own timeout, and is not tried again", async () => {
     // Something else holds the only device meanwhile.
-    const { request_id: before } = await fal.queue.submit(app, { input });
+    const { request_id: before } = await fal.queue.submit(app, { input: longInput });
     const error = await failure(fal.subscribe(app, { input, startTimeout: 1.5 }));
     expect(error).toMatchObject({ status: 504, isUserTimeout: true });
     await fal.queue.cancel(app, { requestId: before });
@@ -206,15 +209,21 @@ describe("tries of the client", () => {
       },
     });
     const headers = { "Idempotency-Key": `try-${Date.now()}` };
-    const { request_id: requestId } = await lossy.queue.submit(app, { input, headers, priority: "low" });
+    const { request_id: requestId } = await lossy.queue.submit(app, {
+      input: longInput,
+      headers,
+      priority: "low",
+    });
     expect(answers).toEqual([200, 200]);
-    expect(await fal.queue.submit(app, { input, headers })).toMatchObject({ request_id: requestId });
+    expect(await fal.queue.submit(app, { input: longInput, headers })).toMatchObject({
+      request_id: requestId,
+    });
     await fal.queue.cancel(app, { requestId });
   });
 
   test("an aborted run leaves nothing behind", async () => {
     const gone = new AbortController();
-    const running = fal.run(app, { input, abortSignal: gone.signal });
+    const running = fal.run(app, { input: longInput, abortSignal: gone.signal });
     const newest = async () =>
       (
         (await service.call("GET", `/v1/models/requests/by-endpoint?endpoint_id=${app}&limit=1`)).body as {

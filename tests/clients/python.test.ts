@@ -37,7 +37,7 @@ describe.skipIf(isClientMissing)(
     let front: TlsFront;
 
     beforeAll(async () => {
-      service = await TestService.start({ TRUST_PROXY: "true" });
+      service = await TestService.start({ TRUST_PROXY: "true", LTX_TRAINER_BASE: "ltx-nano" });
       front = await startTlsFront(service.url, service.home);
     });
     afterAll(async () => {
@@ -48,7 +48,7 @@ describe.skipIf(isClientMissing)(
     async function run(env: Readonly<Record<string, string>>): Promise<Answers> {
       const answers = await runPython(
         "every-call.py",
-        { input: service.input },
+        { input: { ...service.input, resolution: "low", validation_resolution: "low" } },
         {
           FAL_KEY: service.authorization.replace("Key ", ""),
           SSL_CERT_FILE: front.certificate,

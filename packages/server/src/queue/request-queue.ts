@@ -125,7 +125,8 @@ export class RequestQueue {
   /** @throws WireError 404 */
   async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<QueueStatus> {
     const summary = await this.summary(caller, id);
-    const lines = logs && summary.state !== "queued" ? (await this.logs.get(id)).lines : [];
+    const isWanted = logs && summary.state !== "queued";
+    const lines = isWanted ? (await this.logs.get(id, isFinal(summary.state))).lines : [];
     return statusOf(summary, publicUrl, logs ? lines : null);
   }
 

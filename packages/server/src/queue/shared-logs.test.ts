@@ -88,3 +88,12 @@ test("reads that overtake one another neither lose nor repeat a line", async () 
     Array.from({ length: 30 }, (_, index) => String(index)),
   );
 });
+
+test("of a request that is over no line is missing, although nobody told of the last ones", async () => {
+  const { db } = database;
+  const request = await runningRequest();
+  const shared = new SharedLogs(db);
+  expect((await shared.get(request.requestId)).lines).toEqual([]);
+  await appendLogs(db, request, [{ at: new Date(), level: "INFO", message: "last" }]);
+  expect((await shared.get(request.requestId, true)).lines).toMatchObject([{ message: "last" }]);
+});

@@ -18,23 +18,33 @@ type Kept = { readonly page: LogPage; readonly until: number };
 export class SharedLogs {
   private readonly kept = new Map<string, Kept>();
   private readonly reads: SharedReads<LogPage>;
+  /** Apart from the others: what was read before the end may lack the last lines, when news of them is still on its way. */
+  private readonly readsAfterEnd: SharedReads<LogPage>;
 
   constructor(db: Database) {
-    this.reads = new SharedReads({ maxAgeMs, read: (id) => this.read(db, id) });
+    const read = (id: string) => this.read(db, id);
+    this.reads = new SharedReads({ maxAgeMs, read });
+    this.readsAfterEnd = new SharedReads({ maxAgeMs, read });
   }
 
-  /** All lines so far. The same object as long as there is nothing new. */
-  get(requestId: string): Promise<LogPage> {
-    return this.reads.get(requestId);
+  /**
+   * All lines so far. The same object as long as there is nothing new.
+   *
+   * @param isOver whether the request is known to have its end; then no line is missing
+   */
+  get(requestId: string, isOver = false): Promise<LogPage> {
+    return (isOver ? this.readsAfterEnd : this.reads).get(requestId);
   }
 
   /** There are new lines. */
   forget(requestId: string): void {
     this.reads.forget(requestId);
+    this.readsAfterEnd.forget(requestId);
   }
 
   clear(): void {
     this.reads.clear();
+    this.readsAfterEnd.clear();
   }
 
   private async read(db: Database, id: string): Promise<LogPage> {
