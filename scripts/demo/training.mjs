@@ -10,6 +10,7 @@ export const previews = [
 
 export const demoTraining = [
   ...["train", "examples/glowpulse.zip", "--base", "ltx-nano", "--number-of-steps", "200"],
+  ...["--learning-rate", "0.002"],
   ...previews.flatMap(({ prompt }) => ["--validation", prompt]),
   ...["--validation-resolution", "medium"],
 ];
