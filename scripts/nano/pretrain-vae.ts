@@ -84,12 +84,10 @@ const steps = Number(options.steps);
 
 function drawBatch(step: number): Tensor {
   const random = streamOf(seed, "vae", step);
-  const format = sampleFormat(
-    random,
-    phases.find(
-      ({ untilShare }) => step < untilShare * steps || options["decoder-only"] === (untilShare === 1),
-    )!.formats,
-  );
+  const phase = options["decoder-only"]
+    ? phases.at(-1)
+    : phases.find(({ untilShare }) => step < untilShare * steps);
+  const format = sampleFormat(random, phase!.formats);
   const cells = ((format.frames - 1) / 8 + 1) * (format.height / 8) * (format.width / 8);
   const size = Math.max(2, Math.round(cellsPerBatch / cells));
   return toPixels(Array.from({ length: size }, () => drawForVae(random, format)));
