@@ -1,57 +1,72 @@
 /**
- * `npm run demo`: trains a LoRA on the bundled example with the bundled model and says what came of it.
+ * `npm run demo`: trains a LoRA on the bundled example with the bundled model, and shows what it learnt.
  *
- * Runs after the set-up, through the same command a user would type.
+ * Runs after the set-up, the way a program that was written for fal runs: a service is started, fal's own client uploads
+ * the zip, waits, and gets the LoRA, its configuration and the validation video.
  */
-import { execFileSync, spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join, relative } from "node:path";
+import { execFileSync } from "node:child_process";
+import {
+  cpSync,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { fal } from "@fal-ai/client";
 import { describeLearning, readMetrics } from "./demo/learning.mjs";
-import { demoTraining, previews } from "./demo/training.mjs";
+import { LogView } from "./demo/log-view.mjs";
+import { startService } from "./demo/service.mjs";
+import { dataset, input, previews } from "./demo/training.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-
-/**
- * @typedef {{ lora_file: string, config_file: string, video: string | null, contact_sheet: string | null,
- *   out: string, steps: number, seconds: number }} Outputs
- */
+const endpoint = "fal-ai/ltx-video-trainer";
 
 /** The first folder of that name that is not there yet. */
 function freshFolder() {
   const names = Array.from({ length: 1000 }, (_, index) => (index === 0 ? "demo" : `demo-${index + 1}`));
   const name = names.find((candidate) => !existsSync(join(root, "out", candidate)));
   if (!name) throw new Error("out/: a thousand demos are enough; delete some");
-  return join(root, "out", name);
+  const folder = join(root, "out", name);
+  mkdirSync(folder, { recursive: true });
+  return folder;
 }
 
 /**
- * Runs the command; its progress goes to the terminal as it comes.
+ * What a program for fal looks like; the first line is the only one that knows of our service.
  *
- * @param {string[]} args
- * @returns {Promise<Outputs | undefined>} undefined when it failed; it has said why
+ * @param {import("./demo/service.mjs").Service} service
  */
-function runCommand(args) {
-  const child = spawn(process.execPath, [join(root, "packages/cli/bin/ltx-trainer.js"), ...args], {
-    cwd: root,
-    stdio: ["inherit", "pipe", "inherit"],
+async function trainWithFal(service) {
+  fal.config({ credentials: service.key, proxyUrl: { url: `${service.url}/api/fal/proxy`, when: "always" } });
+  const view = new LogView(process.stdout);
+  const clips = new File([readFileSync(join(root, dataset))], basename(dataset), { type: "application/zip" });
+  const { data, requestId } = await fal.subscribe(endpoint, {
+    input: { ...input, validation: [...input.validation], training_data_url: clips },
+    logs: true,
+    onQueueUpdate: (update) => view.show(("logs" in update && update.logs) || []),
   });
-  let text = "";
-  child.stdout.setEncoding("utf8").on("data", (/** @type {string} */ piece) => {
-    text += piece;
-  });
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code) => {
-      if (code !== 0) process.exitCode = code ?? 1;
-      resolve(code === 0 ? JSON.parse(text.trimEnd().split("\n").at(-1) ?? "") : undefined);
-    });
-  });
+  view.end();
+  return { data, requestId };
 }
 
-/** @param {string} word */
-function quoted(word) {
-  return word.includes(" ") ? `"${word}"` : word;
+/**
+ * @param {{ url: string } | null | undefined} file of the answer
+ * @param {string} folder
+ * @returns {Promise<string | undefined>} its path here
+ */
+async function download(file, folder) {
+  if (!file) return undefined;
+  const response = await fetch(file.url);
+  if (!response.ok) throw new Error(`${file.url}: ${response.status} ${await response.text()}`);
+  // The service's names begin with 32 digits, so that no two files share one.
+  const name = basename(new URL(file.url).pathname).replace(/^[0-9a-f]{32}_/, "");
+  const path = join(folder, name);
+  writeFileSync(path, Buffer.from(await response.arrayBuffer()));
+  return path;
 }
 
 /**
@@ -62,40 +77,69 @@ function quoted(word) {
  */
 function measureEffect(folder) {
   const script = join(root, "scripts/demo/measure-effect.ts");
-  const args = [
-    "--conditions=source",
-    "--import",
-    "tsx",
-    script,
-    folder,
-    ...previews.map(({ colour }) => colour),
-  ];
+  const colours = previews.map(({ colour }) => colour);
+  const args = ["--conditions=source", "--import", "tsx", script, folder, ...colours];
   return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
 }
 
-async function main() {
-  const command = [...demoTraining, "--out", relative(root, freshFolder())];
-  console.log(`\n$ npx ltx-trainer ${command.map(quoted).join(" ")}\n`);
-  const outputs = await runCommand([...command, "--json"]);
-  if (!outputs) return;
-  const metrics = readMetrics(readFileSync(join(outputs.out, "metrics.jsonl"), "utf8"));
-  const made = [
-    ["LoRA", outputs.lora_file],
-    ["configuration", outputs.config_file],
-    ["validation video", outputs.video],
-    ["LoRA off beside on", outputs.contact_sheet],
-  ];
-  console.log(
-    `\nDone in ${Math.round(outputs.seconds)} s: ${outputs.steps} steps. Output folder: ${outputs.out}`,
-  );
-  for (const [what, file] of made)
-    if (file) console.log(`  ${String(what).padEnd(20)}${relative(outputs.out, file)}`);
-  const seen = measureEffect(outputs.out);
+/**
+ * @param {string} out
+ * @param {Record<string, string | undefined>} made
+ */
+function showResults(out, made) {
+  for (const [what, file] of Object.entries(made))
+    if (file) console.log(`  ${what.padEnd(20)}${relative(root, file)}`);
+  const seen = measureEffect(out);
   console.log(
     `\nThe glow of the example is there in ${seen.on} of ${seen.previews} previews with the LoRA, in ${seen.off} without. ` +
-      `Look at ${relative(root, outputs.contact_sheet ?? outputs.out)}`,
+      `Look at ${relative(root, join(out, "contact-sheet.png"))}`,
   );
-  console.log(describeLearning(metrics));
+  console.log(describeLearning(readMetrics(readFileSync(join(out, "metrics.jsonl"), "utf8"))));
 }
 
-await main();
+async function main() {
+  const began = performance.now();
+  const out = freshFolder();
+  const home = join(out, "service");
+  const log = createWriteStream(join(out, "service.log"));
+  console.log(
+    `\nStarting a service, and training ${input.number_of_steps} steps with @fal-ai/client on ${dataset}\n`,
+  );
+  const service = await startService(root, home, log);
+  try {
+    const { data, requestId } = await trainWithFal(service);
+    const files = {
+      LoRA: await download(data.lora_file, out),
+      configuration: await download(data.config_file, out),
+      "validation video": await download(data.video, out),
+    };
+    // The service keeps more than the answer has fields for.
+    const kept = join(home, "requests", requestId, "output");
+    for (const name of ["contact-sheet.png", "metrics.jsonl", "samples"])
+      cpSync(join(kept, name), join(out, name), { recursive: true });
+    console.log(`\nDone in ${Math.round((performance.now() - began) / 1000)} s: request ${requestId}`);
+    showResults(out, { ...files, "LoRA off beside on": join(out, "contact-sheet.png") });
+  } finally {
+    await service.stop();
+    log.end();
+  }
+  rmSync(home, { recursive: true, force: true });
+}
+
+let isInterrupted = false;
+// Ctrl-C has already reached the service and its trainer; what is left to do is to wait for them.
+process.on("SIGINT", () => {
+  isInterrupted = true;
+});
+
+try {
+  await main();
+} catch (error) {
+  const reason = error instanceof Error ? error.message : String(error);
+  console.error(
+    isInterrupted
+      ? "\nStopped."
+      : `\nThe demo failed: ${reason}\nThe service's own words: out/demo*/service.log`,
+  );
+  process.exitCode = isInterrupted ? 130 : 1;
+}

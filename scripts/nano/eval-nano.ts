@@ -11,7 +11,7 @@ import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { numThreads, setNumThreads, torchVersion } from "@ltx-trainer/torch";
-import { demoTraining } from "../demo/training.mjs";
+import { asCommand } from "../demo/training.mjs";
 import { type Clip, drawClip } from "./draw.ts";
 import { exampleNamed } from "./example-effects.ts";
 import { trainedCombinations } from "./example-scenes.ts";
@@ -131,7 +131,7 @@ function trainedLora(): string {
   const file = join(folder, "lora.safetensors");
   if (existsSync(file)) return file;
   const cli = join(root, "packages/cli/bin/ltx-trainer.js");
-  const run = spawnSync(process.execPath, [cli, ...demoTraining, "--out", folder], {
+  const run = spawnSync(process.execPath, [cli, ...asCommand(), "--out", folder], {
     cwd: root,
     stdio: "inherit",
   });
