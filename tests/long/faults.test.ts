@@ -1,10 +1,10 @@
 /**
- * kill -9 of the server, of trainers and of PostgreSQL at random moments over running trainings: nothing that was accepted
- * is lost, nothing ends twice, and what was resumed has the bits of what was not.
+ * kill -9 of the server, of trainers and of PostgreSQL at random moments over running trainings and uploads: nothing that was
+ * accepted is lost, nothing ends twice, and what was resumed has the bits of what was not.
  *
  * `FAULTS=200 SEED=7 npm run test:long` kills more often, or in another order.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
@@ -12,6 +12,7 @@ import { afterEach, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../packages/server/src/db/database.ts";
 import { EmbeddedPostgres } from "../../packages/server/src/postgres/embedded-postgres.ts";
 import { DiskStore } from "../../packages/server/src/storage/disk-store.ts";
+import { hashOfAnswer, type Initiated, put, sha256 } from "../../packages/server/src/testing/file-client.ts";
 import { silent } from "../../packages/server/src/testing/postgres.ts";
 import { processesWith } from "../../packages/server/src/testing/processes.ts";
 import { Receiver } from "../../packages/server/src/testing/receiver.ts";
@@ -42,6 +43,8 @@ function randomNumbers(start: number): () => number {
 /** A service that is killed and started again, its clients, and the receiver of its webhooks. */
 class Scene {
   readonly accepted: string[] = [];
+  /** Uploads that were answered with 200: path and what was sent. */
+  readonly uploaded: { readonly path: string; readonly hash: string }[] = [];
   readonly receiver: Receiver;
   private readonly folder: Awaited<ReturnType<typeof preparedFolder>>;
   private server: ServerProcess;
@@ -84,6 +87,35 @@ class Scene {
     this.accepted.push(QueueStatus.parse(answer).request_id);
   }
 
+  /** Uploads one file after the other; those that a kill cuts off were never acknowledged. */
+  async uploadUntil(isOver: () => boolean): Promise<void> {
+    while (!isOver()) {
+      const bytes = randomBytes(300_000);
+      try {
+        const initiated = await this.server.json("POST", "/rest/storage/upload/initiate", {
+          content_type: "application/zip",
+          file_name: "clips.zip",
+        });
+        const { upload_url, file_url } = initiated as Initiated;
+        if (upload_url === undefined) throw new TypeError(JSON.stringify(initiated));
+        const response = await put(upload_url, bytes, { "content-type": "application/zip" });
+        if (response.status === 200) {
+          const { pathname, search } = new URL(file_url);
+          this.uploaded.push({ path: pathname + search, hash: sha256(bytes) });
+        }
+      } catch (error) {
+        // fetch throws a TypeError when the connection ends or is refused; anything else is a defect.
+        if (!(error instanceof TypeError)) throw error;
+      }
+      await delay(200);
+    }
+  }
+
+  /** What a client reads there now; the server's port changes with every start. */
+  async hashAt(path: string): Promise<string> {
+    return hashOfAnswer(await fetch(this.server.url + path));
+  }
+
   status(id: string): Promise<{ readonly status: string; readonly said: string }> {
     return this.server.status(id);
   }
@@ -107,11 +139,13 @@ class Scene {
   }
 }
 
-test(`after ${faults} kills every request has one end, one LoRA and its webhook`, async () => {
+test(`after ${faults} kills every request has one end, one LoRA and its webhook, and every upload is there`, async () => {
   const scene = await Scene.open();
   const random = randomNumbers(seed);
   const counts = { server: 0, trainer: 0, postgres: 0 };
   const victims = ["server", "trainer", "postgres"] as const;
+  let isOver = false;
+  const uploading = scene.uploadUntil(() => isOver);
   for (let done = 0; done < faults; ) {
     const unfinished = await Promise.all(
       scene.accepted.slice(-3).map(async (id) => (await scene.status(id)).status),
@@ -123,16 +157,25 @@ test(`after ${faults} kills every request has one end, one LoRA and its webhook`
     counts[victim]++;
     done++;
   }
+  isOver = true;
+  await uploading;
   await Promise.all(scene.accepted.map((id) => completed(scene, id)));
+  await checkUploads(scene);
   const hashes = await checkEnds(scene);
   await checkWebhooks(scene);
   console.log(
-    `${JSON.stringify(counts)}, ${scene.accepted.length} requests, ${hashes.length} trained to the end`,
+    `${JSON.stringify(counts)}, ${scene.accepted.length} requests, ${hashes.length} trained to the end, ` +
+      `${scene.uploaded.length} uploads acknowledged`,
   );
 });
 
 async function completed(scene: Scene, id: string): Promise<void> {
   while ((await scene.status(id)).status !== "COMPLETED") await delay(250);
+}
+
+async function checkUploads(scene: Scene): Promise<void> {
+  expect(scene.uploaded.length).toBeGreaterThan(faults);
+  for (const { path, hash } of scene.uploaded) expect(await scene.hashAt(path), path).toBe(hash);
 }
 
 /**
