@@ -2,6 +2,7 @@
  * The service under load, on the machine that trains. What is asserted is that every answer is right; how fast they were is
  * printed, because that depends on the machine.
  */
+import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { lostFailure, QueueStatus } from "@ltx-trainer/contract";
 import autocannon from "autocannon";
@@ -67,8 +68,17 @@ async function poll(server: ServerProcess, path: string): Promise<autocannon.Res
 const told = ({ requests, latency }: autocannon.Result) =>
   `${Math.round(requests.average)} requests/s, p50 ${latency.p50} ms, p99 ${latency.p99} ms, longest ${latency.max} ms`;
 
-test("status is polled by 50 connections at full speed, while a training runs and while none does", async () => {
-  const { server, input, db } = await startServer({});
+/** What trains meanwhile: a model whose steps take milliseconds on one thread, and one that fills the cores. */
+const trainings: [string, Readonly<Record<string, string>>][] = [
+  ["the tests' tiny model trains on one thread", {}],
+  [
+    "ltx-nano trains on every core",
+    { LTX_TRAINER_BASE: "ltx-nano", OMP_NUM_THREADS: `${availableParallelism()}` },
+  ],
+];
+
+test.each(trainings)("status is polled by 50 connections at full speed, while %s", async (what, settings) => {
+  const { server, input, db } = await startServer(settings);
   const id = await server.submit({ ...input, number_of_steps: 20_000 });
   const status = `${endpoint}/requests/${id}/status`;
   await server.until(id, ({ said }) => /^Step [1-9]/m.test(said));
@@ -83,7 +93,7 @@ test("status is polled by 50 connections at full speed, while a training runs an
   const quiet = await poll(server, status);
   console.log(
     [
-      `polling while a training runs: ${told(plain)}`,
+      `polling while ${what}: ${told(plain)}`,
       `the same with logs: ${told(withLogs)}`,
       `polling with nothing else: ${told(quiet)}`,
       `a step: ${(alone * 1000).toFixed(1)} ms alone, ${(polled * 1000).toFixed(1)} ms while polled`,
