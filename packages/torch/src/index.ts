@@ -18,6 +18,7 @@ export {
 export { TorchError } from "./error.ts";
 export { float8Value } from "./float8.ts";
 export { defaultGenerator, Generator, manualSeed } from "./generator.ts";
+export { setProductAttention } from "./kernels.ts";
 export { Conv2d, Conv3d, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm } from "./nn/layers.ts";
 export {
   type Adapter,

@@ -32,3 +32,18 @@ export function bestConv3d(
   }
   return aten.conv3d(x, weight, bias, stride, padding, dilation, groups);
 }
+
+let isProductAttention = false;
+
+/**
+ * Whether attention in half types on a CPU is made of matrix products instead of libtorch's fused kernel. Products take a
+ * third of the time, forwards and backwards (bfloat16, AVX-512, 64 to 704 tokens), but round the scores to the half type,
+ * which the fused kernel does not: good for pre-training, not for comparing with a reference. Off until it is set.
+ */
+export function setProductAttention(isOn: boolean): void {
+  isProductAttention = isOn;
+}
+
+export function prefersProducts(q: Tensor): boolean {
+  return isProductAttention && q.device === "cpu" && (q.dtype === "bfloat16" || q.dtype === "float16");
+}

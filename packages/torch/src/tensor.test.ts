@@ -13,6 +13,7 @@ import {
   randn,
   randperm,
   rmsNorm,
+  setProductAttention,
   TorchError,
   tensor,
   where,
@@ -119,6 +120,22 @@ describe("operators", () => {
     const masked = attention(q, k, v, { mask: tensor([0, 0, -10000]).reshape([1, 1, 1, 3]) });
     const shorter = attention(q, k.narrow(2, 0, 2), v.narrow(2, 0, 2));
     expect(masked.sub(shorter).abs().max().item()).toBeLessThan(1e-6);
+  });
+
+  test("attention of matrix products in bfloat16 is the fused one but for rounding", () => {
+    const [q, k, v] = [8, 9, 10].map((seed) => randn([2, 3, 20, 16], { generator: new Generator(seed) }));
+    const half = [q!, k!, v!].map((x) => x.to("bfloat16"));
+    const exact = attention(q!, k!, v!);
+    setProductAttention(true);
+    try {
+      const products = attention(half[0]!, half[1]!, half[2]!);
+      expect(products.dtype).toBe("bfloat16");
+      // Values up to 3, of which bfloat16 keeps 8 bits, through scores that are rounded as well.
+      expect(products.to("float32").sub(exact).abs().max().item()).toBeLessThan(0.05);
+      expect(attention(q!, k!, v!).toArray()).toEqual(exact.toArray());
+    } finally {
+      setProductAttention(false);
+    }
   });
 });
 

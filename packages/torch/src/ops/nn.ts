@@ -6,7 +6,7 @@
 import * as aten from "../aten.generated.ts";
 import { hasOp } from "../binding.ts";
 import { isHalf } from "../dtype.ts";
-import { bestConv3d } from "../kernels.ts";
+import { bestConv3d, prefersProducts } from "../kernels.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { cat } from "./combine.ts";
@@ -106,8 +106,8 @@ const scoreLimit = 64 * 1024 * 1024;
 /**
  * Scaled dot-product attention: `softmax(q k^T scale + mask) v`, shape of q.
  *
- * Without a fused kernel (libtorch before 2.0) queries are taken in pieces, so that the score matrix stays small; rows
- * of a softmax are independent, so the numbers are the same.
+ * Without a fused kernel (libtorch before 2.0, or see `setProductAttention`) queries are taken in pieces, so that the score
+ * matrix stays small; rows of a softmax are independent, so the numbers are the same.
  */
 export function attention(
   q_BNTK: Tensor,
@@ -116,7 +116,7 @@ export function attention(
   options: AttentionOptions = {},
 ): Tensor {
   const { mask, scale } = options;
-  if (hasOp("scaled_dot_product_attention")) {
+  if (hasOp("scaled_dot_product_attention") && !prefersProducts(q_BNTK)) {
     return aten.scaled_dot_product_attention(q_BNTK, k_BNSK, v_BNSK, mask, 0, false, scale);
   }
   const [batch, heads, queries, width] = q_BNTK.shape as [number, number, number, number];
