@@ -100,7 +100,7 @@ export function orthogonalized(matrices: Tensor): Tensor {
   return scope(() => {
     const isTall = matrices.size(1) > matrices.size(2);
     let x = isTall ? matrices.transpose(1, 2) : matrices;
-    x = x.div(x.square().sum([1, 2], true).sqrt().add(1e-7));
+    x = x.div(x.square().sum([1, 2], true).sqrt().add(1e-7)).to("bfloat16");
     for (let iteration = 0; iteration < iterations; iteration++) {
       const gram = x.matmul(x.transpose(1, 2));
       x = x.mul(a).add(gram.mul(b).add(gram.matmul(gram).mul(c)).matmul(x));
