@@ -5,7 +5,8 @@
  * The objective is the trainer's own: shifted-logit-normal noise levels, velocity prediction, some clips with a clean
  * first frame. A tenth of the captions is empty, so that guidance has an unconditional prediction to push away from.
  *
- * Run: npx tsx --conditions=source scripts/nano/pretrain-transformer.ts [--steps N] [--minutes N] [--threads N] [--out DIR]
+ * Run: npx tsx --conditions=source scripts/nano/pretrain-transformer.ts [--steps N] [--minutes N] [--ranks N] [--threads N] [--out DIR]
+ * Two ranks of one thread (the default) are faster than one of two: see `ranks.ts`.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -29,12 +30,14 @@ import {
   randn,
   scope,
   setNumThreads,
+  setProductAttention,
   type Tensor,
   torchVersion,
 } from "@ltx-trainer/torch";
 import {
   addNoise,
   drawSigmas,
+  type Noised,
   sigmaShift,
   velocityLoss,
 } from "../../packages/trainer/src/train/objective.ts";
@@ -46,8 +49,9 @@ import { LatentPool, pickBatch } from "./latent-pool.ts";
 import { MasterWeights } from "./master-weights.ts";
 import { Muon } from "./muon.ts";
 import type { Random } from "./random.ts";
+import { Ranks } from "./ranks.ts";
 import type { Scene } from "./scene.ts";
-import { labelTokens } from "./scene-labels.ts";
+import { labelTokens, objectShares } from "./scene-labels.ts";
 import { encodeCaptions } from "./text-batch.ts";
 import { breathe, Progress, progressLine, stopper, TrainingRun, warmConstantDecay } from "./training-run.ts";
 
@@ -56,7 +60,7 @@ const modelFolder = join(root, "models/ltx-nano");
 const transformerFile = "transformer/diffusion_pytorch_model.safetensors";
 const encoderFile = "text_encoder/model.safetensors";
 const seed = 31_415;
-const learningRate = 2e-3;
+const learningRate = 3e-3;
 const emptyCaptions = 0.1;
 /** What people write there by habit, ours and the released model's defaults among it, says as little as nothing. */
 const negativePrompts = [
@@ -75,6 +79,12 @@ const noisyShift = 1.9;
 /** Whose output the extra head reads, from 0, and what its error weighs beside the velocity's. */
 const labelledBlock = 2;
 const labelWeight = 1;
+/**
+ * What the error inside objects weighs besides: they are a seventh of the picture, and what is hard to learn is there. Only
+ * below this noise level, where it can be seen where they are: above it the model would learn to see too many.
+ */
+const objectWeight = 2;
+const objectsShowBelow = 0.85;
 const linesEvery = 25;
 /** So that a run can be looked at while it goes on. */
 const exportEvery = 500;
@@ -89,28 +99,32 @@ const pictureFormats: readonly WeightedFormat[] = [
   { width: 64, height: 64, frames: 1, weight: 2 },
   { width: 80, height: 48, frames: 1, weight: 1 },
   { width: 48, height: 80, frames: 1, weight: 1 },
+  { width: 80, height: 80, frames: 1, weight: 0.7 },
+  { width: 112, height: 64, frames: 1, weight: 0.5 },
+  { width: 64, height: 112, frames: 1, weight: 0.5 },
 ];
 
 /** Clips. Weights are shares of the steps, and a step costs about the same at every size: large and long clips are few. */
 const formats: readonly WeightedFormat[] = [
-  { width: 48, height: 48, frames: 1, weight: 0.3 },
-  { width: 48, height: 48, frames: 9, weight: 0.3 },
-  { width: 48, height: 48, frames: 25, weight: 3 },
-  { width: 64, height: 40, frames: 25, weight: 2 },
-  { width: 40, height: 64, frames: 25, weight: 2 },
-  { width: 64, height: 64, frames: 25, weight: 1.5 },
-  { width: 48, height: 48, frames: 49, weight: 0.8 },
-  { width: 64, height: 40, frames: 49, weight: 0.6 },
-  { width: 40, height: 64, frames: 49, weight: 0.6 },
-  { width: 48, height: 48, frames: 81, weight: 1.2 },
-  { width: 64, height: 40, frames: 81, weight: 0.8 },
-  { width: 40, height: 64, frames: 81, weight: 0.8 },
-  { width: 64, height: 64, frames: 81, weight: 1.2 },
-  { width: 80, height: 48, frames: 81, weight: 0.8 },
-  { width: 48, height: 80, frames: 81, weight: 0.8 },
-  { width: 80, height: 80, frames: 81, weight: 0.4 },
-  { width: 112, height: 64, frames: 81, weight: 0.3 },
-  { width: 64, height: 112, frames: 81, weight: 0.3 },
+  { width: 48, height: 48, frames: 9, weight: 0.2 },
+  { width: 48, height: 48, frames: 25, weight: 1.5 },
+  { width: 64, height: 40, frames: 25, weight: 1 },
+  { width: 40, height: 64, frames: 25, weight: 1 },
+  { width: 64, height: 64, frames: 25, weight: 1 },
+  { width: 80, height: 48, frames: 25, weight: 0.5 },
+  { width: 48, height: 80, frames: 25, weight: 0.5 },
+  { width: 48, height: 48, frames: 49, weight: 0.4 },
+  { width: 64, height: 40, frames: 49, weight: 0.3 },
+  { width: 40, height: 64, frames: 49, weight: 0.3 },
+  { width: 48, height: 48, frames: 81, weight: 1.5 },
+  { width: 64, height: 40, frames: 81, weight: 1.2 },
+  { width: 40, height: 64, frames: 81, weight: 1.2 },
+  { width: 64, height: 64, frames: 81, weight: 1.6 },
+  { width: 80, height: 48, frames: 81, weight: 1.2 },
+  { width: 48, height: 80, frames: 81, weight: 1.2 },
+  { width: 80, height: 80, frames: 81, weight: 0.7 },
+  { width: 112, height: 64, frames: 81, weight: 0.6 },
+  { width: 64, height: 112, frames: 81, weight: 0.6 },
 ];
 /**
  * First pictures, then short clips, then all lengths: a batch of pictures holds ten times as many scenes as one of clips, and
@@ -118,16 +132,17 @@ const formats: readonly WeightedFormat[] = [
  */
 const stages = [
   { untilShare: 0.35, pictures: 1, mostFrames: 1 },
-  { untilShare: 0.7, pictures: 0.2, mostFrames: 25 },
-  { untilShare: 1, pictures: 0.1, mostFrames: Number.POSITIVE_INFINITY },
+  { untilShare: 0.55, pictures: 0.25, mostFrames: 25 },
+  { untilShare: 1, pictures: 0.15, mostFrames: Number.POSITIVE_INFINITY },
 ] as const;
 
 const { values: options } = parseArgs({
   options: {
+    ranks: { type: "string", default: "1" },
     steps: { type: "string", default: "5000" },
     minutes: { type: "string", default: "600" },
     threads: { type: "string", default: "1" },
-    clips: { type: "string", default: "6000" },
+    clips: { type: "string", default: "7000" },
     pictures: { type: "string", default: "40000" },
     warm: { type: "boolean", default: false },
     out: { type: "string", default: join(root, "out/nano/transformer") },
@@ -173,10 +188,20 @@ function captionOf(scene: Scene, isImage: boolean, random: Random): string {
   return random.chance(distractedCaptions) ? withDistraction(caption, random) : caption;
 }
 
-/** Loss and gradients of one batch. */
-function learn(models: Models, pools: Pools, step: number, generator: Generator): Record<string, number> {
-  const random = streamOf(seed, "steps", step);
+/** Loss and gradients of one batch; every rank has its own. */
+function learn(models: Models, pools: Pools, step: number, ranks: Ranks): Record<string, number> {
   const stage = stages.find(({ untilShare }) => step < untilShare * steps)!;
+  return scope(() => learnFrom(models, pools, stage, step * ranks.count + ranks.rank));
+}
+
+function learnFrom(
+  models: Models,
+  pools: Pools,
+  stage: (typeof stages)[number],
+  draw: number,
+): Record<string, number> {
+  const random = streamOf(seed, "steps", draw);
+  const generator = new Generator(seed + draw);
   const group = random.chance(stage.pictures)
     ? pools.pictures.pickGroup(random, 1)
     : pools.clips.pickGroup(random, stage.mostFrames);
@@ -207,28 +232,32 @@ function learn(models: Models, pools: Pools, step: number, generator: Generator)
     },
   });
   const loss = velocityLoss(predicted_BTC, noised);
-  backward([loss.add(labelLoss!.mul(labelWeight))]);
+  const objects = objectLoss(predicted_BTC, noised, truth, sigma_B).mul(objectWeight);
+  backward([loss.add(objects).add(labelLoss!.mul(labelWeight))]);
+  models.master.takeGradients();
   const learnt = { loss: loss.item(), labels: labelLoss!.item() };
   labelLoss!.free();
   return learnt;
 }
 
-function trainStep(
-  models: Models,
-  pools: Pools,
-  optimizer: Muon,
-  generator: Generator,
-  step: number,
-  lr: number,
-) {
+/** Mean squared error of the predicted tokens inside objects, of samples whose objects show. */
+function objectLoss(predicted_BTC: Tensor, noised: Noised, truth: Tensor, sigma_B: Tensor): Tensor {
+  const { givenTokens } = noised;
+  const count = predicted_BTC.size(1) - givenTokens;
+  const rest = (x: Tensor): Tensor => x.narrow(1, givenTokens, count);
+  const shows_B11 = sigma_B.lt(objectsShowBelow).to("float32").reshape([-1, 1, 1]);
+  const weight_BT1 = rest(objectShares(truth)).mul(shows_B11);
+  const error_BTC = rest(predicted_BTC).to("float32").sub(rest(noised.velocity_BTC));
+  return error_BTC.square().mul(weight_BT1).mean();
+}
+
+function update(models: Models, optimizer: Muon, lr: number): { norm: number } {
   return scope(() => {
-    const learnt = learn(models, pools, step, generator);
-    models.master.takeGradients();
     const norm = clipGradNorm(models.trainable.values(), 1);
     optimizer.step(lr);
     optimizer.zeroGrad();
     models.master.publish();
-    return { ...learnt, norm };
+    return { norm };
   });
 }
 
@@ -271,34 +300,49 @@ function openPools(models: Models): Pools {
 }
 
 async function main(): Promise<void> {
-  setNumThreads(Number(options.threads));
+  setProductAttention(true);
+  const ranks = Ranks.open(Number(options.ranks));
   const generator = new Generator(seed);
   const models = makeModels(generator);
+  // The others wait, and read what rank 0 has encoded.
+  if (ranks.isFirst) setNumThreads(Number(options.threads) * ranks.count);
+  else await ranks.meet(-1);
   const pools = openPools(models);
+  if (ranks.isFirst) await ranks.meet(-1);
+  setNumThreads(Number(options.threads));
   const isMatrix = (name: string): boolean => !/shared|relative_attention_bias|scale_shift_table/.test(name);
   const optimizer = new Muon(models.trainable, { lr: learningRate, weightDecay: 0.01 }, isMatrix);
   const run = new TrainingRun(options.out, { parameters: models.trainable, optimizer, generator });
   const start = run.resume();
   models.master.publish();
-  const stop = stopper(Number(options.minutes));
+  const stop = ranks.isFirst ? stopper(Number(options.minutes)) : () => false;
   const progress = new Progress();
-  process.stderr.write(`libtorch ${torchVersion()}, from step ${start} to ${steps}, in ${options.out}\n`);
+  if (ranks.isFirst)
+    process.stderr.write(`libtorch ${torchVersion()}, from step ${start} to ${steps}, in ${options.out}\n`);
   let step = start;
-  for (; step < steps && !stop(); step++) {
+  for (let isLast = false; step < steps && !isLast; step++) {
     const lr = learningRate * warmConstantDecay(step, { warmup: 150, decay: 0.4 * steps, steps });
-    progress.add(trainStep(models, pools, optimizer, generator, step, lr));
-    if ((step + 1) % linesEvery === 0) {
-      const taken = progress.take();
-      process.stderr.write(`${progressLine(step + 1, steps, lr, taken)}\n`);
-      run.log({ step: step + 1, lr, ...taken.means, secondsPerStep: taken.secondsPerStep });
-    }
-    run.saveNowAndThen(step + 1);
-    if ((step + 1) % exportEvery === 0) exportModels(models);
+    const learnt = learn(models, pools, step, ranks);
     await breathe();
+    isLast = await ranks.average(models.trainable, step, stop());
+    progress.add({ ...learnt, ...update(models, optimizer, lr) });
+    if (ranks.isFirst) report(run, models, progress, step + 1, lr);
   }
+  if (!ranks.isFirst) return ranks.leave();
   run.save(step);
   exportModels(models);
   process.stderr.write(`stopped after step ${step}; weights written to ${modelFolder}\n`);
+}
+
+/** A line, a checkpoint and the weights, each now and then. */
+function report(run: TrainingRun, models: Models, progress: Progress, step: number, lr: number): void {
+  if (step % linesEvery === 0) {
+    const taken = progress.take();
+    process.stderr.write(`${progressLine(step, steps, lr, taken)}\n`);
+    run.log({ step, lr, ...taken.means, secondsPerStep: taken.secondsPerStep });
+  }
+  run.saveNowAndThen(step);
+  if (step % exportEvery === 0) exportModels(models);
 }
 
 await main();

@@ -56,6 +56,11 @@ function labelScene(scene: Scene, format: ClipFormat, { F, H, W }: LatentGrid, i
   }
 }
 
+/** About how much of each token's cell lies inside an object, from 0 to 1: `[B, T, 1]` of `[B, T, labelSize]`. */
+export function objectShares(labels: Tensor): Tensor {
+  return labels.narrow(2, 2, 1).add(1).clamp(0, 1);
+}
+
 /** The pixel frame in the middle of a latent frame; the first one is a latent frame of its own. */
 function middleFrame(latentFrame: number): number {
   return latentFrame === 0 ? 0 : 8 * latentFrame - 3.5;

@@ -89,16 +89,16 @@ const wholeFrame: Region = { x0: 0, y0: 0, x1: 1, y1: 1 };
 const sizeWeights = { small: 1, medium: 2, large: 1 } as const;
 /** Radii as fractions of the shorter side (of the object's own region). */
 const radii: Readonly<Record<SizeName, readonly [low: number, high: number]>> = {
-  small: [0.15, 0.18],
-  medium: [0.2, 0.25],
-  large: [0.28, 0.33],
+  small: [0.19, 0.21],
+  medium: [0.24, 0.28],
+  large: [0.32, 0.36],
 };
 
 /** Draws one scene by lot; the same random stream and format always give the same scene. */
 export function sampleScene(random: Random, format: ClipFormat, options: SceneOptions = {}): Scene {
   const background = sampleBackground(random, options.gradients ?? 0.4);
   const motions = format.frames === 1 ? (["still"] as const) : (options.motions ?? motionNames);
-  if (!random.chance(options.twoObjects ?? 0.15)) {
+  if (!random.chance(options.twoObjects ?? 0.1)) {
     const object = sampleObject(random, format, wholeFrame, background, random.pick(motions));
     return { objects: [object], arrangement: "alone", background };
   }
