@@ -131,8 +131,8 @@ const formats: readonly WeightedFormat[] = [
  * what is learnt of shapes and colours holds for the first latent frame of every clip, which is encoded as a picture is.
  */
 const stages = [
-  { untilShare: 0.35, pictures: 1, mostFrames: 1 },
-  { untilShare: 0.55, pictures: 0.25, mostFrames: 25 },
+  { untilShare: 0.25, pictures: 1, mostFrames: 1 },
+  { untilShare: 0.4, pictures: 0.25, mostFrames: 25 },
   { untilShare: 1, pictures: 0.15, mostFrames: Number.POSITIVE_INFINITY },
 ] as const;
 
