@@ -138,7 +138,7 @@ const stages = [
 
 const { values: options } = parseArgs({
   options: {
-    ranks: { type: "string", default: "1" },
+    ranks: { type: "string", default: "2" },
     steps: { type: "string", default: "5000" },
     minutes: { type: "string", default: "600" },
     threads: { type: "string", default: "1" },
