@@ -6,6 +6,7 @@
  * first frame. A tenth of the captions is empty, so that guidance has an unconditional prediction to push away from.
  *
  * Run: npx tsx --conditions=source scripts/nano/pretrain-transformer.ts [--steps N] [--minutes N] [--ranks N] [--threads N] [--out DIR]
+ * [--warm [--large] [--learning-rate N]]: from the weights in the model folder; with large clips alone, to end with.
  * Two ranks of one thread (the default) are faster than one of two: see `ranks.ts`.
  */
 import { createHash } from "node:crypto";
@@ -60,7 +61,6 @@ const modelFolder = join(root, "models/ltx-nano");
 const transformerFile = "transformer/diffusion_pytorch_model.safetensors";
 const encoderFile = "text_encoder/model.safetensors";
 const seed = 31_415;
-const learningRate = 3e-3;
 const emptyCaptions = 0.1;
 /** What people write there by habit, ours and the released model's defaults among it, says as little as nothing. */
 const negativePrompts = [
@@ -126,6 +126,18 @@ const formats: readonly WeightedFormat[] = [
   { width: 112, height: 64, frames: 81, weight: 0.6 },
   { width: 64, height: 112, frames: 81, weight: 0.6 },
 ];
+/** With `--large`: the sizes that `formats` shows too seldom, beside some of the others. */
+const largeFormats: readonly WeightedFormat[] = [
+  { width: 112, height: 64, frames: 81, weight: 3 },
+  { width: 64, height: 112, frames: 81, weight: 3 },
+  { width: 80, height: 80, frames: 81, weight: 1.5 },
+  { width: 80, height: 48, frames: 81, weight: 1 },
+  { width: 48, height: 80, frames: 81, weight: 1 },
+  { width: 64, height: 64, frames: 81, weight: 1 },
+  { width: 48, height: 48, frames: 81, weight: 1 },
+  { width: 64, height: 40, frames: 81, weight: 0.5 },
+  { width: 40, height: 64, frames: 81, weight: 0.5 },
+];
 /**
  * First pictures, then short clips, then all lengths: a batch of pictures holds ten times as many scenes as one of clips, and
  * what is learnt of shapes and colours holds for the first latent frame of every clip, which is encoded as a picture is.
@@ -145,10 +157,13 @@ const { values: options } = parseArgs({
     clips: { type: "string", default: "7000" },
     pictures: { type: "string", default: "40000" },
     warm: { type: "boolean", default: false },
+    large: { type: "boolean", default: false },
+    "learning-rate": { type: "string", default: "3e-3" },
     out: { type: "string", default: join(root, "out/nano/transformer") },
   },
 });
 const steps = Number(options.steps);
+const learningRate = Number(options["learning-rate"]);
 
 type Models = {
   readonly base: BaseModel;
@@ -190,7 +205,8 @@ function captionOf(scene: Scene, isImage: boolean, random: Random): string {
 
 /** Loss and gradients of one batch; every rank has its own. */
 function learn(models: Models, pools: Pools, step: number, ranks: Ranks): Record<string, number> {
-  const stage = stages.find(({ untilShare }) => step < untilShare * steps)!;
+  const share = options.large ? 1 : step / steps;
+  const stage = stages.findLast((_, index) => index === 0 || share >= stages[index - 1]!.untilShare)!;
   return scope(() => learnFrom(models, pools, stage, step * ranks.count + ranks.rank));
 }
 
@@ -293,7 +309,7 @@ function openPools(models: Models): Pools {
     });
   const pools = {
     pictures: open("images", Number(options.pictures), pictureFormats),
-    clips: open("transformer", Number(options.clips), formats),
+    clips: open("transformer", Number(options.clips), options.large ? largeFormats : formats),
   };
   vae.parameters.free();
   return pools;
