@@ -4,31 +4,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
-import S3rver from "s3rver";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { startBucket, type TestBucket } from "./testing/bucket.ts";
 import { TestService } from "./testing/service.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const queue = "/queue/fal-ai/ltx-video-trainer";
 const folder = mkdtempSync(join(tmpdir(), "ltx-shared-"));
-let bucket: S3rver;
+let bucket: TestBucket;
 let front: TestService;
 let worker: TestService;
 
 beforeAll(async () => {
-  // The fixed credentials of that server.
-  process.env.AWS_ACCESS_KEY_ID = "S3RVER";
-  process.env.AWS_SECRET_ACCESS_KEY = "S3RVER";
-  bucket = new S3rver({
-    port: 0,
-    address: "127.0.0.1",
-    silent: true,
-    directory: folder,
-    configureBuckets: [{ name: "shared", configs: [] }],
-  });
-  const { port } = await bucket.run();
-  const shared = { S3_BUCKET: "shared", S3_ENDPOINT: `http://127.0.0.1:${port}` };
+  bucket = await startBucket("shared", folder);
+  const shared = { S3_BUCKET: bucket.name, S3_ENDPOINT: bucket.endpoint };
   front = await TestService.start({ ...shared, LTX_TRAINER_DEVICES: "" });
   const { host, user, database } = front.databaseAddress;
   const DATABASE_URL = `postgres://${user}@localhost/${database}?host=${encodeURIComponent(host)}`;

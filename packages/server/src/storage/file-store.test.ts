@@ -4,10 +4,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import S3rver from "s3rver";
 import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WireError } from "../queue/wire-error.ts";
+import { startBucket, type TestBucket } from "../testing/bucket.ts";
 import { FileClient, hashOfAnswer, put, sha256 } from "../testing/file-client.ts";
 import { TestService } from "../testing/service.ts";
 import { unlimited } from "./allowance.ts";
@@ -17,22 +17,12 @@ import { S3Store } from "./s3-store.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ltx-store-"));
 const bucket = "ltx-files";
-let server: S3rver;
+let server: TestBucket;
 let endpoint = "";
 
 beforeAll(async () => {
-  // The fixed credentials of that server.
-  process.env.AWS_ACCESS_KEY_ID = "S3RVER";
-  process.env.AWS_SECRET_ACCESS_KEY = "S3RVER";
-  server = new S3rver({
-    port: 0,
-    address: "127.0.0.1",
-    silent: true,
-    directory: join(folder, "s3"),
-    configureBuckets: [{ name: bucket, configs: [] }],
-  });
-  const { port } = await server.run();
-  endpoint = `http://127.0.0.1:${port}`;
+  server = await startBucket(bucket, join(folder, "s3"));
+  endpoint = server.endpoint;
 });
 afterAll(async () => {
   await server.close();

@@ -1,0 +1,27 @@
+/** A bucket on a real server that speaks S3, for tests. */
+import S3rver from "s3rver";
+
+export type TestBucket = {
+  readonly name: string;
+  readonly endpoint: string;
+  readonly close: () => Promise<void>;
+};
+
+/**
+ * Starts it, and sets its fixed credentials in the environment, where the AWS SDK looks.
+ *
+ * @param directory where it keeps its objects
+ */
+export async function startBucket(name: string, directory: string): Promise<TestBucket> {
+  process.env.AWS_ACCESS_KEY_ID = "S3RVER";
+  process.env.AWS_SECRET_ACCESS_KEY = "S3RVER";
+  const server = new S3rver({
+    port: 0,
+    address: "127.0.0.1",
+    silent: true,
+    directory,
+    configureBuckets: [{ name, configs: [] }],
+  });
+  const { port } = await server.run();
+  return { name, endpoint: `http://127.0.0.1:${port}`, close: () => server.close() };
+}
