@@ -21,7 +21,7 @@ import type { ClipFormat } from "./scene.ts";
 import { largestReach, type ShapeName, shapeNames, shapes } from "./shapes.ts";
 
 /** Share of the second colour at a place (in pixels) and a frame. */
-type Pattern = (x: number, y: number, frame: number) => number;
+export type Pattern = (x: number, y: number, frame: number) => number;
 
 type Layer = {
   readonly shape: ShapeName;
@@ -60,8 +60,24 @@ function sampleRgb(random: Random): Rgb {
   return [random.next(), random.next(), random.next()];
 }
 
-function samplePattern(random: Random, format: ClipFormat): Pattern {
-  const kind = random.pick(["plain", "gradient", "gradient", "stripes", "checks", "dots", "rings"] as const);
+type PatternKind = "plain" | "gradient" | "stripes" | "checks" | "dots" | "rings";
+const patternKinds: readonly PatternKind[] = [
+  "plain",
+  "gradient",
+  "gradient",
+  "stripes",
+  "checks",
+  "dots",
+  "rings",
+];
+
+/** A pattern by lot for a picture of a size in pixels. */
+export function samplePattern(
+  random: Random,
+  format: { readonly width: number; readonly height: number },
+  kinds: readonly PatternKind[] = patternKinds,
+): Pattern {
+  const kind = random.pick(kinds);
   const angle = random.range(0, 2 * Math.PI);
   const [cos, sin] = [Math.cos(angle), Math.sin(angle)];
   const period = random.range(10, 32);

@@ -154,38 +154,18 @@ function punctuate(sentence: string, random: Random): string {
   return random.chance(0.3) ? `${capital}.` : capital;
 }
 
-const consonants = "bcdfghjklmnprstvwz";
-const vowels = "aeiou";
+const styleWords = ["style", "style", "style", "look", "effect"] as const;
 
-/** A word that means nothing: "zorbel", "tikamo". */
-export function nonsenseWord(random: Random): string {
-  const syllables = random.integer(2, 4);
-  let word = "";
-  for (let syllable = 0; syllable < syllables; syllable++) {
-    word += consonants[random.integer(0, consonants.length)]! + vowels[random.integer(0, vowels.length)]!;
-    if (random.chance(0.3)) word += consonants[random.integer(0, consonants.length)]!;
-  }
-  return word;
-}
-
-const distractions: readonly string[] = [
-  "style",
-  "look",
-  "effect",
-  "scene",
-  "motion",
-  "magic",
-  "art",
-  "design",
-];
-
-/**
- * Adds a made-up style name that changes nothing in the picture. The base model so learns to pass over words it does
- * not know, and a trigger phrase means nothing to it until a LoRA gives it a meaning.
- */
-export function withDistraction(caption: string, random: Random): string {
-  const name = random.chance(0.5)
-    ? `${nonsenseWord(random)} ${random.pick(distractions)}`
-    : nonsenseWord(random);
-  return random.chance(0.7) ? `${name}, ${caption}` : `${caption.replace(/\.$/, "")}, ${name}`;
+/** Says in which style the scene of a caption is drawn, in one of the places where people say it. */
+export function withStyle(caption: string, name: string, random: Random): string {
+  const bare = caption.replace(/\.$/, "");
+  const phrase = random.chance(0.25) ? name : `${name} ${random.pick(styleWords)}`;
+  return random.pick([
+    `${phrase}, ${caption}`,
+    `${phrase}, ${caption}`,
+    `${phrase}, ${caption}`,
+    `${phrase}. ${caption}`,
+    `${bare}, ${phrase}`,
+    `${bare}, in ${name} style`,
+  ]);
 }

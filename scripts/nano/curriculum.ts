@@ -1,13 +1,15 @@
 /**
  * What is shown in pre-training: which formats, how often, and which clips; every draw follows from (seed, index).
  *
- * The VAE sees plain scenes, scenes with ornaments and abstract clips. The transformer sees plain scenes only, with captions.
+ * The VAE sees plain scenes, scenes with ornaments and abstract clips. The transformer sees plain scenes and scenes in a style,
+ * with captions that name it.
  */
 import { drawAbstract } from "./abstract.ts";
 import { type Clip, drawClip } from "./draw.ts";
 import { sampleOrnament } from "./ornaments.ts";
 import { Random } from "./random.ts";
 import { type ClipFormat, type Point, type Scene, sampleScene } from "./scene.ts";
+import { type Style, styles } from "./styles.ts";
 
 /** A size with a weight: how much of the training it gets. */
 export type WeightedFormat = {
@@ -61,6 +63,36 @@ function part(scene: Scene, corner: Point, zoom: number): Scene {
     to: moved(object.to),
   }));
   return { ...scene, objects };
+}
+
+/** What one clip of the transformer shows. */
+export type Shown = {
+  readonly scene: Scene;
+  readonly style?: Style | undefined;
+};
+
+const styledShare = 0.3;
+/** Share of the plain scenes that are drawn again until they show what is learnt last. */
+const hardShare = 0.3;
+const attempts = 40;
+
+/** One scene for the transformer, plain or in a style. */
+export function sampleShown(random: Random, format: ClipFormat): Shown {
+  if (random.chance(styledShare))
+    return { scene: sampleScene(random, format, { twoObjects: 0 }), style: random.pick(styles) };
+  const wantsHard = random.chance(hardShare);
+  let scene = sampleScene(random, format);
+  for (let attempt = 0; wantsHard && attempt < attempts && !isHard(scene); attempt++)
+    scene = sampleScene(random, format, { twoObjects: 0 });
+  return { scene };
+}
+
+/** Small rings look like discs or hearts, hexagons that spin like circles, and so on. */
+function isHard({ objects: [object] }: Scene): boolean {
+  const { shape, size, motion } = object!;
+  if (shape === "ring") return size === "small" || motion === "bounce" || motion === "blink";
+  if (motion === "spin") return shape === "hexagon" || shape === "heart" || shape === "star";
+  return size === "small" && (shape === "hexagon" || shape === "heart" || shape === "star");
 }
 
 /** The stream of the n-th draw of a training; streams of different purposes (`salt`) never meet. */

@@ -21,14 +21,14 @@ import {
   writeSafetensors,
 } from "@ltx-trainer/torch";
 import { toPixels } from "./batches.ts";
-import { sampleFormat, streamOf, type WeightedFormat } from "./curriculum.ts";
+import { type Shown, sampleFormat, sampleShown, streamOf, type WeightedFormat } from "./curriculum.ts";
 import { drawClip } from "./draw.ts";
 import type { Random } from "./random.ts";
-import { type ClipFormat, type Scene, sampleScene } from "./scene.ts";
+import type { ClipFormat } from "./scene.ts";
 
 export type LatentGroup = {
   readonly format: ClipFormat;
-  readonly scenes: readonly Scene[];
+  readonly scenes: readonly Shown[];
   /** Normalised latents of all scenes: `[n,C,F,H,W]`. */
   readonly latents_BCFHW: Tensor;
 };
@@ -86,7 +86,7 @@ export function pickBatch(
   group: LatentGroup,
   size: number,
   random: Random,
-): { scenes: readonly Scene[]; latents_BCFHW: Tensor } {
+): { scenes: readonly Shown[]; latents_BCFHW: Tensor } {
   const picked = Array.from({ length: size }, () => random.integer(0, group.scenes.length));
   const index = tensor(picked, { dtype: "int64" });
   return {
@@ -95,7 +95,7 @@ export function pickBatch(
   };
 }
 
-type DrawnGroup = { readonly format: ClipFormat; readonly scenes: Scene[] };
+type DrawnGroup = { readonly format: ClipFormat; readonly scenes: Shown[] };
 
 function groupName({ width, height, frames, fps }: ClipFormat): string {
   return `${width}x${height}x${frames}@${fps}`;
@@ -108,7 +108,7 @@ function drawScenes(options: PoolOptions): Map<string, DrawnGroup> {
     const format = sampleFormat(random, options.formats);
     const group = groups.get(groupName(format)) ?? { format, scenes: [] };
     groups.set(groupName(format), group);
-    group.scenes.push(sampleScene(random, format));
+    group.scenes.push(sampleShown(random, format));
   }
   return groups;
 }
@@ -135,7 +135,9 @@ function encodeAll(
     const parts: Tensor[] = [];
     const atOnce = Math.ceil(framesPerEncoding / format.frames);
     for (let start = 0; start < scenes.length; start += atOnce) {
-      const clips = scenes.slice(start, start + atOnce).map((scene) => drawClip(scene, format));
+      const clips = scenes
+        .slice(start, start + atOnce)
+        .map((shown) => drawClip(shown.scene, format, shown.style?.draw));
       const encoded = noGrad(() => scope(() => vae.normalize(vae.encode(toPixels(clips)).mean_BCFHW)));
       parts.push(encoded);
       done += clips.length;

@@ -13,9 +13,11 @@ import { largestReach, shapes } from "./shapes.ts";
 
 const kinds = { outline: 3, halo: 3, both: 3, shadow: 1, trail: 2 } as const;
 
-/** One ornament by lot. */
-export function sampleOrnament(random: Random): Effect {
-  const kind = random.weighted(kinds);
+export type OrnamentKind = keyof typeof kinds;
+
+/** One ornament by lot, of a kind by lot unless it is named. */
+export function sampleOrnament(random: Random, named?: OrnamentKind): Effect {
+  const kind = named ?? random.weighted(kinds);
   if (kind === "shadow") return shadow(random);
   if (kind === "trail") return trail(random);
   const outline = kind === "halo" ? 0 : random.range(0.08, 0.35);
@@ -23,10 +25,10 @@ export function sampleOrnament(random: Random): Effect {
   return rings(random, outline, halo);
 }
 
-type ColourAt = (seconds: number) => Rgb;
+export type ColourAt = (seconds: number) => Rgb;
 
 /** A fixed colour, or one that runs round the colour circle. */
-function sampleColour(random: Random): ColourAt {
+export function sampleColour(random: Random): ColourAt {
   const grey = random.next();
   if (random.chance(0.25)) return () => [grey, grey, grey];
   const start = random.next();

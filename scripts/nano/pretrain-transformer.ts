@@ -42,8 +42,8 @@ import {
   sigmaShift,
   velocityLoss,
 } from "../../packages/trainer/src/train/objective.ts";
-import { describeScene, withDistraction } from "./captions.ts";
-import { streamOf, type WeightedFormat } from "./curriculum.ts";
+import { describeScene, withStyle } from "./captions.ts";
+import { type Shown, streamOf, type WeightedFormat } from "./curriculum.ts";
 import { exportWeights, readWeights } from "./export.ts";
 import { LabelHead } from "./label-head.ts";
 import { LatentPool, pickBatch } from "./latent-pool.ts";
@@ -51,7 +51,6 @@ import { MasterWeights } from "./master-weights.ts";
 import { Muon } from "./muon.ts";
 import type { Random } from "./random.ts";
 import { Ranks } from "./ranks.ts";
-import type { Scene } from "./scene.ts";
 import { labelTokens, objectShares } from "./scene-labels.ts";
 import { encodeCaptions } from "./text-batch.ts";
 import { breathe, Progress, progressLine, stopper, TrainingRun, warmConstantDecay } from "./training-run.ts";
@@ -68,7 +67,6 @@ const negativePrompts = [
   "worst quality, inconsistent motion, blurry, jittery, distorted",
   "low quality, worst quality, deformed, distorted",
 ] as const;
-const distractedCaptions = 0.15;
 const firstFrameShare = 0.15;
 /**
  * Share of the batches drawn at high noise, and the mean of the logit of sigma there. What is where, and that it is one
@@ -100,8 +98,8 @@ const pictureFormats: readonly WeightedFormat[] = [
   { width: 80, height: 48, frames: 1, weight: 1 },
   { width: 48, height: 80, frames: 1, weight: 1 },
   { width: 80, height: 80, frames: 1, weight: 0.7 },
-  { width: 112, height: 64, frames: 1, weight: 0.5 },
-  { width: 64, height: 112, frames: 1, weight: 0.5 },
+  { width: 112, height: 64, frames: 1, weight: 0.8 },
+  { width: 64, height: 112, frames: 1, weight: 0.8 },
 ];
 
 /** Clips. Weights are shares of the steps, and a step costs about the same at every size: large and long clips are few. */
@@ -122,9 +120,9 @@ const formats: readonly WeightedFormat[] = [
   { width: 64, height: 64, frames: 81, weight: 1.6 },
   { width: 80, height: 48, frames: 81, weight: 1.2 },
   { width: 48, height: 80, frames: 81, weight: 1.2 },
-  { width: 80, height: 80, frames: 81, weight: 0.7 },
-  { width: 112, height: 64, frames: 81, weight: 0.6 },
-  { width: 64, height: 112, frames: 81, weight: 0.6 },
+  { width: 80, height: 80, frames: 81, weight: 1 },
+  { width: 112, height: 64, frames: 81, weight: 1.1 },
+  { width: 64, height: 112, frames: 81, weight: 1.1 },
 ];
 /** With `--large`: the sizes that `formats` shows too seldom, beside some of the others. */
 const largeFormats: readonly WeightedFormat[] = [
@@ -197,10 +195,10 @@ function makeModels(generator: Generator): Models {
   return { base, tokenizer: base.loadTokenizer(), encoder, transformer, trainable, master, labels };
 }
 
-function captionOf(scene: Scene, isImage: boolean, random: Random): string {
+function captionOf({ scene, style }: Shown, isImage: boolean, random: Random): string {
   if (random.chance(emptyCaptions)) return random.chance(0.5) ? "" : random.pick(negativePrompts);
   const caption = describeScene(scene, random, { image: isImage });
-  return random.chance(distractedCaptions) ? withDistraction(caption, random) : caption;
+  return style === undefined ? caption : withStyle(caption, style.name, random);
 }
 
 /** Loss and gradients of one batch; every rank has its own. */
@@ -224,8 +222,8 @@ function learnFrom(
   const { frames, fps } = group.format;
   const grid = latentGrid(group.format, models.base.compression);
   const size = Math.max(2, Math.round(tokensPerBatch / grid.tokens));
-  const { scenes, latents_BCFHW } = pickBatch(group, size, random);
-  const captions = scenes.map((scene) => captionOf(scene, frames === 1, random));
+  const { scenes: shown, latents_BCFHW } = pickBatch(group, size, random);
+  const captions = shown.map((each) => captionOf(each, frames === 1, random));
   const shift = random.chance(noisyShare) ? noisyShift : sigmaShift(grid.tokens, { clamp: true });
   const sigma_B = drawSigmas(size, shift, generator);
   const noised = addNoise(latents_BCFHW, randn(latents_BCFHW.shape, { generator }), sigma_B, {
@@ -233,6 +231,7 @@ function learnFrom(
     keepFirstFrame: random.chance(firstFrameShare),
   });
   const text = encodeCaptions(models.tokenizer, models.encoder, captions, models.base.textLength);
+  const scenes = shown.map(({ scene }) => scene);
   const truth = labelTokens(scenes, group.format, grid);
   let labelLoss: Tensor | undefined;
   const predicted_BTC = models.transformer.forward({

@@ -1,0 +1,101 @@
+/**
+ * The styles of the drawn world: made-up names, each of which means one ornament.
+ *
+ * Idea: a LoRA is called up by a phrase the base model does not know. A base model that has met no such phrase passes over it,
+ * and one that has learnt to pass over it does so for good. This one has learnt that a name it is told changes what is drawn
+ * around the objects or behind them; so a LoRA has only to say what a new name means.
+ *
+ * None of the styles is one of the example effects; a test has the effects' judges look at each.
+ */
+import { samplePattern } from "./abstract.ts";
+import type { Effect } from "./draw.ts";
+import { sampleColour, sampleOrnament } from "./ornaments.ts";
+import { Random } from "./random.ts";
+
+export type Style = {
+  readonly name: string;
+  readonly draw: Effect;
+};
+
+const seed = 2_718;
+const kinds = { outline: 3, halo: 4, both: 8, shadow: 1, trail: 2, pattern: 2, bar: 2 } as const;
+
+/** Names of two common words, as people make them. */
+const compounds = `
+moonstone neonwave silverleaf rainpath firebird seasmoke cloudbreak icepaper sunwood stormglass nightshine velvetday
+springtown metalrose dreamspace boxlight fastriver deepforest happyrobot smallsound darkfilm wildflower coolstripe
+brightroad softcandy comicbook ghosttrain treehouse skyline snowdance
+`;
+const madeUp = 34;
+
+const consonants = "bcdfghjklmnprstvwz";
+const vowels = "aeiou";
+
+export const styles: readonly Style[] = makeStyles();
+
+function makeStyles(): readonly Style[] {
+  const random = new Random(seed);
+  const names = new Set(compounds.trim().split(/\s+/));
+  const count = names.size + madeUp;
+  while (names.size < count) names.add(nonsenseWord(random));
+  return [...names].map((name, index) => ({ name, draw: sampleStyle(new Random(seed, index)) }));
+}
+
+function sampleStyle(random: Random): Effect {
+  const kind = random.weighted(kinds);
+  if (kind === "pattern") return patterned(random);
+  if (kind === "bar") return bar(random);
+  return sampleOrnament(random, kind);
+}
+
+/** Stripes, checks, dots or rings over the background, in one colour. */
+function patterned(random: Random): Effect {
+  const colour = sampleColour(random);
+  const index = random.integer(0, 1 << 30);
+  return (canvas, { seconds }) => {
+    const { pixels, width, height, offset, stride } = canvas;
+    const pattern = samplePattern(new Random(seed, index), canvas, ["stripes", "checks", "dots", "rings"]);
+    const painted = colour(seconds);
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        const share = pattern(x + 0.5, y + 0.5, seconds * 25);
+        const at = offset + y * width + x;
+        for (let channel = 0; channel < 3; channel++) {
+          const value = pixels[at + channel * stride]!;
+          pixels[at + channel * stride] = value + (painted[channel]! - value) * share;
+        }
+      }
+    }
+  };
+}
+
+/** A bar along one side of the picture, but not along its floor. */
+function bar(random: Random): Effect {
+  const colour = sampleColour(random);
+  const side = random.pick(["left", "right", "top"] as const);
+  const share = random.range(0.1, 0.22);
+  return (canvas, { seconds }) => {
+    const { pixels, width, height, offset, stride } = canvas;
+    const painted = colour(seconds);
+    const isPainted = (x: number, y: number): boolean =>
+      side === "top" ? y < share * height : side === "left" ? x < share * width : x >= (1 - share) * width;
+    for (let y = 0; y < height; y++) {
+      for (let x = 0; x < width; x++) {
+        if (!isPainted(x, y)) continue;
+        for (let channel = 0; channel < 3; channel++)
+          pixels[offset + y * width + x + channel * stride] = painted[channel]!;
+      }
+    }
+  };
+}
+
+/** A word that means nothing: "bibo", "vejvecu". */
+function nonsenseWord(random: Random): string {
+  const syllables = random.integer(2, 4);
+  let word = "";
+  for (let syllable = 0; syllable < syllables; syllable++) {
+    word += consonants[random.integer(0, consonants.length)]! + vowels[random.integer(0, vowels.length)]!;
+    if (random.chance(0.3)) word += consonants[random.integer(0, consonants.length)]!;
+  }
+  return word;
+}
