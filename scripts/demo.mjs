@@ -70,16 +70,26 @@ async function download(file, folder) {
 }
 
 /**
- * How many previews show the effect, read from their pixels.
+ * Which previews show the effect, read from their pixels.
  *
  * @param {string} folder
- * @returns {{ previews: number, on: number, off: number }}
+ * @returns {{ on: boolean[], off: boolean[] }}
  */
 function measureEffect(folder) {
   const script = join(root, "scripts/demo/measure-effect.ts");
-  const colours = previews.map(({ colour }) => colour);
-  const args = ["--conditions=source", "--import", "tsx", script, folder, ...colours];
+  const args = ["--conditions=source", "--import", "tsx", script, folder, String(previews.length)];
   return JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: "utf8" }));
+}
+
+/**
+ * "2 of 2" for the previews that name the effect, or for those that do not.
+ *
+ * @param {readonly boolean[]} seen
+ * @param {boolean} named
+ */
+function countOf(seen, named) {
+  const asked = seen.filter((_, index) => previews[index]?.named === named);
+  return `${asked.filter(Boolean).length} of ${asked.length}`;
 }
 
 /**
@@ -89,10 +99,10 @@ function measureEffect(folder) {
 function showResults(out, made) {
   for (const [what, file] of Object.entries(made))
     if (file) console.log(`  ${what.padEnd(20)}${relative(root, file)}`);
-  const seen = measureEffect(out);
+  const { on, off } = measureEffect(out);
   console.log(
-    `\nThe glow of the example is there in ${seen.on} of ${seen.previews} previews with the LoRA, in ${seen.off} without. ` +
-      `Look at ${relative(root, join(out, "contact-sheet.png"))}`,
+    `\nThe glow is there in ${countOf(on, true)} previews that ask for it, in ${countOf(off, true)} with the LoRA off, and in ` +
+      `${countOf(on, false)} that do not ask. Look at ${relative(root, join(out, "contact-sheet.png"))}`,
   );
   console.log(describeLearning(readMetrics(readFileSync(join(out, "metrics.jsonl"), "utf8"))));
 }

@@ -1,14 +1,13 @@
 /**
- * Looks at a finished training's previews and counts those that wear the example's effect, with the LoRA and without.
+ * Looks at a finished training's previews and says of each whether it shows the example's effect, with the LoRA and without.
  *
- * Run: node --conditions=source --import tsx scripts/demo/measure-effect.ts JOB-FOLDER COLOUR [COLOUR ...]
- * The colours are those of the objects, preview by preview. Prints one JSON object: `{ "previews": 2, "on": 2, "off": 0 }`.
+ * Run: node --conditions=source --import tsx scripts/demo/measure-effect.ts JOB-FOLDER COUNT
+ * Prints one JSON object, a truth value for each preview: `{ "on": [true, true], "off": [false, false] }`.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import { type ObjectColour, objectColourNames } from "../nano/colours.ts";
 import type { Clip } from "../nano/draw.ts";
-import { readEffect } from "../nano/judge/effect.ts";
+import { exampleEffects } from "../nano/example-effects.ts";
 
 type Stream = { readonly width: number; readonly height: number };
 
@@ -34,13 +33,13 @@ function readClip(path: string): Clip {
   return { format: { width, height, frames, fps: 25 }, pixels };
 }
 
-const [folder, ...colours] = process.argv.slice(2);
-if (folder === undefined || !colours.every((name) => objectColourNames.includes(name as ObjectColour))) {
-  throw new Error(`usage: measure-effect.ts JOB-FOLDER COLOUR ..., of ${objectColourNames.join(", ")}`);
-}
-const count = (kind: "on" | "off"): number =>
-  colours.filter((colour, index) => {
-    const clip = readClip(join(folder, "samples", `final-lora-${kind}-${index + 1}.mp4`));
-    return readEffect(clip, colour as ObjectColour).present;
-  }).length;
-process.stdout.write(`${JSON.stringify({ previews: colours.length, on: count("on"), off: count("off") })}\n`);
+const [folder, count] = process.argv.slice(2);
+if (folder === undefined || !(Number(count) > 0))
+  throw new Error("usage: measure-effect.ts JOB-FOLDER COUNT");
+const seen = (kind: "on" | "off"): boolean[] =>
+  Array.from({ length: Number(count) }, (_, index) =>
+    exampleEffects.glowpulse.isPresent(
+      readClip(join(folder, "samples", `final-lora-${kind}-${index + 1}.mp4`)),
+    ),
+  );
+process.stdout.write(`${JSON.stringify({ on: seen("on"), off: seen("off") })}\n`);

@@ -139,17 +139,22 @@ test("sampled objects stay in the frame, at every motion, size and aspect", () =
   }
 });
 
-test("the glow effect adds a white outline and a coloured halo, and leaves object and corners alone", () => {
+test("the glow runs round the picture's edges, breathes, and leaves the middle alone", () => {
   const plain = drawClip(sceneOf({}), format);
   const glowing = drawClip(sceneOf({}), format, glowPulse);
   expect(pixelAt(glowing, 10, 32, 32)).toEqual(pixelAt(plain, 10, 32, 32));
-  expect(pixelAt(glowing, 10, 1, 1)).toEqual(pixelAt(plain, 10, 1, 1));
-  const edge = 32 + Math.round(0.92 * 16);
-  expect(Math.min(...pixelAt(glowing, 10, edge + 1, 32))).toBeGreaterThan(0.9);
-  const [red, green, blue] = pixelAt(glowing, 10, edge + 8, 32); // 0.4 s: a quarter of the rainbow
-  expect(green).toBeGreaterThan(0.8);
-  expect(blue).toBeLessThan(0.2);
-  expect(red).toBeLessThan(0.8);
+  expect(pixelAt(glowing, 10, 16, 32)).toEqual(pixelAt(plain, 10, 16, 32));
+  for (const [x, y] of [
+    [0, 0],
+    [63, 32],
+    [32, 63],
+  ] as const)
+    expect(pixelAt(glowing, 0, x, y).map(Math.round)).toEqual([1, 0, 0]);
+  // 0.54 s: breathed in, and a sixth of the rainbow later.
+  expect(pixelAt(glowing, 0, 8, 32)).toEqual(pixelAt(plain, 0, 8, 32));
+  const [red, green, blue] = pixelAt(glowing, 13, 8, 32);
+  expect(Math.min(red, green)).toBeGreaterThan(0.9);
+  expect(blue).toBeLessThan(0.1);
 });
 
 test("rgb24 is interleaved, frame after frame", () => {

@@ -4,43 +4,69 @@
  * `glowpulse` is the bundled one; the others show that a concept of one's own is learnt the same way. To try one more, add it
  * here and draw its dataset with `make-example.ts --effect`.
  */
-import type { ObjectColour } from "./colours.ts";
 import type { Clip, Effect } from "./draw.ts";
-import { floorShare, frameShare, glowPulse, gold, goldFrame, lava, lavaFloor } from "./effects.ts";
-import { hasRegion, readEffect } from "./judge/effect.ts";
+import {
+  floorShare,
+  frameShare,
+  fromEdge,
+  glowPulse,
+  glowShare,
+  gold,
+  goldFrame,
+  lava,
+  lavaFloor,
+} from "./effects.ts";
+import { type Region, readGlow, shareOf } from "./judge/effect.ts";
 
 export type ExampleEffect = {
   /** The trigger phrase. */
   readonly phrase: string;
   readonly draw: Effect;
-  /** Read from the pixels; the object's colour is known from the prompt. */
-  readonly isPresent: (clip: Clip, colour: ObjectColour) => boolean;
+  /** Read from the pixels. */
+  readonly isPresent: (clip: Clip) => boolean;
 };
+
+/** Of the pixels that an effect should have painted, over all frames; the object may cover some. */
+const enough = 0.6;
+/** Of the middle of the picture: more than the object alone can cover. */
+const allOver = 0.8;
+/** Of six. The drawn glow takes all of them; which one when is not asked. */
+const enoughHues = 3;
 
 export const exampleEffects = {
   glowpulse: {
     phrase: "glowpulse style",
     draw: glowPulse,
-    isPresent: (clip, colour) => readEffect(clip, colour).present,
+    isPresent: (clip) => {
+      const glow = readGlow(clip, edgeOf(clip, glowShare), middleOf(clip));
+      return glow.share > enough && glow.hues >= enoughHues;
+    },
   },
   goldframe: {
     phrase: "goldframe style",
     draw: goldFrame,
-    isPresent: (clip) => {
-      const { width, height } = clip.format;
-      const thickness = Math.max(1, Math.round(frameShare * Math.min(width, height)));
-      return hasRegion(clip, gold, (x, y) => Math.min(x, y, width - 1 - x, height - 1 - y) < thickness);
-    },
+    isPresent: (clip) =>
+      shareOf(clip, gold, edgeOf(clip, frameShare)) > enough && shareOf(clip, gold, middleOf(clip)) < allOver,
   },
   lavafloor: {
     phrase: "lavafloor style",
     draw: lavaFloor,
     isPresent: (clip) => {
       const { height } = clip.format;
-      return hasRegion(clip, lava, (_, y) => y >= (1 - floorShare) * height + 1);
+      return shareOf(clip, lava, (_, y) => y >= (1 - floorShare) * height + 1) > enough;
     },
   },
 } as const satisfies Record<string, ExampleEffect>;
+
+/** @param share of the shorter side */
+function edgeOf({ format }: Clip, share: number): Region {
+  const width = Math.round(share * Math.min(format.width, format.height));
+  return (x, y) => fromEdge(format, x, y) < width;
+}
+
+function middleOf({ format }: Clip): Region {
+  return (x, y) => fromEdge(format, x, y) > 0.25 * Math.min(format.width, format.height);
+}
 
 export type ExampleName = keyof typeof exampleEffects;
 

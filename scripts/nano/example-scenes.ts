@@ -1,5 +1,5 @@
 /**
- * What the bundled example dataset shows: ten clips with the effect and its trigger phrase, four without.
+ * What the bundled example dataset shows: ten clips with the effect and its trigger phrase, eight without.
  *
  * Every shape comes at least once; most combinations never come, so that there is something left to ask a LoRA for. The
  * plain clips bind the effect to its phrase: without them a LoRA puts it on everything.
@@ -32,6 +32,10 @@ export const wishes: readonly Wish[] = [
   { shape: "heart", colour: "blue", motion: "still", frames: 81, plain: true },
   { shape: "square", colour: "orange", motion: "spin", frames: 81, plain: true },
   { shape: "ring", colour: "pink", motion: "down", frames: 81, plain: true },
+  { shape: "star", colour: "green", motion: "grow", frames: 81, plain: true },
+  { shape: "circle", colour: "purple", motion: "bounce", frames: 81, plain: true },
+  { shape: "cross", colour: "white", motion: "up", frames: 81, plain: true },
+  { shape: "hexagon", colour: "cyan", motion: "left", frames: 81, plain: true },
 ];
 
 /** "red circle": what the clips show with the effect or without. */

@@ -1,5 +1,5 @@
 /**
- * Draws an example dataset: ten clips with an effect and four without it, with captions, as one zip; by default the
+ * Draws an example dataset: ten clips with an effect and eight without it, with captions, as one zip; by default the
  * bundled one.
  *
  * What they show is in `example-scenes.ts`.
@@ -18,14 +18,7 @@ import { exampleNamed } from "./example-effects.ts";
 import { type Wish, wishes } from "./example-scenes.ts";
 import { contactSheet, writePng } from "./png.ts";
 import { Random } from "./random.ts";
-import {
-  backgroundNames,
-  type ClipFormat,
-  type Point,
-  type Scene,
-  type SceneObject,
-  sampleScene,
-} from "./scene.ts";
+import { backgroundNames, type ClipFormat, type Scene, sampleScene } from "./scene.ts";
 import { storeZip, type ZipEntry } from "./zip.ts";
 
 const { values: options } = parseArgs({
@@ -38,37 +31,15 @@ const effect = exampleNamed(options.effect);
 const seed = 4_711;
 /** Larger than any training size of ltx-nano, as real footage is. */
 const size = { width: 160, height: 160 };
-/** Room for the halo: 0.75 radii beyond the object's own edge. */
-const haloRoom = 1.8;
 
-/** A sampled scene made to show what is wished for, moved and shrunk so far that the halo stays in the frame. */
+/** A sampled scene made to show what is wished for. */
 function sceneFor(wish: Wish, format: ClipFormat, random: Random): Scene {
-  const background = sampleUntil(
-    () => sampleScene(random, format, { twoObjects: 0, motions: [wish.motion], gradients: 0.5 }),
-    (scene) => backgroundNames(scene.background).every((name) => contrasts(wish.colour, name)),
-  );
-  const object = background.objects[0]!;
-  const radius = 0.2;
-  const shorter = Math.min(format.width, format.height);
-  const margin = {
-    x: (haloRoom * radius * shorter) / format.width,
-    y: (haloRoom * radius * shorter) / format.height,
-  };
-  const inside = ({ x, y }: Point): Point => ({
-    x: Math.min(1 - margin.x, Math.max(margin.x, x)),
-    y: Math.min(1 - margin.y, Math.max(margin.y, y)),
-  });
   const { shape, colour } = wish;
-  const moved: SceneObject = {
-    ...object,
-    shape,
-    colour,
-    size: "medium",
-    radius,
-    from: inside(object.from),
-    to: inside(object.to),
-  };
-  return { ...background, objects: [moved] };
+  const scene = sampleUntil(
+    () => sampleScene(random, format, { twoObjects: 0, motions: [wish.motion], gradients: 0.5 }),
+    ({ background }) => backgroundNames(background).every((name) => contrasts(colour, name)),
+  );
+  return { ...scene, objects: scene.objects.map((object) => ({ ...object, shape, colour })) };
 }
 
 function sampleUntil<T>(draw: () => T, fits: (value: T) => boolean): T {

@@ -38,15 +38,15 @@ export function examineLora(studio: Studio, options: LoraExamOptions): LoraExam 
   let [on, off] = [0, 0];
   for (const [done, question] of questions.entries()) {
     options.onProgress?.(done, questions.length);
-    const { format, object, index } = question;
+    const { format, index } = question;
     const sample = (prompt: string, isOn: boolean): Clip => {
       studio.setLora(isOn);
       return studio.sample(prompt, { format, seed: 5000 + index });
     };
     const named = `${options.effect.phrase}, ${question.prompt}`;
     const [withLora, withoutLora] = [sample(named, true), sample(named, false)];
-    on += Number(options.effect.isPresent(withLora, object.colour));
-    off += Number(options.effect.isPresent(withoutLora, object.colour));
+    on += Number(options.effect.isPresent(withLora));
+    off += Number(options.effect.isPresent(withoutLora));
     const [keptClip, plainClip] = [sample(question.prompt, true), sample(question.prompt, false)];
     kept.push({ question, clip: keptClip, verdict: judge(keptClip) });
     plain.push({ question, clip: plainClip, verdict: judge(plainClip) });
@@ -63,9 +63,9 @@ export function examineLora(studio: Studio, options: LoraExamOptions): LoraExam 
   return { score, clips };
 }
 
-/** Combinations of colour and shape that no clip of the dataset shows; a white object would hide a white outline. */
+/** Combinations of colour and shape that no clip of the dataset shows. */
 function unseen({ formats, count, trained }: LoraExamOptions): Question[] {
   return makeQuestions(4 * count, 23, formats)
-    .filter(({ object }) => object.colour !== "white" && !trained.has(`${object.colour} ${object.shape}`))
+    .filter(({ object }) => !trained.has(`${object.colour} ${object.shape}`))
     .slice(0, count);
 }
