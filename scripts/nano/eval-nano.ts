@@ -1,13 +1,13 @@
 /**
  * `npm run eval:nano`: examines the bundled base model, and a LoRA trained on the bundled example, by what their pixels show.
  *
- * Everything is seeded; no learned judge. Results, mistakes and pictures go to `out/nano/evaluation/`; with `--publish`
- * the numbers and the pictures also go beside the model, for its page.
+ * Everything is seeded; no learned judge. Results, mistakes and pictures go to `out/nano/evaluation/`, beside the earlier
+ * results of parts that are not asked for; with `--publish` the numbers and the pictures also go beside the model, for its page.
  *
  *   npm run eval:nano -- --only vae,base,lora  --questions 100  --lora-questions 50  --lora FILE --effect NAME  --threads 2  --publish
  */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { numThreads, setNumThreads, torchVersion } from "@ltx-trainer/torch";
@@ -45,7 +45,8 @@ type Results = {
   conditions: { libtorch: string; threads: number; frames: number };
   vae?: { plain: number; least: number; ornamented: number; clips: number };
   base?: Score & { truth: Score };
-  lora?: LoraScore & { file: string };
+  /** By effect. */
+  loras?: Record<string, LoraScore>;
 };
 
 const percent = (share: number): string => `${(100 * share).toFixed(0)} %`;
@@ -139,7 +140,7 @@ function trainedLora(): string {
   return file;
 }
 
-function examineTheLora(): NonNullable<Results["lora"]> {
+function examineTheLora(): LoraScore {
   const file = trainedLora();
   const studio = new Studio(file);
   const { score, clips } = examineLora(studio, {
@@ -149,22 +150,31 @@ function examineTheLora(): NonNullable<Results["lora"]> {
     trained: trainedCombinations,
     onProgress: progress("LoRA"),
   });
-  picture("lora.png", clips.slice(0, 24));
+  picture(`${options.effect}.png`, clips.slice(0, 12));
   say(
     `LoRA: effect in ${percent(score.withLora)} of ${score.count} prompts, ${percent(score.withoutLora)} with the LoRA off`,
   );
   say(`      without the phrase, LoRA on:  ${scoreLine(score.keptOn)}`);
   say(`      without the phrase, LoRA off: ${scoreLine(score.keptOff)}`);
-  return { ...score, file: "lora.safetensors" };
+  return score;
+}
+
+/** Of the parts that are not asked for this time: an examination may be made in several goes. */
+function earlierResults(): Partial<Results> {
+  return existsSync(resultsFile) ? (JSON.parse(readFileSync(resultsFile, "utf8")) as Results) : {};
 }
 
 mkdirSync(out, { recursive: true });
 if (options.threads) setNumThreads(Number(options.threads));
-const results: Results = { conditions: { libtorch: torchVersion(), threads: numThreads(), frames } };
+const resultsFile = join(out, "results.json");
+const results: Results = {
+  ...earlierResults(),
+  conditions: { libtorch: torchVersion(), threads: numThreads(), frames },
+};
 const studio = new Studio();
 if (parts.includes("vae")) results.vae = examineVae(studio);
 if (parts.includes("base")) results.base = examineBase(studio);
-if (parts.includes("lora")) results.lora = examineTheLora();
-writeFileSync(join(out, "results.json"), `${JSON.stringify(results, null, 2)}\n`);
-if (options.publish) copyFileSync(join(out, "results.json"), join(nanoFolder, "evaluation.json"));
+if (parts.includes("lora")) results.loras = { ...results.loras, [options.effect]: examineTheLora() };
+writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`);
+if (options.publish) copyFileSync(resultsFile, join(nanoFolder, "evaluation.json"));
 say(`results, mistakes and pictures: ${out}`);
