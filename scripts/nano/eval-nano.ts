@@ -5,6 +5,7 @@
  * results of parts that are not asked for; with `--publish` the numbers and the pictures also go beside the model, for its page.
  *
  *   npm run eval:nano -- --only vae,base,lora  --questions 100  --lora-questions 50  --lora FILE --effect NAME  --threads 2  --publish
+ *   --guidance 9 --sampler-steps 24   for the base alone
  */
 import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -35,6 +36,8 @@ const { values: options } = parseArgs({
     "lora-questions": { type: "string", default: "50" },
     lora: { type: "string" },
     effect: { type: "string", default: "glowpulse" },
+    guidance: { type: "string" },
+    "sampler-steps": { type: "string" },
     threads: { type: "string" },
     publish: { type: "boolean", default: false },
   },
@@ -44,7 +47,8 @@ const parts = options.only.split(",");
 type Results = {
   conditions: { libtorch: string; threads: number; frames: number };
   vae?: { plain: number; least: number; ornamented: number; clips: number };
-  base?: Score & { truth: Score };
+  /** By sampler: "guidance 5, 20 steps". */
+  base?: Record<string, Score & { truth: Score }>;
   /** By effect. */
   loras?: Record<string, LoraScore>;
 };
@@ -93,13 +97,24 @@ function examineVae(studio: Studio): NonNullable<Results["vae"]> {
   return result;
 }
 
+/** How the base is sampled: as its folder says, unless told otherwise. */
+function samplerOf(studio: Studio): { guidance: number; steps: number } {
+  const { guidance, steps } = studio.profile.sampler;
+  return {
+    guidance: Number(options.guidance ?? guidance),
+    steps: Number(options["sampler-steps"] ?? steps),
+  };
+}
+
 function examineBase(studio: Studio): NonNullable<Results["base"]> {
   const formats = formatsOf(studio.profile, ["low", "medium", "high"], frames);
   const questions = makeQuestions(Number(options.questions), 7, formats);
   const report = progress("base");
+  const sampler = samplerOf(studio);
   const answers: Answer[] = questions.map((question, done) => {
     report(done, questions.length);
-    const clip = studio.sample(question.prompt, { format: question.format, seed: 1000 + question.index });
+    const seed = 1000 + question.index;
+    const clip = studio.sample(question.prompt, { format: question.format, seed, ...sampler });
     return { question, clip, verdict: judge(clip) };
   });
   picture(
@@ -109,8 +124,9 @@ function examineBase(studio: Studio): NonNullable<Results["base"]> {
   const mistakes = describeMistakes(answers);
   writeFileSync(join(out, "mistakes.txt"), `${mistakes.join("\n")}\n`);
   const score = scoreOf(answers);
-  say(`base: ${score.count} prompts: ${scoreLine(score)}`);
-  return { ...score, truth: scoreOfTruth(questions) };
+  const name = `guidance ${sampler.guidance}, ${sampler.steps} steps`;
+  say(`base: ${score.count} prompts, ${name}: ${scoreLine(score)}`);
+  return { [name]: { ...score, truth: scoreOfTruth(questions) } };
 }
 
 /** What the judge makes of the scenes themselves, drawn: as much as any model could get. */
@@ -173,7 +189,7 @@ const results: Results = {
 };
 const studio = new Studio();
 if (parts.includes("vae")) results.vae = examineVae(studio);
-if (parts.includes("base")) results.base = examineBase(studio);
+if (parts.includes("base")) results.base = { ...results.base, ...examineBase(studio) };
 if (parts.includes("lora")) results.loras = { ...results.loras, [options.effect]: examineTheLora() };
 writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`);
 if (options.publish) copyFileSync(resultsFile, join(nanoFolder, "evaluation.json"));
