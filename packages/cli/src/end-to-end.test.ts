@@ -228,7 +228,7 @@ test("the bundled model learns from the bundled example", async () => {
   expect(existsSync(outputs.video as string)).toBe(true);
   expect(existsSync(outputs.contact_sheet as string)).toBe(true);
   const report = JSON.parse(readFileSync(join(out, "dataset-report.json"), "utf8"));
-  expect(report.totals).toMatchObject({ kept: 14, dropped: 0 });
+  expect(report.totals).toMatchObject({ kept: 18, dropped: 0 });
 });
 
 describe("reference videos", () => {
