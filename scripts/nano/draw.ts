@@ -150,6 +150,20 @@ export function paintDistance(canvas: Canvas, placed: Placement, shape: SignedDi
   }
 }
 
+/** Blends one colour over a picture. @param share of the colour in a pixel, from 0 to 1 */
+export function paint(canvas: Canvas, colour: Rgb, share: (x: number, y: number) => number): void {
+  const { pixels, width, height, offset, stride } = canvas;
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const painted = share(x, y);
+      for (let channel = 0; channel < 3; channel++) {
+        const at = offset + y * width + x + channel * stride;
+        pixels[at] = pixels[at]! + (colour[channel]! - pixels[at]!) * painted;
+      }
+    }
+  }
+}
+
 function drawBackground(background: Background, width: number, height: number): Float32Array {
   const plane = width * height;
   const pixels = new Float32Array(3 * plane);

@@ -4,7 +4,7 @@
  * Shapes: see draw.ts. An effect paints under the object.
  */
 import { hue, type Rgb } from "./colours.ts";
-import { type Canvas, clampUnit, type Effect } from "./draw.ts";
+import { clampUnit, type Effect, paint } from "./draw.ts";
 
 /** Smallest and largest width of the glow, in shares of the picture's shorter side. */
 const glowWidths = [0.1, 0.17] as const;
@@ -47,18 +47,4 @@ export function fromEdge(
   y: number,
 ): number {
   return Math.min(x, y, width - 1 - x, height - 1 - y);
-}
-
-/** @param share of the colour in a pixel, from 0 to 1 */
-function paint(canvas: Canvas, colour: Rgb, share: (x: number, y: number) => number): void {
-  const { pixels, width, height, offset, stride } = canvas;
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const painted = share(x, y);
-      for (let channel = 0; channel < 3; channel++) {
-        const at = offset + y * width + x + channel * stride;
-        pixels[at] = pixels[at]! + (colour[channel]! - pixels[at]!) * painted;
-      }
-    }
-  }
 }

@@ -8,7 +8,7 @@
  * None of the styles is one of the example effects; a test has the effects' judges look at each.
  */
 import { samplePattern } from "./abstract.ts";
-import type { Effect } from "./draw.ts";
+import { type Effect, paint } from "./draw.ts";
 import { sampleColour, sampleOrnament } from "./ornaments.ts";
 import { Random } from "./random.ts";
 
@@ -53,19 +53,8 @@ function patterned(random: Random): Effect {
   const colour = sampleColour(random);
   const index = random.integer(0, 1 << 30);
   return (canvas, { seconds }) => {
-    const { pixels, width, height, offset, stride } = canvas;
     const pattern = samplePattern(new Random(seed, index), canvas, ["stripes", "checks", "dots", "rings"]);
-    const painted = colour(seconds);
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        const share = pattern(x + 0.5, y + 0.5, seconds * 25);
-        const at = offset + y * width + x;
-        for (let channel = 0; channel < 3; channel++) {
-          const value = pixels[at + channel * stride]!;
-          pixels[at + channel * stride] = value + (painted[channel]! - value) * share;
-        }
-      }
-    }
+    paint(canvas, colour(seconds), (x, y) => pattern(x + 0.5, y + 0.5, seconds * 25));
   };
 }
 
@@ -75,17 +64,10 @@ function bar(random: Random): Effect {
   const side = random.pick(["left", "right", "top"] as const);
   const share = random.range(0.1, 0.22);
   return (canvas, { seconds }) => {
-    const { pixels, width, height, offset, stride } = canvas;
-    const painted = colour(seconds);
+    const { width, height } = canvas;
     const isPainted = (x: number, y: number): boolean =>
       side === "top" ? y < share * height : side === "left" ? x < share * width : x >= (1 - share) * width;
-    for (let y = 0; y < height; y++) {
-      for (let x = 0; x < width; x++) {
-        if (!isPainted(x, y)) continue;
-        for (let channel = 0; channel < 3; channel++)
-          pixels[offset + y * width + x + channel * stride] = painted[channel]!;
-      }
-    }
+    paint(canvas, colour(seconds), (x, y) => Number(isPainted(x, y)));
   };
 }
 
