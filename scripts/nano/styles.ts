@@ -1,9 +1,9 @@
 /**
  * The styles of the drawn world: made-up names, each of which means one ornament.
  *
- * Idea: a LoRA is called up by a phrase the base model does not know. A base model that has met no such phrase passes over it,
- * and one that has learnt to pass over it does so for good. This one has learnt that a name it is told changes what is drawn
- * around the objects or behind them; so a LoRA has only to say what a new name means.
+ * Idea: a LoRA is called up by a phrase the base model does not know. The one before, taught that made-up names mean nothing,
+ * passed over every such phrase, a LoRA's too (LOG.md). This one has learnt that a name may change what is drawn around the
+ * objects or behind them; so a LoRA has only to say what a new name means.
  *
  * None of the styles is one of the example effects; a test has the effects' judges look at each.
  */
