@@ -45,7 +45,7 @@ test("a zip lists its files in order, and unpacks them under names of our own", 
   ]);
   for (const file of source.files) {
     const path = await file.locate();
-    expect(path).toMatch(new RegExp(`^${folder}/work/unpacked/\\d{6}\\.(mp4|txt)$`));
+    expect(path).toMatch(new RegExp(`^${join(folder, "work", "unpacked")}/\\d{6}\\.(mp4|txt)$`));
   }
   expect(readFileSync(await (source.files[1]?.locate() ?? ""), "utf8")).toBe("1");
   await source.close();
