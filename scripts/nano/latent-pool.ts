@@ -28,7 +28,7 @@ import type { ClipFormat } from "./scene.ts";
 
 export type LatentGroup = {
   readonly format: ClipFormat;
-  readonly scenes: readonly Shown[];
+  readonly shown: readonly Shown[];
   /** Normalised latents of all scenes: `[n,C,F,H,W]`. */
   readonly latents_BCFHW: Tensor;
 };
@@ -60,9 +60,9 @@ export class LatentPool {
     const drawn = drawScenes(options);
     const name = (format: ClipFormat): string => groupName(format);
     const latents = readLatents(options) ?? encodeAll(vae, drawn, options);
-    const groups = [...drawn.values()].map(({ format, scenes }) => ({
+    const groups = [...drawn.values()].map(({ format, shown }) => ({
       format,
-      scenes,
+      shown,
       latents_BCFHW: latents.get(name(format))!,
     }));
     return new LatentPool(groups);
@@ -71,10 +71,10 @@ export class LatentPool {
   /** A group by lot, in proportion to its clips, of those whose clips have at most so many frames. */
   pickGroup(random: Random, mostFrames: number): LatentGroup {
     const groups = this.groups.filter(({ format }) => format.frames <= mostFrames);
-    const total = groups.reduce((sum, group) => sum + group.scenes.length, 0);
+    const total = groups.reduce((sum, group) => sum + group.shown.length, 0);
     let left = random.next() * total;
     for (const group of groups) {
-      left -= group.scenes.length;
+      left -= group.shown.length;
       if (left < 0) return group;
     }
     return groups[groups.length - 1]!;
@@ -86,16 +86,16 @@ export function pickBatch(
   group: LatentGroup,
   size: number,
   random: Random,
-): { scenes: readonly Shown[]; latents_BCFHW: Tensor } {
-  const picked = Array.from({ length: size }, () => random.integer(0, group.scenes.length));
+): { shown: readonly Shown[]; latents_BCFHW: Tensor } {
+  const picked = Array.from({ length: size }, () => random.integer(0, group.shown.length));
   const index = tensor(picked, { dtype: "int64" });
   return {
-    scenes: picked.map((at) => group.scenes[at]!),
+    shown: picked.map((at) => group.shown[at]!),
     latents_BCFHW: group.latents_BCFHW.indexSelect(0, index),
   };
 }
 
-type DrawnGroup = { readonly format: ClipFormat; readonly scenes: Shown[] };
+type DrawnGroup = { readonly format: ClipFormat; readonly shown: Shown[] };
 
 function groupName({ width, height, frames, fps }: ClipFormat): string {
   return `${width}x${height}x${frames}@${fps}`;
@@ -106,9 +106,9 @@ function drawScenes(options: PoolOptions): Map<string, DrawnGroup> {
   for (let index = 0; index < options.count; index++) {
     const random = streamOf(options.seed, options.stream, index);
     const format = sampleFormat(random, options.formats);
-    const group = groups.get(groupName(format)) ?? { format, scenes: [] };
+    const group = groups.get(groupName(format)) ?? { format, shown: [] };
     groups.set(groupName(format), group);
-    group.scenes.push(sampleShown(random, format));
+    group.shown.push(sampleShown(random, format));
   }
   return groups;
 }
@@ -131,13 +131,13 @@ function encodeAll(
 ): Map<string, Tensor> {
   const latents = new Map<string, Tensor>();
   let done = 0;
-  for (const [name, { format, scenes }] of groups) {
+  for (const [name, { format, shown }] of groups) {
     const parts: Tensor[] = [];
     const atOnce = Math.ceil(framesPerEncoding / format.frames);
-    for (let start = 0; start < scenes.length; start += atOnce) {
-      const clips = scenes
+    for (let start = 0; start < shown.length; start += atOnce) {
+      const clips = shown
         .slice(start, start + atOnce)
-        .map((shown) => drawClip(shown.scene, format, shown.style?.draw));
+        .map(({ scene, style }) => drawClip(scene, format, style?.draw));
       const encoded = noGrad(() => scope(() => vae.normalize(vae.encode(toPixels(clips)).mean_BCFHW)));
       parts.push(encoded);
       done += clips.length;

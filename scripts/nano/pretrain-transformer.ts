@@ -222,7 +222,7 @@ function learnFrom(
   const { frames, fps } = group.format;
   const grid = latentGrid(group.format, models.base.compression);
   const size = Math.max(2, Math.round(tokensPerBatch / grid.tokens));
-  const { scenes: shown, latents_BCFHW } = pickBatch(group, size, random);
+  const { shown, latents_BCFHW } = pickBatch(group, size, random);
   const captions = shown.map((each) => captionOf(each, frames === 1, random));
   const shift = random.chance(noisyShare) ? noisyShift : sigmaShift(grid.tokens, { clamp: true });
   const sigma_B = drawSigmas(size, shift, generator);
