@@ -1,11 +1,13 @@
 #!/bin/sh
 # Trains on a zip with curl alone: submits it inline, waits, prints the result.
 #
-#   FAL_KEY=... sh train.sh clips.zip "glowpulse style" [steps]
+#   FAL_KEY=... sh train.sh clips.zip '{"trigger_phrase": "glowpulse style"}'
 set -eu
 server=${LTX_TRAINER_URL:-http://localhost:8000}
 queue=$server/queue/fal-ai/ltx-video-trainer
-zip=$1 trigger=$2 steps=${3:-1000}
+zip=$1
+# The options' fields, to be followed by one more.
+fields=$(printf %s "${2:-}" | tr '\n' ' ' | sed 's/^ *{ *//; s/ *} *$//; s/.$/&,/')
 
 call() {
   curl --silent --show-error --header "Authorization: Key $FAL_KEY" "$@"
@@ -18,8 +20,7 @@ field() {
 
 submitted=$(
   {
-    printf '{"trigger_phrase": "%s", "number_of_steps": %s, ' "$trigger" "$steps"
-    printf '"training_data_url": "data:application/zip;base64,'
+    printf '{%s "training_data_url": "data:application/zip;base64,' "$fields"
     base64 <"$zip" | tr -d '\n'
     printf '"}'
   } | call --fail --header "Content-Type: application/json" --data-binary @- "$queue"

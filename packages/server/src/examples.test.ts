@@ -65,9 +65,10 @@ test.skipIf(!runs("python3"))("python/train.py (needs python3)", async () => {
 
 test.skipIf(!runs("curl"))("curl/train.sh (needs curl)", async () => {
   const script = join(examples, "curl/train.sh");
-  const ended = await run("sh", [script, dataset, "glowpulse style", "100"]);
+  const ended = await run("sh", [script, dataset, JSON.stringify(small)]);
   expect(ended.code, ended.stderr).toBe(0);
   expect(outputIn(ended).config_file.content_type).toBe("application/json");
-  expect((await run("sh", [script, dataset, "x", "7"])).stdout).toContain("greater than or equal to 100");
-  expect((await run("sh", [script, dataset, "x", "100"], "wrong:key")).code).not.toBe(0);
+  const refused = await run("sh", [script, dataset, '{"number_of_steps": 7}']);
+  expect(refused.stdout).toContain("greater than or equal to 100");
+  expect((await run("sh", [script, dataset], "wrong:key")).code).not.toBe(0);
 });
