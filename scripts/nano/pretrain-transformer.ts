@@ -139,6 +139,7 @@ const largeFormats: readonly WeightedFormat[] = [
 /**
  * First pictures, then short clips, then all lengths: a batch of pictures holds ten times as many scenes as one of clips, and
  * what is learnt of shapes and colours holds for the first latent frame of every clip, which is encoded as a picture is.
+ * A warm start has all of that behind it.
  */
 const stages = [
   { untilShare: 0.25, pictures: 1, mostFrames: 1 },
@@ -203,7 +204,7 @@ function captionOf({ scene, style }: Shown, isImage: boolean, random: Random): s
 
 /** Loss and gradients of one batch; every rank has its own. */
 function learn(models: Models, pools: Pools, step: number, ranks: Ranks): Record<string, number> {
-  const share = options.large ? 1 : step / steps;
+  const share = options.warm ? 1 : step / steps;
   const stage = stages.findLast((_, index) => index === 0 || share >= stages[index - 1]!.untilShare)!;
   return scope(() => learnFrom(models, pools, stage, step * ranks.count + ranks.rank));
 }

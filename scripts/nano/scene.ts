@@ -94,6 +94,12 @@ const radii: Readonly<Record<SizeName, readonly [low: number, high: number]>> = 
   large: [0.32, 0.36],
 };
 
+const motionPeriods = {
+  spin: { seconds: 4, least: 72, most: 120 },
+  bounce: { seconds: 1.6, least: 28, most: 56 },
+  blink: { seconds: 0.9, least: 14, most: 28 },
+} as const;
+
 /** Draws one scene by lot; the same random stream and format always give the same scene. */
 export function sampleScene(random: Random, format: ClipFormat, options: SceneOptions = {}): Scene {
   const background = sampleBackground(random, options.gradients ?? 0.4);
@@ -187,13 +193,15 @@ function sampleObject(
   return { shape, colour, size, radius, motion, ...path, periodFrames: periodFrames(motion, format) };
 }
 
-/** Frames of one repetition; never so short that two of them fall into one latent frame (8 pixel frames). */
+/**
+ * Frames of one repetition: at 25 frames a second two to five latent frames (of 8 pixel frames) for whatever looks the same
+ * again, which is a sixth of a turn when a hexagon spins. What repeats faster the video model blurs.
+ */
 function periodFrames(motion: MotionName, format: ClipFormat): number {
-  const clamp = (value: number, low: number, high: number): number => Math.min(high, Math.max(low, value));
-  if (motion === "spin") return Math.round(clamp(2.4 * format.fps, 40, 80));
-  const seconds = motion === "blink" ? 0.9 : 0.8;
-  // A clip of 9 frames still shows one whole blink or bounce.
-  return Math.max(2, Math.min(Math.round(clamp(seconds * format.fps, 14, 28)), format.frames - 1));
+  const { seconds, least, most } = motionPeriods[motion === "spin" || motion === "blink" ? motion : "bounce"];
+  const frames = Math.round(Math.min(most, Math.max(least, seconds * format.fps)));
+  // A short clip still shows one whole blink or bounce.
+  return motion === "spin" ? frames : Math.max(2, Math.min(frames, format.frames - 1));
 }
 
 function samplePath(
