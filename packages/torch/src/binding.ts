@@ -74,11 +74,12 @@ export function addonPath(): string {
  * How libtorch's threads wait between two operators; read once, when its OpenMP runtime is loaded.
  *
  * By default they spin for long. With another program on the same cores that made a training step 15 times slower;
- * a short spin, then sleep, costs little when the machine is idle (LOG.md). Whoever set these variables decides.
+ * a short spin, then sleep, costs little when the machine is idle (LOG.md). OpenBLAS's threads spin for 2^20 cycles, giving way
+ * to whoever waits. Whoever set these variables decides.
  */
 function letThreadsSleep(): void {
   if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "500";
-  process.env.OPENBLAS_THREAD_TIMEOUT ??= "4";
+  process.env.OPENBLAS_THREAD_TIMEOUT ??= "20";
 }
 
 function load(): Native {
