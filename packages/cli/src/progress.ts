@@ -75,6 +75,7 @@ function linesOf(event: Exclude<JobEvent, EventOf<"phase"> | EventOf<"progress">
       return [`sample after ${event.step} steps: ${event.path}`];
     case "checkpoint":
       return [`checkpoint after ${event.step} steps: ${event.path}`];
+    case "trained":
     case "finished":
     case "failed":
       return [];

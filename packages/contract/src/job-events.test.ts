@@ -50,6 +50,11 @@ test("an event is one line, and comes back as it was", () => {
   );
 });
 
+test("a training that has its LoRA says so before the videos are made", () => {
+  const outputs = { lora_file: "/out/lora.safetensors", video: null, contact_sheet: null };
+  expect(decodeEvent(encodeEvent({ type: "trained", outputs }))).toEqual({ type: "trained", outputs });
+});
+
 test("other lines are no events, and do no harm", () => {
   for (const line of [
     "",

@@ -63,6 +63,12 @@ const SampleEvent = z.object({
 
 const CheckpointEvent = z.object({ type: z.literal("checkpoint"), path: z.string(), step: z.int().min(0) });
 
+/**
+ * The LoRA files and `config.json` are complete on disk: the training has succeeded, whatever happens to the videos.
+ * `outputs` are `TrainOutputs` with `video` and `contact_sheet` null.
+ */
+const TrainedEvent = z.object({ type: z.literal("trained"), outputs: facts });
+
 /** The end, and good. The shape of `outputs` depends on the command: see `jobs.ts`. */
 const FinishedEvent = z.object({ type: z.literal("finished"), outputs: facts });
 
@@ -85,6 +91,7 @@ export const JobEvent = z.discriminatedUnion("type", [
   WarningEvent,
   SampleEvent,
   CheckpointEvent,
+  TrainedEvent,
   FinishedEvent,
   FailedEvent,
 ]);

@@ -33,8 +33,11 @@ export const TrainOutputs = z.object({
   lora_file: z.string(),
   lora_file_comfyui: z.string(),
   config_file: z.string(),
+  /** Null when no video could be made; `video_error` says why. */
   video: z.string().nullable(),
   contact_sheet: z.string().nullable(),
+  /** For people; names no folder of the machine. */
+  video_error: z.string().optional(),
   out: z.string(),
   steps: z.int(),
   /** Of this run, from start to end. */

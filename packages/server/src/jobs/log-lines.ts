@@ -32,6 +32,7 @@ export class LogLines {
       case "failed":
         return { level: "ERROR", message: [event.message, event.remedy ?? ""].join("\n").trim() };
       case "plan":
+      case "trained":
       case "finished":
         return undefined;
     }
