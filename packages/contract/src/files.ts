@@ -1,7 +1,8 @@
 /**
- * The result of a training as the API gives it: three files, each with its address.
+ * The result of a training as the API gives it: its files, each with its address.
  *
- * Source: output shape of the public API page of fal-ai/ltx-video-trainer.
+ * Source: output shape of the public API page of fal-ai/ltx-video-trainer. `lora_file_comfyui` and `video_error` are
+ * additions of ours, at the end.
  */
 import { z } from "zod";
 
@@ -40,5 +41,9 @@ export const TrainingOutput = z.object({
   video: OutputFile.nullable().optional().meta({ description: "The validation video." }),
   lora_file: OutputFile.meta({ description: "The trained LoRA weights." }),
   config_file: OutputFile.meta({ description: "What an inference endpoint needs to use the LoRA." }),
+  lora_file_comfyui: OutputFile.optional().meta({
+    description: "The same weights under the names that ComfyUI knows.",
+  }),
+  video_error: z.string().optional().meta({ description: "Why there is no validation video." }),
 });
 export type TrainingOutput = z.infer<typeof TrainingOutput>;

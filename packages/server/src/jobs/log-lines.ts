@@ -31,8 +31,9 @@ export class LogLines {
         };
       case "failed":
         return { level: "ERROR", message: [event.message, event.remedy ?? ""].join("\n").trim() };
-      case "plan":
       case "trained":
+        return { level: "INFO", message: "The LoRA is trained" };
+      case "plan":
       case "finished":
         return undefined;
     }
