@@ -148,6 +148,12 @@ const modelErrors: Partial<Record<ErrorCode, ModelError>> = {
     ctx: () => ({ min_count: 1, provided_count: 0, supported_extensions: mediaExtensions }),
   },
   media_unreadable: { status: 422, type: "image_load_error", field: "validation", msg: "Image load error" },
+  training_diverged: {
+    status: 422,
+    type: "value_error",
+    field: "learning_rate",
+    msg: "Training diverged: the loss or its gradient stopped being a finite number. Use a lower learning_rate.",
+  },
   out_of_memory: {
     status: 500,
     type: "internal_server_error",

@@ -1,5 +1,5 @@
 /** LoRA files: those of diffusers and ComfyUI read, ours written, wrong ones refused. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Generator, noGrad, SafetensorsFile, type Tensor, tensor, zeros } from "@ltx-trainer/torch";
@@ -134,6 +134,19 @@ describe("our files", () => {
     expectClose("lora folded", outputOf(reader), fixture.tensor("out.alpha_file.output"), OUTPUT);
     model.free();
     reader.free();
+  });
+
+  test("are not written with weights that are not finite", () => {
+    const model = modelOf();
+    const { lora } = loadLora(model, fixturePath("lora/diffusers.safetensors"));
+    const path = join(folder, "diverged.safetensors");
+    const [weight] = lora.parameters().values();
+    weight?.select(0, 0).mul_(Number.NaN);
+    expect(() => saveLora(path, lora, { dialect: "diffusers" })).toThrow(
+      /diverged\.safetensors: got weights that are not finite/,
+    );
+    expect(existsSync(path)).toBe(false);
+    model.free();
   });
 
   test("can be written in half the space", () => {

@@ -8,6 +8,7 @@
  * Lightricks/LTX-Video-Trainer@31b1273, `trainer.py`; Comfy-Org/ComfyUI, `comfy/lora.py`.
  */
 import {
+  areFinite,
   type DType,
   keep,
   type LinearLayer,
@@ -54,6 +55,7 @@ export function exportLora(lora: Lora, dialect: LoraDialect, o: { dtype?: DType 
  * Writes a LoRA file, with what the loaders need in its metadata (`format`, `lora_adapter_metadata`).
  *
  * @param o.metadata further entries: base model, trigger phrase, ...
+ * @throws LoraFileError when a weight is not finite; nothing is written then
  */
 export function saveLora(
   path: string,
@@ -62,6 +64,9 @@ export function saveLora(
 ): void {
   scope(() => {
     const tensors = exportLora(lora, o.dialect, o.dtype === undefined ? {} : { dtype: o.dtype });
+    if (!areFinite(tensors.values())) {
+      throw new LoraFileError(`${path}: got weights that are not finite; the LoRA was not written`);
+    }
     writeSafetensors(path, tensors, { ...o.metadata, format: "pt", ...adapterMetadata(lora) });
   });
 }

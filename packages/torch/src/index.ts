@@ -62,7 +62,7 @@ export {
   rmsNorm,
   upsampleBicubicAa,
 } from "./ops/nn.ts";
-export { AdamW, type AdamWOptions, clipGradNorm, linearDecay } from "./optim.ts";
+export { AdamW, type AdamWOptions, areFinite, clipGradNorm, linearDecay } from "./optim.ts";
 export {
   cudaDeviceCount,
   cudaIsAvailable,

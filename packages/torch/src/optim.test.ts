@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { AdamW, clipGradNorm, linearDecay, type Tensor, tensor } from "./index.ts";
+import { AdamW, areFinite, clipGradNorm, linearDecay, type Tensor, tensor } from "./index.ts";
 
 /** AdamW on one number, in double precision, written out from the paper. */
 function referenceSteps(start: number, gradients: number[], lr: number, decay: number): number {
@@ -72,6 +72,24 @@ test("clipping scales all gradients by one factor and returns the norm before", 
   expect(b.grad?.item()).toBeCloseTo(0.8, 5);
   expect(clipGradNorm([a, b], 100)).toBeCloseTo(1, 5);
   expect(b.grad?.item()).toBeCloseTo(0.8, 5);
+});
+
+test.each([Number.POSITIVE_INFINITY, Number.NaN])("clipping leaves gradients with %s as they are", (bad) => {
+  const [a, b] = [tensor([0, 0]).requiresGrad_(), tensor([0]).requiresGrad_()];
+  a.grad = tensor([bad, 2]);
+  b.grad = tensor([4]);
+  expect(Number.isFinite(clipGradNorm([a, b], 1))).toBe(false);
+  expect(a.grad?.toArray()).toEqual([bad, 2]);
+  expect(b.grad?.item()).toBe(4);
+});
+
+test("one infinity or NaN among tensors of any shape is found", () => {
+  const fine = [tensor([1, -1e38]), tensor(0), tensor([[1e-45]])];
+  expect(areFinite(fine)).toBe(true);
+  expect(areFinite([])).toBe(true);
+  for (const bad of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    expect(areFinite([...fine, tensor([0, bad])])).toBe(false);
+  }
 });
 
 test("linear decay starts at one, ends at a tenth, and stays there", () => {

@@ -117,6 +117,8 @@ function blend(means: readonly Tensor[], gradients: readonly Tensor[], beta: num
 /**
  * Scales all gradients so that their joint L2 norm is at most `maxNorm`; returns the norm before.
  *
+ * A norm that is not finite leaves the gradients as they are: scaling by zero or NaN would hide what happened.
+ *
  * Source: torch.nn.utils.clip_grad_norm_, its 1e-6 included.
  */
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): number {
@@ -125,9 +127,20 @@ export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): num
       const gradients = gradsOf([...parameters]).filter((gradient) => gradient !== undefined);
       if (gradients.length === 0) return 0;
       const norm = stack(aten._foreach_norm_Scalar(gradients, 2), 0).norm().item();
+      if (!Number.isFinite(norm)) return norm;
       const factor = Math.min(1, Math.fround(maxNorm / Math.fround(norm + 1e-6)));
       aten._foreach_mul__Scalar(gradients, factor);
       return norm;
+    }),
+  );
+}
+
+/** Whether no tensor holds an infinity or a NaN. All lie on one device; one value is read from it. */
+export function areFinite(tensors: Iterable<Tensor>): boolean {
+  return scope(() =>
+    noGrad(() => {
+      const answers = Array.from(tensors, (tensor) => tensor.isFinite().all());
+      return answers.length === 0 || stack(answers, 0).all().item() !== 0;
     }),
   );
 }

@@ -3,7 +3,7 @@
  */
 import { AppError } from "@ltx-trainer/contract";
 import type { Lora } from "@ltx-trainer/ltx";
-import { memoryStats, parseDevice, resetPeakMemory } from "@ltx-trainer/torch";
+import { areFinite, memoryStats, parseDevice, resetPeakMemory } from "@ltx-trainer/torch";
 import { nextTurn } from "../cache/encode.ts";
 import type { Reporter } from "../events.ts";
 import type { JobFolder } from "../job-folder.ts";
@@ -11,11 +11,11 @@ import type { Plan } from "../plan.ts";
 import { interrupted } from "../stop.ts";
 import { type Identity, newestCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { Metrics } from "./metrics.ts";
-import type { StepResult, TrainingStep } from "./step.ts";
+import { isFiniteStep, type StepResult, type TrainingStep } from "./step.ts";
 
 export type LoopContext = {
   readonly plan: Plan;
-  readonly folder: JobFolder;
+  readonly folder: Pick<JobFolder, "checkpoints" | "metrics">;
   readonly lora: Lora;
   readonly step: TrainingStep;
   readonly identity: Identity;
@@ -28,7 +28,11 @@ export type LoopContext = {
 /** Steps over which the step time shown is averaged. */
 const averagedSteps = 20;
 
-/** Trains to the plan's last step, from the newest checkpoint if there is one; returns the last loss. */
+/**
+ * Trains to the plan's last step, from the newest checkpoint if there is one; returns the last loss.
+ *
+ * @throws AppError `training_diverged` before a weight or checkpoint holds a value that is not finite
+ */
 export async function trainLoop(context: LoopContext): Promise<number | null> {
   const { plan, reporter, signal } = context;
   const resumed = resume(context);
@@ -40,7 +44,7 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
   for (let step = resumed.step; step < plan.steps; step++) {
     const started = performance.now();
     const result = context.step.take(step);
-    refuseDivergence(result, step + 1);
+    if (!isFiniteStep(result)) throw diverged(context, step + 1, result);
     const seconds = (performance.now() - started) / 1000;
     times.push(seconds);
     if (times.length > averagedSteps) times.shift();
@@ -81,6 +85,7 @@ function resume(context: LoopContext): { readonly step: number; readonly loss: n
 function checkpoint(context: LoopContext, step: number, loss: number | null): void {
   const { lora, identity, plan, folder } = context;
   const { optimizer } = context.step;
+  if (!areFinite(lora.parameters().values())) throw diverged(context, step);
   const state = { version: 1 as const, step, optimizerSteps: optimizer.stepCount, loss, identity };
   const path = saveCheckpoint(folder.checkpoints, { lora, optimizer, state, keep: plan.checkpoints.keep });
   context.reporter.event({ type: "checkpoint", path, step });
@@ -116,12 +121,24 @@ function memoryInUse(plan: Plan): number {
   return stats?.peakBytes ?? process.memoryUsage.rss();
 }
 
-function refuseDivergence(result: StepResult, step: number): void {
-  if (Number.isFinite(result.loss)) return;
-  throw new AppError({
-    code: "internal",
-    message: `training: the loss became ${result.loss} at step ${step}`,
-    remedy: "A lower --learning-rate usually helps; the checkpoints before this step are intact.",
-    facts: { step, lr: result.learningRate, gradNorm: String(result.gradNorm) },
+/** @param result of the step, when it was the step and not the weights after it that showed it */
+function diverged({ plan, folder }: LoopContext, step: number, result?: StepResult): AppError {
+  const last = newestCheckpoint(folder.checkpoints);
+  const what = result
+    ? `got loss ${result.loss} and gradient norm ${result.gradNorm}`
+    : "got LoRA weights that are not finite";
+  const kept = last
+    ? `The last good checkpoint, of step ${last.state.step}, is kept in ${last.folder}.`
+    : "No checkpoint was written.";
+  return new AppError({
+    code: "training_diverged",
+    message: `training diverged at step ${step} of ${plan.steps}: ${what}, expected finite numbers. ${kept}`,
+    remedy: `Train again with a lower --learning-rate (it was ${plan.optimizer.learningRate}) and another --out.`,
+    facts: {
+      step,
+      learningRate: plan.optimizer.learningRate,
+      ...(result && { loss: String(result.loss), gradNorm: String(result.gradNorm) }),
+      checkpoint: last?.folder ?? null,
+    },
   });
 }

@@ -1,5 +1,5 @@
 /** Five optimizer steps beside diffusers, peft and torch.optim on stored tensors. */
-import type { Tensor } from "@ltx-trainer/torch";
+import { noGrad, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { velocityLoss } from "./objective.ts";
 import { checkFiveSteps, distance, freshTraining, noisyStep, relative, setUp } from "./testing/step-case.ts";
@@ -55,4 +55,19 @@ test("what a step draws follows from seed and number alone, whatever was taken b
   const drawn = [0, 1, 2].map((index) => inOrder.step.take(index).sigma);
   const other = freshTraining({});
   expect(other.step.take(2).sigma).toBe(drawn[2]);
+});
+
+test("a finite loss with a gradient that is not leaves weights and moments as they were", () => {
+  // B is zero, so that an absurd scale does not show in the loss; the gradient of B is multiplied by it.
+  const { lora, step } = freshTraining({}, { alpha: 1e38 });
+  for (const { adapter } of lora.modules.values()) noGrad(() => adapter.a_RD.mul_(1e6));
+  const state = () =>
+    [...lora.parameters().values(), ...step.optimizer.state().values()].map((t) => t.toArray());
+  const before = state();
+  const result = step.take(0);
+  expect(result.loss).toBeGreaterThan(0);
+  expect(Number.isFinite(result.loss)).toBe(true);
+  expect(Number.isFinite(result.gradNorm)).toBe(false);
+  expect(state()).toEqual(before);
+  expect(step.optimizer.stepCount).toBe(0);
 });

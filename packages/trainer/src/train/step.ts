@@ -43,6 +43,11 @@ export type TrainingData = {
 /** What the model is given besides the noisy tokens. */
 type Conditions = Pick<TransformerInputs, "text_BLD" | "textMask_BL" | "grid" | "videos" | "frameRate">;
 
+/** Whether a step may change the weights. */
+export function isFiniteStep({ loss, gradNorm }: Pick<StepResult, "loss" | "gradNorm">): boolean {
+  return Number.isFinite(loss) && Number.isFinite(gradNorm);
+}
+
 export class TrainingStep {
   readonly optimizer: AdamW;
   private readonly transformer: Transformer;
@@ -71,7 +76,12 @@ export class TrainingStep {
     });
   }
 
-  /** Loss, gradient, clipping and update for inputs that are already noisy. */
+  /**
+   * Loss, gradient, clipping and update for inputs that are already noisy.
+   *
+   * When the loss or the gradient norm is not finite, nothing is updated: weights, moments and their count stay as they
+   * were, and the caller decides.
+   */
   update(step: number, noised: Noised, conditions: Conditions): Omit<StepResult, "sigma"> {
     const { learningRate, finalLearningRateFactor, maxGradNorm } = this.plan.optimizer;
     const { causalTime, checkpointBlocks } = this.plan.objective;
@@ -88,9 +98,10 @@ export class TrainingStep {
         return velocityLoss(predicted_BTC, noised);
       });
       const gradNorm = clipGradNorm(this.lora.parameters().values(), maxGradNorm);
-      this.optimizer.step(lr);
+      const result = { loss: loss.item(), learningRate: lr, gradNorm };
+      if (isFiniteStep(result)) this.optimizer.step(lr);
       this.optimizer.zeroGrad();
-      return { loss: loss.item(), learningRate: lr, gradNorm };
+      return result;
     });
   }
 

@@ -169,7 +169,10 @@ export function checkFiveSteps(setting: Setting, limits: Limits): void {
 }
 
 /** Three clips and captions as the cache hands them over, with a fresh LoRA: `take` decides all the rest. */
-export function freshTraining(place: Place): { lora: Lora; step: TrainingStep } {
+export function freshTraining(
+  place: Place,
+  options: { readonly steps?: number; readonly lr?: number; readonly alpha?: number } = {},
+): { lora: Lora; step: TrainingStep; plan: Plan } {
   const transformer = transformerOn(place);
   const { inChannels, captionChannels } = transformer.config;
   const generator = new Generator(21);
@@ -189,8 +192,9 @@ export function freshTraining(place: Place): { lora: Lora; step: TrainingStep } 
       return [caption, { text_1LD, mask_1L: tensor([[1, 1, 1, 0, 0]], { dtype: "int64" }) }];
     }),
   );
-  const lora = injectLora(transformer, { rank: 4, generator });
-  const facts = { steps: 6, lr: 1e-3, end_factor: 0.1, weight_decay: 0.01, max_norm: 1 } as Case;
+  const { steps = 6, lr = 1e-3, alpha = 4 } = options;
+  const lora = injectLora(transformer, { rank: 4, alpha, generator });
+  const facts = { steps, lr, end_factor: 0.1, weight_decay: 0.01, max_norm: 1 } as Case;
   const plan = planOf(facts, place.checkpointBlocks ?? false);
-  return { lora, step: new TrainingStep(transformer, lora, { samples, embeddings }, plan) };
+  return { lora, plan, step: new TrainingStep(transformer, lora, { samples, embeddings }, plan) };
 }
