@@ -1,11 +1,28 @@
-/** Structured logs, one JSON object a line, without secrets. */
+/**
+ * Structured logs, one JSON object per line, without secrets.
+ *
+ * Two walls: fields that can hold secrets (errors, headers, bodies) are written by allow list, and every finished line
+ * passes `withoutSecrets`, so that an address inside a message or a stack is covered too.
+ */
 import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
 
-/** Header fields that let their reader act as the caller. */
-const secretHeaders = ["authorization", "cookie", "proxy-authorization", "x-fal-client-credentials"];
+/** Header fields whose values are logged. All others may identify or authorise the caller, `x-fal-*` included. */
+const shownHeaders = new Set(["accept", "content-length", "content-type", "host", "range", "user-agent"]);
 
-/** Parameters of addresses that are secrets by themselves. */
-const secretParameters = /([?&](?:fal_jwt_token|token|signature|sig|key)=)[^&#\s]*/gi;
+/** Query parameters whose values are logged. All others may be secrets: tokens, signatures, addresses of webhooks. */
+const shownParameters = new Set([
+  ...["cursor", "end", "endpoint_id", "expand", "limit", "logs", "request_id", "start", "state", "status"],
+  ...["fal_max_queue_length", "storage_type"],
+]);
+
+/** Fields of an error that say what failed. Left out: PostgreSQL's `detail` and `where`, which quote rows and parameters. */
+const shownErrorFields = [
+  ...["code", "syscall", "address", "port", "status", "statusCode", "severity"],
+  ...["schema", "table", "column", "constraint", "routine"],
+] as const;
+
+/** Of a message and of a stack, in characters: some libraries quote the whole input. */
+const longestText = 8_000;
 
 export function makeLogger(level: string, destination?: DestinationStream): Logger {
   const options = {
@@ -13,22 +30,71 @@ export function makeLogger(level: string, destination?: DestinationStream): Logg
     base: null,
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     formatters: { level: (label: string) => ({ level: label }) },
-    serializers: { err: stdSerializers.err, req: describeRequest },
+    serializers: { err: describeError, error: describeError, req: describeRequest },
     redact: {
-      paths: secretHeaders.flatMap((name) => [`headers["${name}"]`, `*.headers["${name}"]`]),
-      censor: "[secret]",
+      paths: ["headers", "body", "input", "payload", "query", "parameters"].flatMap((name) => [
+        name,
+        `*.${name}`,
+        `*.*.${name}`,
+      ]),
+      censor: (value: unknown, path: string[]) =>
+        path.at(-1) === "headers" ? describeHeaders(value) : hidden,
     },
+    hooks: { streamWrite: withoutSecrets },
   };
   return destination === undefined ? pino(options) : pino(options, destination);
 }
 
+const hidden = "[secret]";
+
 type RequestLike = { readonly method: string; readonly url: string; readonly ip?: string };
 
 function describeRequest({ method, url, ip }: RequestLike): Record<string, unknown> {
-  return { method, url: withoutSecrets(url), ip };
+  const [path = "", ...query] = url.split("?");
+  const shown = query.length === 0 ? path : `${path}?${describeQuery(query.join("?"))}`;
+  return { method, url: shown, ip };
 }
 
-/** An address without the values of parameters that are secrets. */
-export function withoutSecrets(url: string): string {
-  return url.replace(secretParameters, "$1[secret]");
+function describeHeaders(headers: unknown): unknown {
+  if (typeof headers !== "object" || headers === null) return hidden;
+  const entries = Object.entries(headers);
+  return Object.fromEntries(
+    entries.map(([name, value]) => [name, shownHeaders.has(name.toLowerCase()) ? value : hidden]),
+  );
+}
+
+function describeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const { type, message, stack } = stdSerializers.err(error);
+  const fields = error as unknown as Record<string, unknown>;
+  const shown = shownErrorFields.filter((name) => ["string", "number"].includes(typeof fields[name]));
+  return {
+    type,
+    message: message.slice(0, longestText),
+    stack: stack.slice(0, longestText),
+    ...Object.fromEntries(shown.map((name) => [name, fields[name]])),
+  };
+}
+
+/** A text without credentials: in addresses, in the values of their parameters, and after `Key` or `Bearer`. */
+export function withoutSecrets(text: string): string {
+  return text
+    .replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s"\\/?#]{1,2000}@/gi, `$1${hidden}@`)
+    .replace(/([a-z][a-z0-9+.-]{0,20}%3A%2F%2F)[^\s"\\/?#&]+/gi, `$1${hidden}`)
+    .replace(/\?([\w%.~-][^\s"\\'<>#]*)/g, (_query, query: string) => `?${describeQuery(query)}`)
+    .replace(/#key=[^\s"\\'<>]*/gi, `#key=${hidden}`)
+    .replace(/\b(Bearer\s+)[\w.~+/=-]{8,}/gi, `$1${hidden}`)
+    .replace(/\b(Key\s+[\w-]+:)[\w-]+/gi, `$1${hidden}`);
+}
+
+function describeQuery(query: string): string {
+  return query
+    .split("&")
+    .map((pair) => {
+      const [name = "", ...value] = pair.split("=");
+      if (!/^[\w.~-]{1,40}$/.test(name)) return hidden;
+      if (value.length === 0) return shownParameters.has(name) ? name : hidden;
+      return shownParameters.has(name) ? pair : `${name}=${hidden}`;
+    })
+    .join("&");
 }
