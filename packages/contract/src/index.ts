@@ -10,6 +10,7 @@ export * from "./local-training.ts";
 export * from "./pydantic.ts";
 export * from "./queue.ts";
 export * from "./schema-node.ts";
+export * from "./shorten.ts";
 export * from "./sizes.ts";
 export * from "./training.ts";
 export * from "./validate.ts";

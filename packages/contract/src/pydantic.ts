@@ -6,7 +6,8 @@
  */
 import type { z } from "zod";
 import { typeAt } from "./schema-node.ts";
-import { type ErrorDetail, errorPage, shortened } from "./wire-errors.ts";
+import { shorten } from "./shorten.ts";
+import { type ErrorDetail, errorPage } from "./wire-errors.ts";
 
 type Issue = z.core.$ZodIssue;
 type Words = {
@@ -16,8 +17,11 @@ type Words = {
   readonly hasPage?: boolean;
 };
 
+/** Entries of one answer. A body can be wrong in a million places. */
+const mostEntries = 100;
+
 /**
- * What is wrong with a body, one entry a value.
+ * What is wrong with a body, one entry per value, at most 100.
  *
  * @param input the value that `schema` refused with `issues`; entries repeat the part they are about
  */
@@ -25,6 +29,7 @@ export function pydanticDetail(schema: z.ZodType, issues: readonly Issue[], inpu
   // Like pydantic, one word a value: one of the wrong type is not also of the wrong length.
   const first = new Map<string, Issue>();
   for (const issue of issues) {
+    if (first.size >= mostEntries) break;
     const place = JSON.stringify(issue.path);
     if (!first.has(place)) first.set(place, issue);
   }
@@ -41,7 +46,7 @@ export function pydanticDetail(schema: z.ZodType, issues: readonly Issue[], inpu
       type,
       ...(hasPage ? { url: errorPage(type) } : {}),
       ...(ctx === undefined ? {} : { ctx }),
-      input: shortened(found ? value : parent) ?? null,
+      input: shorten(found ? value : parent) ?? null,
     };
   });
 }

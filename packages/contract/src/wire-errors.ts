@@ -8,6 +8,7 @@
  */
 import { z } from "zod";
 import type { ErrorCode, ErrorFacts } from "./errors.ts";
+import { shorten } from "./shorten.ts";
 
 export const ErrorDetail = z.object({
   /** Where: `["body", "validation", 0, "prompt"]`. */
@@ -193,15 +194,7 @@ export function trainingFailure(
       type,
       url: errorPage(type),
       ...(ctx === undefined ? {} : { ctx }),
-      ...(field === undefined ? {} : { input: shortened(input[field]) }),
+      ...(field === undefined ? {} : { input: shorten(input[field]) }),
     },
   ]);
-}
-
-/** A value that is repeated to the client; a data URI of megabytes is not. */
-export function shortened(value: unknown): unknown {
-  const limit = 500;
-  return typeof value === "string" && value.length > limit
-    ? `${value.slice(0, limit)}... (${value.length} characters)`
-    : value;
 }

@@ -1,5 +1,5 @@
 /** What trainings say: lines of log, and one row of numbers a step. */
-import type { LogLevel, LogLine } from "@ltx-trainer/contract";
+import { type LogLevel, type LogLine, withoutCredentials } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
 import { persistently } from "./persist.ts";
@@ -95,7 +95,11 @@ export async function readSteps(db: Database, requestId: string): Promise<StepMe
   return persistently(() => query.execute());
 }
 
-/** PostgreSQL's text holds every character but this one. */
+/** Of a message, in characters. A program that was started may print anything. */
+const longestMessage = 4_000;
+
+/** Without credentials of addresses, and without the one character that PostgreSQL's text cannot hold. */
 function storable(message: string): string {
-  return message.replaceAll("\u0000", "\ufffd");
+  const text = message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message;
+  return withoutCredentials(text).replaceAll("\u0000", "\ufffd");
 }

@@ -5,7 +5,7 @@ import {
   type ErrorDetail,
   modelFailure,
   pydanticDetail,
-  shortened,
+  shorten,
   TrainingInput,
   unknownKeys,
   type WireFailure,
@@ -51,7 +51,7 @@ function notAnAddress(loc: ErrorDetail["loc"], source: string): ErrorDetail {
     msg: "Value error, value must be a valid URL: expected http://, https:// or data:",
     type: "value_error",
     ctx: { error: {} },
-    input: shortened(source),
+    input: shorten(source),
   };
 }
 
@@ -62,5 +62,5 @@ function refused(detail: readonly ErrorDetail[]): WireFailure {
 
 /** Source: fal-ai/fal, `projects/fal/src/fal/api.py`: how an application answers for a path it does not have. */
 function pathNotFound(path: string): WireFailure {
-  return { ...modelFailure(404, []), body: { detail: `Path /${path} not found` } };
+  return { ...modelFailure(404, []), body: { detail: `Path /${shorten(path)} not found` } };
 }
