@@ -8,8 +8,9 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
+import { falHosts } from "../../packages/server/src/public-urls.ts";
 
-const names = ["localhost", "fal.run", "queue.fal.run", "rest.fal.ai", "v3.fal.media", "api.fal.ai"];
+const names = ["localhost", ...Object.keys(falHosts)];
 
 export type TlsFront = {
   /** `localhost:9443`. */

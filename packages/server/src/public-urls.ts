@@ -5,12 +5,21 @@
  * that reaches us under fal's own host names (through DNS or a proxy) is told those.
  */
 
-/** Host names of the hosted service, and the part of ours that stands for each. */
+/**
+ * Host names of the hosted service, and the part of ours that stands for each.
+ *
+ * `rest.alpha.fal.ai` and `fal.media`: clients until the end of 2025. `falrun.com`: where fal_client from 1.0.3 turns when
+ * fal's own names do not answer. Which client asks which host: `tests/clients/versions.ts`.
+ */
 export const falHosts: Readonly<Record<string, string>> = {
   "queue.fal.run": "/queue",
+  "queue.falrun.com": "/queue",
   "fal.run": "/run",
+  "falrun.com": "/run",
   "rest.fal.ai": "/rest",
+  "rest.alpha.fal.ai": "/rest",
   "api.fal.ai": "",
+  "fal.media": "",
   "v3.fal.media": "",
   "v3b.fal.media": "",
 };

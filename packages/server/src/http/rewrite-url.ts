@@ -23,6 +23,8 @@ const proxied: Readonly<Record<string, RegExp>> = {
   "queue.fal.run": /^\/./,
   "fal.run": /^\/./,
   "rest.fal.ai": /^\/(storage|tokens)(\/|$)/,
+  "rest.alpha.fal.ai": /^\/(storage|tokens)(\/|$)/,
+  "fal.media": /^\/files\//,
   "v3.fal.media": /^\/files\//,
   "v3b.fal.media": /^\/files\//,
 };
