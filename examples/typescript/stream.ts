@@ -11,7 +11,10 @@ const endpoint = "fal-ai/ltx-video-trainer";
 const [path, options = "{}"] = process.argv.slice(2);
 if (path === undefined) throw new Error("usage: stream.ts <zip> [input as JSON]");
 
-fal.config({ proxyUrl: { url: `${server}/api/fal/proxy`, when: "always" } });
+fal.config({
+  credentials: process.env.FAL_KEY ?? "",
+  proxyUrl: { url: `${server}/api/fal/proxy`, when: "always" },
+});
 
 const training_data_url = await fal.storage.upload(
   new Blob([await readFile(path)], { type: "application/zip" }),

@@ -11,8 +11,11 @@ const server = process.env.LTX_TRAINER_URL ?? "http://localhost:8000";
 const [path, options = "{}"] = process.argv.slice(2);
 if (path === undefined) throw new Error("usage: train.ts <zip> [input as JSON]");
 
-// The one line that makes this a program for a server of one's own.
-fal.config({ proxyUrl: { url: `${server}/api/fal/proxy`, when: "always" } });
+// `proxyUrl` makes this a program for a server of one's own. Needs @fal-ai/client 1.10 or newer.
+fal.config({
+  credentials: process.env.FAL_KEY ?? "",
+  proxyUrl: { url: `${server}/api/fal/proxy`, when: "always" },
+});
 
 const clips = new File([await readFile(path)], basename(path), { type: "application/zip" });
 let shown = 0;
