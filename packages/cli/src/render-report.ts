@@ -9,7 +9,7 @@ export function renderReport(report: DatasetReport): string {
   const ignored = report.files.filter(({ status }) => status === "ignored");
   const footage = totals.footageSeconds > 0 ? `, ${formatDuration(totals.footageSeconds)} of footage` : "";
   return [
-    `${report.source}: ${totals.samples} samples from ${totals.kept} of ${media.length} media files${footage}`,
+    `${report.source}: ${countOf(totals.samples, "sample")} from ${totals.kept} of ${countOf(media.length, "media file")}${footage}`,
     `  ${totals.videoSamples} from videos, ${totals.imageSamples} from images; ${shapes(report)}`,
     "",
     ...media.flatMap(mediaLines),
@@ -41,12 +41,21 @@ function mediaLines(file: ReportFile): string[] {
     ...(file.sourceFrameRate === undefined
       ? []
       : [`${Math.round(file.sourceFrameRate * 100) / 100} frames/s`]),
-    `${file.samples.length} ${file.samples.length === 1 ? "sample" : "samples"}`,
+    countOf(file.samples.length, "sample"),
   ];
-  const source = file.captionSource === "text file" ? "" : ` (from its ${file.captionSource})`;
   return [
     `kept     ${file.path}: ${facts.join(", ")}`,
-    `           "${file.caption}"${source.replace("its trigger", "the trigger")}`,
+    `           ${captionOf(file)}`,
     ...(file.notes ?? []).map((note) => `           ${note}`),
   ];
+}
+
+function captionOf({ caption, captionSource }: ReportFile): string {
+  if (captionSource === "none") return "(no caption)";
+  if (captionSource === "trigger phrase") return `"${caption}" (the trigger phrase)`;
+  return `"${caption}"${captionSource === "file name" ? " (from its file name)" : ""}`;
+}
+
+function countOf(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

@@ -144,8 +144,8 @@ export const hostedFields = {
     .default(true)
     .meta({
       description:
-        "Split videos longer than split_input_duration_threshold at their scene cuts. A caption is used for every " +
-        "scene; scenes without one are captioned by themselves.",
+        "Split videos longer than split_input_duration_threshold at their scene cuts. Not done yet: the option is accepted, " +
+        "cuts are not detected, and samples may cross them.",
       examples: [true],
       ...data,
     }),
@@ -153,7 +153,7 @@ export const hostedFields = {
     .preprocess(decimalFromText, z.number().min(1).max(60))
     .default(30)
     .meta({
-      description: "Seconds above which a video is split into scenes.",
+      description: "Seconds above which a video is split into scenes. Without effect until scenes are split.",
       examples: [30],
       ...data,
     }),

@@ -19,6 +19,7 @@ import { encodeGiven } from "./given.ts";
 import { writeVideo } from "./media/encode-video.ts";
 import type { VideoShape } from "./plan.ts";
 import { decodeSampled, type PreviewContext, samplePrompts } from "./previews.ts";
+import { describeCutFor, describePromptCuts } from "./text-cut.ts";
 
 const defaultFrames = 81;
 const defaultFrameRate = 25;
@@ -90,6 +91,8 @@ type SamplingParts = {
 async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
   const { job, base, profile, placement, shape, reporter, signal } = parts;
   reporter.phase("generate", "Reading the prompt");
+  const texts = { prompt: job.prompt, negative_prompt: job.negative_prompt };
+  for (const note of describePromptCuts(texts, describeCutFor(base))) reporter.warn(note);
   const tokenizer = base.loadTokenizer();
   const encoder = base.loadTextEncoder(placement);
   const embed = (text: string) =>

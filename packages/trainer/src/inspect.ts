@@ -11,6 +11,7 @@ import { prepareDataset } from "./dataset/prepare.ts";
 import { choosePlacement } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import { makePlan } from "./plan.ts";
+import { describeCutFor } from "./text-cut.ts";
 
 export async function inspectDataset(
   job: InspectJob,
@@ -22,6 +23,7 @@ export async function inspectDataset(
     { ...job, out: "" },
     { base, baseHash: await base.hash(), profile: profileOf(base), placement: choosePlacement(job) },
   );
+  for (const note of plan.notes) reporter.info(note);
   const workFolder = mkdtempSync(join(tmpdir(), "ltx-trainer-inspect-"));
   try {
     const options = {
@@ -34,6 +36,7 @@ export async function inspectDataset(
     const dataset = await prepareDataset(job.training_data_url, options, {
       workFolder,
       signal,
+      describeCut: describeCutFor(base),
       onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),
       log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
     });

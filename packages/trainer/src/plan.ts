@@ -5,6 +5,7 @@ import type { TrainJob } from "@ltx-trainer/contract";
 import { type BaseModel, latentGrid, snapFrames } from "@ltx-trainer/ltx";
 import { numThreads, torchVersion } from "@ltx-trainer/torch";
 import type { BaseProfile } from "./base-models.ts";
+import { fillTrigger } from "./dataset/captions.ts";
 import type { Placement } from "./device.ts";
 
 export type VideoShape = {
@@ -84,11 +85,15 @@ type Surroundings = {
   readonly placement: Placement;
 };
 
+const scenesNote =
+  "split_input_into_scenes: not done yet: scene cuts are not detected, and samples of a video with cuts may cross them";
+
 /** Decides everything that does not need the data. */
 export function makePlan(job: TrainJob, around: Surroundings): Plan {
   const { base, placement } = around;
   const notes: string[] = [];
   const sample = sampleShape(job, around, notes);
+  if (job.split_input_into_scenes) notes.push(scenesNote);
   return {
     base: { name: base.name, family: base.family, hash: around.baseHash },
     device: placement.device,
@@ -142,7 +147,7 @@ function validationOf(job: TrainJob, around: Surroundings, notes: string[]): Pla
   const size = profile.sizes[job.validation_resolution][job.validation_aspect_ratio];
   return {
     prompts: job.validation.map(({ prompt, image_url, reference_url }) => ({
-      prompt,
+      prompt: fillTrigger(prompt, job.trigger_phrase),
       image: image_url ?? null,
       reference: reference_url ?? null,
     })),

@@ -19,6 +19,7 @@ import { JobFolder, writeJson } from "./job-folder.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { Previewer } from "./previewer.ts";
 import { seedFor } from "./seeds.ts";
+import { type DescribeCut, describeCutFor, describePromptCuts } from "./text-cut.ts";
 import type { Identity } from "./train/checkpoint.ts";
 import { trainLoop } from "./train/loop.ts";
 import { TrainingStep } from "./train/step.ts";
@@ -34,7 +35,7 @@ export async function runTraining(
   const { base, plan } = setting;
   writeJson(folder.plan, plan);
 
-  const dataset = await prepare(job, plan, folder, reporter, signal);
+  const dataset = await prepare(job, setting, folder, reporter, signal);
   const context: EncodeContext = {
     ...setting,
     store: new CacheStore(join(job.home, "cache")),
@@ -84,13 +85,20 @@ async function settle(job: TrainJob, reporter: Reporter) {
     `base model ${base.name} on ${placement.device}, ${placement.dtype}, libtorch ${plan.libtorch}`,
   );
   for (const note of plan.notes) reporter.info(note);
+  const describeCut = describeCutFor(base);
+  for (const note of describePromptCuts(promptsOf(plan), describeCut)) reporter.warn(note);
   reporter.event({ type: "plan", plan: { ...plan } });
-  return { base, placement, baseHash, plan };
+  return { base, placement, baseHash, plan, describeCut };
+}
+
+function promptsOf({ validation }: Plan): Record<string, string> {
+  const prompts = validation.prompts.map(({ prompt }, index) => [`validation[${index}].prompt`, prompt]);
+  return Object.fromEntries([...prompts, ["validation_negative_prompt", validation.negativePrompt]]);
 }
 
 async function prepare(
   job: TrainJob,
-  plan: Plan,
+  { plan, describeCut }: { readonly plan: Plan; readonly describeCut: DescribeCut },
   folder: JobFolder,
   reporter: Reporter,
   signal: AbortSignal,
@@ -109,6 +117,7 @@ async function prepare(
       ...sourcePolicyOf(job),
       workFolder: folder.work,
       signal,
+      describeCut,
       onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),
       log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
     },

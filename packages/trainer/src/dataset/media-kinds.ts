@@ -15,6 +15,9 @@ const imageExtensions = new Set([
   ".gif",
 ]);
 
+/** `.caption` is what kohya's scripts write. */
+const captionExtensions = new Set([".txt", ".caption"]);
+
 export type FileKind = "video" | "image" | "caption" | "other";
 
 /** `.mp4` of `a/Clip.MP4`; "" without one. A name that only starts with a dot has none. */
@@ -33,7 +36,7 @@ export function fileKind(path: string): FileKind {
   const extension = extensionOf(path);
   if (videoExtensions.has(extension)) return "video";
   if (imageExtensions.has(extension)) return "image";
-  return extension === ".txt" ? "caption" : "other";
+  return captionExtensions.has(extension) ? "caption" : "other";
 }
 
 /** Extensions for error messages: `.avi .m4v ...`. */

@@ -1,7 +1,7 @@
-/** Pairing media with captions, and what captions become. */
+/** Pairing media with captions and references. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { decodeText, makeCaption, pairFiles } from "./pair.ts";
+import { pairFiles } from "./pair.ts";
 
 const pair = (...paths: string[]) => pairFiles(paths.map((path) => ({ path })));
 const captionsOf = (...paths: string[]) =>
@@ -28,6 +28,51 @@ test("extensions are known in any case; names in another case only when one fits
   expect(captionsOf("Clip.mp4", "clip.txt", "Clip.txt")).toEqual({ "Clip.mp4": "Clip.txt" });
 });
 
+test("names pair however their accents are composed", () => {
+  const composed = "caf\u00e9 \ud55c\uae00";
+  const apart = composed.normalize("NFD");
+  expect(apart).not.toBe(composed);
+  expect(captionsOf(`${composed}.mp4`, `${apart}.txt`)).toEqual({ [`${composed}.mp4`]: `${apart}.txt` });
+  expect(captionsOf(`${apart}.mp4`, `${composed.toUpperCase()}.txt`)).toEqual({
+    [`${apart}.mp4`]: `${composed.toUpperCase()}.txt`,
+  });
+  const both = captionsOf(`${composed}.mp4`, `${apart}.mp4`, `${apart}.txt`, `${composed}.txt`);
+  expect(both).toEqual({ [`${composed}.mp4`]: `${composed}.txt`, [`${apart}.mp4`]: `${apart}.txt` });
+});
+
+test("captions as other trainers name them: .caption, and the whole name with .txt; a plain .txt comes first", () => {
+  expect(captionsOf("a.mp4", "a.caption", "b.mp4", "b.mp4.txt", "c.PNG", "c.png.caption")).toEqual({
+    "a.mp4": "a.caption",
+    "b.mp4": "b.mp4.txt",
+    "c.PNG": "c.png.caption",
+  });
+  const { media, ignored } = pair("a.mp4", "a.caption", "a.mp4.txt", "a.txt");
+  expect(media.map(({ caption }) => caption?.path)).toEqual(["a.txt"]);
+  expect(ignored.map(({ file, reason }) => [file.path, reason])).toEqual([
+    ["a.caption", "a.mp4 has another caption: a.txt"],
+    ["a.mp4.txt", "a.mp4 has another caption: a.txt"],
+  ]);
+});
+
+test("why a caption or reference is unused is true", () => {
+  const reasonsOf = (references: boolean, ...paths: string[]) => {
+    const files = paths.map((path) => ({ path }));
+    return pairFiles(files, { references }).ignored.map(({ file, reason }) => [file.path, reason]);
+  };
+  expect(reasonsOf(false, "Clip.mp4", "clip.txt", "CLIP.txt")).toEqual([
+    ["clip.txt", "Clip.mp4 could take this file or another one: their names differ only in case"],
+    ["CLIP.txt", "Clip.mp4 could take this file or another one: their names differ only in case"],
+  ]);
+  expect(reasonsOf(false, "videos/a.mp4", "captions/a.txt", "captions/b.txt")).toEqual([
+    ["captions/a.txt", "no video or image of this name in its folder; videos/a.mp4 lies in another one"],
+    ["captions/b.txt", "no video or image of this name in its folder"],
+  ]);
+  expect(reasonsOf(true, "a.mp4", "a.reference.mp4", "a.reference.mov", "x/a.reference.mp4")).toEqual([
+    ["a.reference.mov", "a.mp4 has another reference: a.reference.mp4"],
+    ["x/a.reference.mp4", "no video or image of this name in its folder; a.mp4 lies in another one"],
+  ]);
+});
+
 test("a video and an image of one name share their caption", () => {
   expect(captionsOf("a.mp4", "a.png", "a.txt")).toEqual({ "a.mp4": "a.txt", "a.png": "a.txt" });
 });
@@ -43,16 +88,25 @@ test("everything else is ignored, with its reason", () => {
     "lonely.txt",
     "inner.zip",
     "notes.pdf",
+    "metadata.jsonl",
+    "a.srt",
+    "a.bin",
   );
   expect(media.map(({ file }) => file.path)).toEqual(["a.mp4"]);
   expect(ignored.map(({ file, reason }) => [file.path, reason])).toEqual([
     ["__MACOSX/._a.mp4", "left behind by an operating system"],
     [".DS_Store", "left behind by an operating system"],
-    ["sub/.hidden/b.mp4", "left behind by an operating system"],
+    ["sub/.hidden/b.mp4", "hidden: .hidden begins with a dot"],
     ["Thumbs.db", "left behind by an operating system"],
     ["a.mp4", "a second file of the same name"],
     ["inner.zip", "an archive inside the dataset is not opened"],
-    ["notes.pdf", "neither a video, an image nor a caption"],
+    ["notes.pdf", "a document: only a .txt of the same name as a video or image is a caption"],
+    [
+      "metadata.jsonl",
+      "a list or record: captions are read from .txt files only, one per video or image and of the same name",
+    ],
+    ["a.srt", "subtitles are not used as captions"],
+    ["a.bin", "neither a video, an image nor a caption"],
     ["lonely.txt", "no video or image of this name in its folder"],
   ]);
 });
@@ -86,7 +140,7 @@ test("a reference has .reference at the end of its name, in any case, and the ki
 
 test("every file is accounted for exactly once", () => {
   const name = fc.constantFrom("a", "A", "a.reference", "A.reference", "b.c", ".x", "Thumbs");
-  const extension = fc.constantFrom("mp4", "txt", "TXT", "png", "zip", "db");
+  const extension = fc.constantFrom("mp4", "txt", "TXT", "mp4.txt", "caption", "png", "zip", "db");
   const folder = fc.constantFrom("", "x/", "__MACOSX/", "x/y/");
   const path = fc.tuple(folder, name, extension).map(([prefix, base, end]) => `${prefix}${base}.${end}`);
   fc.assert(
@@ -104,42 +158,4 @@ test("every file is accounted for exactly once", () => {
       expect(found.sort()).toEqual([...paths].sort());
     }),
   );
-});
-
-test.each([
-  ["a red cube", "TOK", "TOK a red cube"],
-  ["TOK a red cube", "TOK", "TOK a red cube"],
-  ["a TOK, spinning", "TOK", "a TOK, spinning"],
-  ["a TOKEN", "TOK", "TOK a TOKEN"],
-  ["a tok cube", "TOK", "TOK a tok cube"],
-  ["  a\r\n red \n cube ", "", "a red cube"],
-  ["in the style of x+y", "x+y", "in the style of x+y"],
-])("caption %j with trigger %j becomes %j", (text, trigger, expected) => {
-  expect(makeCaption(text, trigger, "a.mp4")).toEqual({ text: expected, source: "text file" });
-});
-
-test("without text the trigger phrase is the caption, and the cleaned name without one", () => {
-  expect(makeCaption(undefined, " TOK ", "a.mp4")).toEqual({ text: "TOK", source: "trigger phrase" });
-  expect(makeCaption(" \n ", "TOK", "a.mp4")).toEqual({ text: "TOK", source: "trigger phrase" });
-  const named = (path: string) => makeCaption(undefined, "", path);
-  expect(named("x/Red-cube_spinning.03.mp4")).toEqual({ text: "Red cube spinning", source: "file name" });
-  expect(named("dancing cat (2).mov").text).toBe("dancing cat");
-  expect(named("blue ball/0001.png").text).toBe("blue ball");
-  expect(named("0001.png").text).toBe("");
-});
-
-test("adding a trigger twice changes nothing", () => {
-  fc.assert(
-    fc.property(fc.string({ unit: "grapheme" }), fc.string({ minLength: 1 }), (text, trigger) => {
-      const once = makeCaption(text, trigger, "a.mp4").text;
-      expect(makeCaption(once, trigger, "a.mp4").text).toBe(once);
-    }),
-  );
-});
-
-test("reads text of common encodings", () => {
-  expect(decodeText(new TextEncoder().encode("\uFEFFcafé"))).toBe("café");
-  expect(decodeText(Uint8Array.from([0xff, 0xfe, 0x63, 0, 0xe9, 0]))).toBe("cé");
-  expect(decodeText(Uint8Array.from([0xfe, 0xff, 0, 0x63, 0, 0xe9]))).toBe("cé");
-  expect(decodeText(Uint8Array.from([0x63, 0xe9]))).toBe("cé");
 });

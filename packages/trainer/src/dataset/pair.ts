@@ -1,9 +1,9 @@
 /**
- * Which file is the caption or the reference of which, and what the caption says. No reading here: names and texts in,
- * decisions out.
+ * Which file is the caption or the reference of which. No reading here: names in, decisions out.
  *
- * A caption is the `.txt` of the same base name in the same folder; a reference is the medium whose base name has
- * `.reference` at its end. Upper and lower case may differ when nothing else fits.
+ * A caption is a `.txt` or `.caption` in the same folder, of the medium's base name (`cat.txt`) or its whole name
+ * (`cat.mp4.txt`); a reference is the medium whose base name has `.reference` at its end. How accents are composed never
+ * matters, and upper and lower case may differ when nothing else fits.
  */
 import { extensionOf, fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
 
@@ -45,23 +45,80 @@ export function pairFiles<File extends { readonly path: string }>(
   const seen = new Set<string>();
   for (const file of files) {
     const kind = fileKind(file.path);
-    if (isJunk(file.path)) ignored.push({ file, reason: "left behind by an operating system" });
+    if (isJunk(file.path)) ignored.push({ file, reason: junkReason(file.path) });
     else if (seen.has(file.path)) ignored.push({ file, reason: "a second file of the same name" });
     else if (companions.all.has(file)) continue;
     else if (kind === "video" || kind === "image") media.push({ file, kind, ...companions.of(file, kind) });
     else ignored.push({ file, reason: otherReason(file.path) });
     seen.add(file.path);
   }
-  for (const file of companions.unused()) {
-    ignored.push({ file, reason: "no video or image of this name in its folder" });
-  }
+  const names = new MediaNames(media);
+  for (const file of companions.unused()) ignored.push({ file, reason: names.whyUnused(file.path) });
   return { media, ignored };
 }
 
+function junkReason(path: string): string {
+  const own = path.split("/").find((part) => part.startsWith(".") && !/^\.(_|DS_Store$)/.test(part));
+  return own === undefined || path.includes("__MACOSX/")
+    ? "left behind by an operating system"
+    : `hidden: ${own} begins with a dot`;
+}
+
 function otherReason(path: string): string {
-  return /\.(zip|7z|rar|tar|gz|tgz)$/i.test(path)
-    ? "an archive inside the dataset is not opened"
-    : "neither a video, an image nor a caption";
+  const extension = extensionOf(path);
+  if (/^\.(zip|7z|rar|tar|gz|tgz)$/.test(extension)) return "an archive inside the dataset is not opened";
+  if (/^\.(csv|tsv|jsonl?|ndjson|parquet|ya?ml|toml|xml)$/.test(extension)) {
+    return "a list or record: captions are read from .txt files only, one per video or image and of the same name";
+  }
+  if (/^\.(docx?|odt|rtf|pdf|md|pages)$/.test(extension)) {
+    return "a document: only a .txt of the same name as a video or image is a caption";
+  }
+  if (/^\.(srt|vtt|ass|ssa|sub)$/.test(extension)) return "subtitles are not used as captions";
+  return "neither a video, an image nor a caption";
+}
+
+type Medium<File> = {
+  readonly file: File;
+  readonly caption: File | undefined;
+  readonly reference: File | undefined;
+};
+
+/** Finds what a companion nobody asked for was meant for. */
+class MediaNames<File extends { readonly path: string }> {
+  readonly #beside = new Map<string, Medium<File>[]>();
+  readonly #anywhere = new Map<string, Medium<File>>();
+
+  constructor(media: readonly Medium<File>[]) {
+    for (const medium of media) {
+      for (const name of [medium.file.path, withoutExtension(medium.file.path)]) {
+        const key = foldName(name);
+        this.#beside.set(key, [...(this.#beside.get(key) ?? []), medium]);
+        this.#anywhere.set(lastPart(key), medium);
+      }
+    }
+  }
+
+  whyUnused(path: string): string {
+    const base = foldName(withoutExtension(path));
+    const isReference = fileKind(path) !== "caption";
+    const name = isReference ? base.slice(0, -referenceEnding.length) : base;
+    const beside = this.#beside.get(name) ?? [];
+    const [first] = beside;
+    const own = isReference ? first?.reference : first?.caption;
+    if (first !== undefined && own !== undefined) {
+      const what = isReference ? "reference" : "caption";
+      return `${lastPart(first.file.path)} has another ${what}: ${lastPart(own.path)}`;
+    }
+    if (first !== undefined)
+      return `${lastPart(first.file.path)} could take this file or another one: their names differ only in case`;
+    const elsewhere = this.#anywhere.get(lastPart(name));
+    if (elsewhere === undefined) return "no video or image of this name in its folder";
+    return `no video or image of this name in its folder; ${elsewhere.file.path} lies in another one`;
+  }
+}
+
+function lastPart(path: string): string {
+  return path.slice(path.lastIndexOf("/") + 1);
 }
 
 /** Captions and references, and who asked for them. */
@@ -85,7 +142,7 @@ class Companions<File extends { readonly path: string }> {
 
   of({ path }: File, kind: "video" | "image") {
     const base = withoutExtension(path);
-    const caption = this.#captions.find(base);
+    const caption = this.#captions.find(base) ?? this.#captions.find(path);
     const other = kind === "video" ? "image" : "video";
     const name = base + referenceEnding;
     const reference = this.#references[kind].find(name) ?? this.#references[other].find(name);
@@ -98,78 +155,40 @@ class Companions<File extends { readonly path: string }> {
   }
 }
 
-/** Exact names first; other cases only if exactly one file fits. */
+/** Exact names first, then those composed of other characters; other cases only if exactly one file fits. */
 class ByName<File extends { readonly path: string }> {
   readonly #exact = new Map<string, File>();
+  readonly #composed = new Map<string, File>();
   readonly #folded = new Map<string, File[]>();
 
+  /** `.txt` before others of one name. */
   constructor(files: readonly File[]) {
-    for (const file of files) {
+    const sorted = [...files.filter(isText), ...files.filter((file) => !isText(file))];
+    for (const file of sorted) {
       const base = withoutExtension(file.path);
       if (!this.#exact.has(base)) this.#exact.set(base, file);
-      const folded = base.toLowerCase();
+      const composed = base.normalize("NFC");
+      if (!this.#composed.has(composed)) this.#composed.set(composed, file);
+      const folded = foldName(base);
       this.#folded.set(folded, [...(this.#folded.get(folded) ?? []), file]);
     }
   }
 
   find(base: string): File | undefined {
-    const similar = this.#folded.get(base.toLowerCase()) ?? [];
-    return this.#exact.get(base) ?? (similar.length === 1 ? similar[0] : undefined);
+    const exact = this.#exact.get(base) ?? this.#composed.get(base.normalize("NFC"));
+    if (exact !== undefined) return exact;
+    const similar = this.#folded.get(foldName(base)) ?? [];
+    const [first] = similar;
+    const names = new Set(similar.map(({ path }) => withoutExtension(path)));
+    return names.size === 1 ? first : undefined;
   }
 }
 
-export type Caption = {
-  readonly text: string;
-  readonly source: "text file" | "trigger phrase" | "file name";
-};
-
-/**
- * The caption of one medium: its text with the trigger phrase in front, else the trigger phrase, else its cleaned name.
- *
- * @param text content of the caption file, undefined without one; an empty one counts as none
- */
-export function makeCaption(text: string | undefined, triggerPhrase: string, mediaPath: string): Caption {
-  const written = oneLine(text ?? "");
-  const trigger = oneLine(triggerPhrase);
-  if (written !== "") return { text: withTrigger(written, trigger), source: "text file" };
-  if (trigger !== "") return { text: trigger, source: "trigger phrase" };
-  return { text: cleanName(mediaPath), source: "file name" };
+function isText({ path }: { readonly path: string }): boolean {
+  return extensionOf(path) === ".txt";
 }
 
-/** Already there means: as whole words and in the same case, since the text encoder tells cases apart. */
-function withTrigger(caption: string, trigger: string): string {
-  if (trigger === "") return caption;
-  const escaped = trigger.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const asWords = new RegExp(`(?<![\\p{L}\\p{N}])${escaped}(?![\\p{L}\\p{N}])`, "u");
-  return asWords.test(caption) ? caption : `${trigger} ${caption}`;
-}
-
-function oneLine(text: string): string {
-  return text.replace(/\s+/g, " ").trim();
-}
-
-/** `Red-cube_spinning.03` becomes `Red cube spinning`; a name of digits gives way to its folder's, then to nothing. */
-function cleanName(path: string): string {
-  const names = withoutExtension(path).split("/").reverse();
-  const cleaned = names.map((name) =>
-    name
-      .replace(/[_\-.+]+/g, " ")
-      .replace(/\(\d+\)/g, " ")
-      .replace(/(^|\s)\d+(?=\s|$)/g, " ")
-      .replace(/\s+/g, " ")
-      .trim(),
-  );
-  return cleaned.find((name) => /\p{L}{2}/u.test(name)) ?? "";
-}
-
-/** Text of a caption file: UTF-8 or UTF-16 by its mark, else UTF-8, else Windows-1252. */
-export function decodeText(bytes: Uint8Array): string {
-  const [first, second] = bytes;
-  if (first === 0xff && second === 0xfe) return new TextDecoder("utf-16le").decode(bytes);
-  if (first === 0xfe && second === 0xff) return new TextDecoder("utf-16be").decode(bytes);
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch {
-    return new TextDecoder("windows-1252").decode(bytes);
-  }
+/** Equal for names that differ in case or in how their accents are composed: macOS stores `e` and the accent apart. */
+function foldName(path: string): string {
+  return path.normalize("NFC").toLowerCase().normalize("NFC");
 }

@@ -60,7 +60,7 @@ test("a typical folder: what is kept, what is dropped, and why", async () => {
     ["broken.txt", "kept", undefined],
     ["long.mkv", "kept", undefined],
     ["long.txt", "kept", undefined],
-    ["notes.pdf", "ignored", "neither a video, an image nor a caption"],
+    ["notes.pdf", "ignored", "a document: only a .txt of the same name as a video or image is a caption"],
     ["still.png", "kept", undefined],
     ["stub.mkv", "dropped", "too short: 5 frames, expected at least 9 at 25 frames a second"],
     ["sub/short.mkv", "kept", undefined],
@@ -158,14 +158,6 @@ test("without resampling samples keep their file's own rate", async () => {
   expect(samples.map(({ frames, frameRate }) => [frames, frameRate])).toEqual([[17, 10]]);
 });
 
-test("a video above the split threshold is said to hold cuts that nobody looked for", async () => {
-  const { report } = await prepare(await typicalFolder(), { splitAboveSeconds: 1.5 });
-  const noted = report.files.filter(({ notes }) =>
-    notes?.some((note) => note.startsWith("longer than 1.5 s")),
-  );
-  expect(noted.map(({ path }) => path)).toEqual(["long.mkv"]);
-});
-
 test("the expert switches: only the first window, only full samples", async () => {
   const folder = await typicalFolder();
   const first = await prepare(folder, { useAllFootage: false });
@@ -179,6 +171,54 @@ test("the expert switches: only the first window, only full samples", async () =
   expect(full.report.files.find((file) => file.path === "still.png")).toMatchObject({
     status: "dropped",
     reason: "an image among videos, and mixed_shapes is off",
+  });
+});
+
+test("captions in other encodings are read; what was guessed or left out is in the report and in the log", async () => {
+  const folder = temporaryFolder();
+  const captions: Record<string, Uint8Array | string> = {
+    "a.txt": Buffer.from("6974927320612072656420637562", "hex"),
+    "b.caption": "[trigger] walks",
+    "c.png.txt": Buffer.from("d2bbb8f6baecc9abb5c4b7bdbfe9", "hex"),
+    "d.txt": "",
+    "e.txt": Uint8Array.from({ length: 100 }, (_, index) => (index * 37) & 0xff),
+    "f.txt": "x ".repeat(40_000),
+  };
+  for (const name of ["a", "b", "c", "d", "e", "f"]) await picture(join(folder, `${name}.png`));
+  for (const [name, content] of Object.entries(captions)) writeFileSync(join(folder, name), content);
+  const logged: string[] = [];
+  const { report, samples } = await prepareDataset(folder, options, {
+    workFolder: temporaryFolder(),
+    log: (level, message) => logged.push(`${level}: ${message}`),
+    describeCut: (caption) => (caption === "walks" ? "9 tokens, and it reads 8" : undefined),
+  });
+  expect(samples.map(({ caption }) => caption)).toEqual([
+    "it\u2019s a red cub",
+    "walks",
+    "一个红色的方块",
+    "",
+    "",
+    "",
+  ]);
+  const noted = [
+    "a.png: a.txt: not UTF-8, read as Windows-1252: save it as UTF-8 if the words are wrong",
+    "b.png: [trigger] is left out: there is no trigger phrase",
+    "b.png: caption: 9 tokens, and it reads 8",
+    "c.png: c.png.txt: not UTF-8, read as GB 18030: save it as UTF-8 if the words are wrong",
+    "d.png: d.txt is empty",
+    "d.png: its name says nothing about what it shows, so it trains without a caption",
+    "e.png: e.txt: not a text file, so it is not used",
+    "e.png: its name says nothing about what it shows, so it trains without a caption",
+    "f.png: f.txt is not used: got 80000 bytes, expected at most 65536 for a caption",
+    "f.png: its name says nothing about what it shows, so it trains without a caption",
+  ];
+  expect(logged).toEqual(noted.map((note) => `warning: ${note}`));
+  const inReport = report.files.flatMap(({ path, notes }) => (notes ?? []).map((note) => `${path}: ${note}`));
+  expect(inReport).toEqual(expect.arrayContaining(noted));
+  expect(report.warnings.join("\n")).toMatch(/3 of 6 media files have no caption; nothing will be used/);
+  expect(report.files.find(({ path }) => path === "d.png")).toMatchObject({
+    caption: "",
+    captionSource: "none",
   });
 });
 

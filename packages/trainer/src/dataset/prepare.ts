@@ -9,9 +9,10 @@ import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { AppError, type ReportFile } from "@ltx-trainer/contract";
 import { encryptedArchive } from "./archive.ts";
+import { type Caption, makeCaption, readWords } from "./captions.ts";
 import { fileKind, isJunk, mediaExtensions } from "./media-kinds.ts";
 import { openSource, type Source, type SourceFile } from "./open.ts";
-import { decodeText, isNamedReference, makeCaption, pairFiles, referenceName } from "./pair.ts";
+import { isNamedReference, pairFiles, referenceName } from "./pair.ts";
 import { pairPieces } from "./references.ts";
 import { makeReport, nothingUsable } from "./report.ts";
 import { type Examined, examine } from "./samples.ts";
@@ -19,6 +20,9 @@ import type { Dataset, DatasetOptions, PrepareContext, Sample } from "./types.ts
 
 /** A caption file above this size is no caption. */
 const maxCaptionBytes = 64 * 1024;
+
+/** Of notes about captions. */
+const mostLoggedNotes = 10;
 
 /** Failures that concern one file; everything else stops the preparation. */
 const fileFailures = new Set(["media_unreadable", "zip_damaged", "tool_failed"]);
@@ -63,6 +67,8 @@ type Outcome = {
   readonly line: ReportFile;
   readonly referenceLine?: ReportFile | undefined;
   readonly samples: readonly Sample[];
+  /** Those of its notes that are about its caption. */
+  readonly captionNotes: readonly string[];
 };
 
 async function prepare(source: Source, options: DatasetOptions, context: PrepareContext): Promise<Dataset> {
@@ -93,10 +99,21 @@ async function prepare(source: Source, options: DatasetOptions, context: Prepare
   for (const line of lines) {
     if (line.status === "dropped") context.log?.("warning", `dropped ${line.path}: ${line.reason}`);
   }
+  logCaptionNotes(outcomes, context);
   const samples = outcomes.flatMap((outcome) => outcome.samples);
   if (samples.length === 0) throw nothingUsable(source.name, lines, mediaExtensions);
   const hash = sha256(JSON.stringify(samples.map(identityOf)));
   return { samples, hash, report: makeReport(source.name, hash, lines) };
+}
+
+/** The first few by name: a dataset of thousands would fill the log with one sentence. */
+function logCaptionNotes(outcomes: readonly Outcome[], context: PrepareContext): void {
+  const notes = outcomes
+    .filter(({ samples }) => samples.length > 0)
+    .flatMap(({ line, captionNotes }) => captionNotes.map((note) => `${line.path}: ${note}`));
+  for (const note of notes.slice(0, mostLoggedNotes)) context.log?.("warning", note);
+  const more = notes.length - mostLoggedNotes;
+  if (more > 0) context.log?.("warning", `${more} more notes about captions: see the dataset report`);
 }
 
 function identityOf({ id, caption, reference }: Sample): readonly string[] {
@@ -122,18 +139,25 @@ async function examineFile(
   const { file, kind } = item;
   const line: ReportFile = { ...plainLine(file, kind), status: "dropped" };
   const dropped = (reason: string): Outcome => {
-    return { line: { ...line, reason }, referenceLine: referenceLineOf(item, []), samples: [] };
+    return {
+      line: { ...line, reason },
+      referenceLine: referenceLineOf(item, []),
+      samples: [],
+      captionNotes: [],
+    };
   };
   if (file.refusal !== undefined) return dropped(file.refusal);
   try {
     const path = await file.locate();
     const own = await examine({ path, name: file.path, kind }, options, context.signal);
     const found = options.referenceVideos === true ? await withReference(item, own, options, context) : own;
-    const { caption, note } = await readCaption(item, options.triggerPhrase);
+    const caption = await readCaption(item, options.triggerPhrase);
+    const cut = context.describeCut?.(caption.text);
+    const captionNotes = [...caption.notes, ...(cut === undefined ? [] : [`caption: ${cut}`])];
     const misnamed = options.referenceVideos !== true && isNamedReference(file.path);
     const notes = [
       ...found.notes,
-      ...(note === undefined ? [] : [note]),
+      ...captionNotes,
       ...(misnamed ? ["named like a reference, but reference_videos is off: a sample like any other"] : []),
     ];
     const known: ReportFile = {
@@ -153,7 +177,7 @@ async function examineFile(
     const samples = found.pieces.map(({ excerpt, reference }) => {
       return { ...excerpt, caption: caption.text, reference };
     });
-    return { line: known, referenceLine: referenceLineOf(item, samples), samples };
+    return { line: known, referenceLine: referenceLineOf(item, samples), samples, captionNotes };
   } catch (error) {
     if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
     return dropped(reasonOf(error));
@@ -189,21 +213,38 @@ function referenceLineOf({ reference }: MediaItem, samples: readonly Sample[]): 
     : { ...line, reason: "what it belongs to is dropped" };
 }
 
-async function readCaption(item: MediaItem, triggerPhrase: string) {
-  const { file, caption: textFile } = item;
-  const none = makeCaption(undefined, triggerPhrase, file.path);
-  if (textFile === undefined) return { caption: none };
-  const refusal =
-    textFile.refusal ?? (textFile.sizeBytes > maxCaptionBytes ? "too long for a caption" : undefined);
-  if (refusal !== undefined) return { caption: none, note: `${textFile.path} is not used: ${refusal}` };
+/** Notes of its own file name that file, since the report shows them beside the medium. */
+async function readCaption({ file, caption: textFile }: MediaItem, triggerPhrase: string): Promise<Caption> {
+  const without = (...notes: string[]) => withNotes(makeCaption(undefined, triggerPhrase, file.path), notes);
+  if (textFile === undefined) return without();
+  const { path, refusal, sizeBytes } = textFile;
+  const unfit = refusal ?? (sizeBytes > maxCaptionBytes ? tooLongForCaption(sizeBytes) : undefined);
+  if (unfit !== undefined) return without(`${path} is not used: ${unfit}`);
   try {
-    const text = decodeText(await readFile(await textFile.locate()));
+    const { text, note } = readWords(await readFile(await textFile.locate()));
     const caption = makeCaption(text, triggerPhrase, file.path);
-    return caption.source === "text file" ? { caption } : { caption, note: `${textFile.path} is empty` };
+    if (note !== undefined) return withNotes(caption, [`${path}: ${note}`]);
+    return caption.source === "text file" ? caption : withNotes(caption, [`${path} is empty`]);
   } catch (error) {
-    if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
-    return { caption: none, note: `${textFile.path} is not used: ${reasonOf(error)}` };
+    const reason = captionFailure(error);
+    if (reason === undefined) throw error;
+    return without(`${path} is not used: ${reason}`);
   }
+}
+
+function withNotes(caption: Caption, notes: readonly string[]): Caption {
+  return { ...caption, notes: [...notes, ...caption.notes] };
+}
+
+function tooLongForCaption(bytes: number): string {
+  return `got ${bytes} bytes, expected at most ${maxCaptionBytes} for a caption`;
+}
+
+/** Why one caption cannot be read; undefined when it is more than that. */
+function captionFailure(error: unknown): string | undefined {
+  if (error instanceof AppError) return fileFailures.has(error.code) ? reasonOf(error) : undefined;
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === "EACCES" || code === "ENOENT" || code === "EIO" ? `it cannot be read (${code})` : undefined;
 }
 
 /** The message without the file's name, which its line in the report has already. */

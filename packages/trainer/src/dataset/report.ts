@@ -40,15 +40,21 @@ function warningsAbout(files: readonly ReportFile[], samples: number): string[] 
     );
   }
   if (uncaptioned.length > 0) {
-    const source = uncaptioned[0]?.captionSource;
-    const instead = source === "trigger phrase" ? "the trigger phrase" : "their file names";
+    const sources = new Set(uncaptioned.map(({ captionSource }) => captionSource));
+    const instead = sources.has("trigger phrase")
+      ? "the trigger phrase"
+      : sources.has("file name")
+        ? "their file names"
+        : "nothing";
     warnings.push(
       `${uncaptioned.length} of ${media.length} media files have no caption; ${instead} will be used. Put a .txt of the same ` +
         "name beside each, saying what it shows.",
     );
   }
   if (silent.length > 0) {
-    warnings.push(`${silent.length} media files have an empty caption. Give a trigger phrase or captions.`);
+    warnings.push(
+      `${silent.length} of them train without any words. Give a trigger phrase or captions: without one, the LoRA answers to nothing.`,
+    );
   }
   if (samples < fewSamples) {
     warnings.push(

@@ -86,9 +86,6 @@ async function examineVideo(
       : []),
     ...(complaint === "" ? [] : [`decoded with errors: ${complaint}`]),
     ...(info.hdr ? ["high dynamic range: read without tone mapping, colours will look flat"] : []),
-    ...(seconds > (options.splitAboveSeconds ?? Number.POSITIVE_INFINITY)
-      ? [`longer than ${options.splitAboveSeconds} s: scene cuts are not detected, samples may cross them`]
-      : []),
     ...sizeNotes(info, options),
     ...clip.notes,
   ];

@@ -15,8 +15,6 @@ export type DatasetOptions = {
   readonly triggerPhrase: string;
   /** Every medium needs a reference beside it (`cat.reference.mp4` of `cat.mp4`). Default false. */
   readonly referenceVideos?: boolean;
-  /** Longer videos get a note in the report: their windows may cross scene cuts, which are not detected. Default: none. */
-  readonly splitAboveSeconds?: number | undefined;
   /** Default true. Off: frames as stored, each sample at its file's own rate. */
   readonly resampleFrameRate?: boolean;
   /** Default true. Off: only the first window of a video. */
@@ -36,6 +34,8 @@ export type PrepareContext = {
   readonly log?: (level: "info" | "warning", message: string) => void;
   readonly signal?: AbortSignal;
   readonly limits?: Partial<DatasetLimits>;
+  /** What the text encoder will not see of a caption, as the end of a sentence; undefined when it sees all. */
+  readonly describeCut?: ((caption: string) => string | undefined) | undefined;
   /** Called with every address a download is about to connect to; throw to refuse it. Default: none is refused. */
   readonly checkAddress?: (address: string) => void;
   /** What to call a source in messages. Default: as it was given, without data and queries. */
