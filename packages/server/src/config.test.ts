@@ -35,13 +35,30 @@ test("every problem is told at once", () => {
   expect(() => readConfig({ PORT: "x", LEASE_SECONDS: "0" })).toThrow(/PORT.*\n.*LEASE_SECONDS/);
 });
 
-test("trainers, which open strangers' files, do not get the keys to the database", () => {
-  const { trainerEnvironment } = readConfig({
+test("trainers, which open strangers' files, get what they need and no secret", () => {
+  const needed = {
     PATH: "/bin",
+    LIBTORCH: "/opt/torch",
+    OMP_NUM_THREADS: "2",
+    CUDA_VISIBLE_DEVICES: "1",
+    LC_ALL: "C.UTF-8",
+    FFMPEG_PATH: "/opt/ffmpeg",
+  };
+  const secrets = {
     DATABASE_URL: "postgres://u:p@h/d",
     FAL_KEY: "k",
-  });
-  expect(trainerEnvironment).toEqual({ PATH: "/bin" });
+    PGPASSWORD: "p",
+    AWS_SECRET_ACCESS_KEY: "s",
+    AWS_CONTAINER_AUTHORIZATION_TOKEN: "t",
+    GITHUB_TOKEN: "t",
+    NPM_TOKEN: "t",
+    HF_TOKEN: "t",
+    AZURE_CLIENT_SECRET: "s",
+    HTTPS_PROXY: "http://u:p@proxy:1",
+    MY_OWN_SECRET: "s",
+    NODE_OPTIONS: "--require x",
+  };
+  expect(readConfig({ ...needed, ...secrets }).trainerEnvironment).toEqual(needed);
 });
 
 test("every variable is explained", () => {

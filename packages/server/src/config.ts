@@ -8,6 +8,7 @@ import { homeFolder } from "@ltx-trainer/launcher";
 import { z } from "zod";
 import { type AccessConfig, accessConfig, accessSettings } from "./config/access.ts";
 import { type StorageConfig, storageConfig, storageSettings } from "./config/storage.ts";
+import { trainerEnvironment } from "./config/trainer-environment.ts";
 import { type WebhookConfig, webhookConfig, webhookSettings } from "./config/webhooks.ts";
 
 const seconds = (fallback: number, limits: { readonly min: number; readonly max: number }) =>
@@ -125,15 +126,9 @@ export type Config = AccessConfig & {
   readonly logLevel: z.infer<typeof settings.LOG_LEVEL>;
   readonly storage: StorageConfig;
   readonly webhooks: WebhookConfig;
-  /** What trainers inherit: our environment without what is none of their business. */
+  /** What trainers inherit of our environment. */
   readonly trainerEnvironment: Readonly<Record<string, string>>;
 };
-
-/** Kept from trainers, which handle strangers' files. */
-const ours = new Set([
-  ...["DATABASE_URL", "FAL_KEY", "FAL_KEY_ID", "FAL_KEY_SECRET"],
-  ...["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"],
-]);
 
 /**
  * Reads the environment. A variable that is set to nothing counts as not set.
@@ -153,7 +148,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     throw new AppError({
       code: "invalid_options",
       message: parsed.error.issues.map((issue) => describeIssue(issue).message).join("\n"),
-      remedy: "`ltx-trainer serve --help` lists the variables.",
+      remedy: "`ltx-trainer serve --settings` lists the variables.",
     });
   }
   const values = parsed.data;
@@ -176,7 +171,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     ...accessConfig(values),
     storage: storageConfig(values),
     webhooks: webhookConfig(values),
-    trainerEnvironment: Object.fromEntries(given.filter(([name]) => !ours.has(name))),
+    trainerEnvironment: trainerEnvironment(Object.fromEntries(given)),
   };
 }
 
