@@ -6,11 +6,13 @@ test("the list of codes is closed: growing it is a change of the public surface"
   expect(Object.keys(errorKinds).sort()).toMatchInlineSnapshot(`
     [
       "address_not_allowed",
+      "address_unusable",
       "base_invalid",
       "base_not_found",
       "checkpoint_damaged",
       "checkpoint_mismatch",
       "checkpoint_not_found",
+      "database_unusable",
       "dataset_empty",
       "device_unavailable",
       "disk_full",

@@ -40,6 +40,8 @@ export const errorKinds = {
   libtorch_missing: "world",
   out_of_memory: "world",
   disk_full: "world",
+  address_unusable: "world",
+  database_unusable: "world",
   trainer_died: "world",
   interrupted: "interrupted",
   internal: "internal",

@@ -37,9 +37,27 @@ export function keysProgram(): string {
   return built(join(packagesFolder, "server/dist/access/keys-main.js"), "server");
 }
 
-/** Absolute path of the data folder: the one given, else `LTX_TRAINER_HOME`, else `~/.ltx-trainer`. */
+/**
+ * Absolute path of the data folder: the one given, else `LTX_TRAINER_HOME`, else `~/.ltx-trainer`.
+ *
+ * @throws AppError `invalid_options` for an account without a home
+ */
 export function homeFolder(given?: string): string {
-  return resolve(given ?? process.env.LTX_TRAINER_HOME ?? join(homedir(), ".ltx-trainer"));
+  return resolve(given ?? process.env.LTX_TRAINER_HOME ?? join(accountHome(), ".ltx-trainer"));
+}
+
+function accountHome(): string {
+  try {
+    const home = homedir();
+    if (home !== "") return home;
+  } catch {
+    // The system knows no such account, as in a container that runs under a number.
+  }
+  throw new AppError({
+    code: "invalid_options",
+    message: `data folder: account ${process.getuid?.()} has no home, and none was given`,
+    remedy: "Set LTX_TRAINER_HOME (or --home) to a folder that this account may write to.",
+  });
 }
 
 function built(path: string, name: string): string {

@@ -1,5 +1,4 @@
 /** The whole service: database, supervisor, HTTP; started in this order, stopped in the reverse one. */
-import { mkdirSync } from "node:fs";
 import { AppError } from "@ltx-trainer/contract";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
@@ -13,6 +12,7 @@ import { createApp } from "./http/app.ts";
 import { Retention } from "./jobs/retention.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
+import { explainStartFailure, makeDataFolder } from "./start-errors.ts";
 import { DiskStore } from "./storage/disk-store.ts";
 import type { FileStore } from "./storage/file-store.ts";
 import { Signer } from "./storage/signer.ts";
@@ -41,11 +41,14 @@ export async function startService(config: Config, log: Logger): Promise<Service
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    mkdirSync(config.home, { recursive: true });
+    makeDataFolder(config.home);
     const address = await databaseAddress(config, log, undo);
     const db = openDatabase(address, { connections: config.databaseConnections, log });
     undo.push(() => db.destroy());
-    await persistently(() => migrate(db, log));
+    await persistently(
+      () => migrate(db, log),
+      (error) => log.warn({ err: error }, "database: not reachable yet, retrying for up to 20 s"),
+    );
     const firstKey = await firstKeyOf(db, config);
     const feed = new ChangeFeed(address, log);
     await persistently(() => feed.open());
@@ -73,7 +76,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     return { url: shown(app, url), firstKey, stop };
   } catch (error) {
     await stop();
-    throw error;
+    throw explainStartFailure(error, config);
   }
 }
 

@@ -3,7 +3,6 @@
  *
  * Its last line of stdout is one JSON object, the answer or `{"error": ...}`; `ltx-trainer keys` shows it to people.
  */
-import { mkdirSync } from "node:fs";
 import {
   AppError,
   CreateKeyOptions,
@@ -18,6 +17,7 @@ import { type Database, type DatabaseAddress, openDatabase } from "../db/databas
 import { migrate } from "../db/migrate.ts";
 import { makeLogger } from "../log.ts";
 import { EmbeddedPostgres } from "../postgres/embedded-postgres.ts";
+import { explainStartFailure, makeDataFolder } from "../start-errors.ts";
 import { createKey, listKeys, revokeKey } from "./keys.ts";
 
 const log = makeLogger("silent");
@@ -55,7 +55,7 @@ async function withDatabase<Result>(
   work: (db: Database) => Promise<Result>,
 ): Promise<Result> {
   if (config.databaseUrl !== undefined) return connected(config.databaseUrl, work);
-  mkdirSync(config.home, { recursive: true });
+  makeDataFolder(config.home);
   const postgres = new EmbeddedPostgres(config.home, log);
   if (await isRunning(postgres)) return connected(postgres.address, work);
   // One that is there but does not answer yet belongs to a service that starts.
@@ -94,7 +94,10 @@ async function connected<Result>(
 try {
   const [action = "", options = "{}"] = process.argv.slice(2);
   const act = actions[action as KeysAction];
-  const answer = await withDatabase(readConfig(process.env), (db) => act(db, JSON.parse(options)));
+  const config = readConfig(process.env);
+  const answer = await withDatabase(config, (db) => act(db, JSON.parse(options))).catch((error: unknown) => {
+    throw explainStartFailure(error, config);
+  });
   console.log(JSON.stringify(answer));
 } catch (error) {
   const failure = toAppError(error);

@@ -1,5 +1,6 @@
 /** Bringing the tables up to date: numbered steps, each once, one server at a time. */
-import { type Migration, Migrator } from "kysely";
+import { AppError } from "@ltx-trainer/contract";
+import { type Migration, Migrator, sql } from "kysely";
 import type { Logger } from "pino";
 import type { Database } from "./database.ts";
 import * as access from "./migrations/0001-access.ts";
@@ -22,7 +23,8 @@ const migrations: Readonly<Record<string, Migration>> = {
 /**
  * Runs the steps that this database lacks, in one transaction and under a lock.
  *
- * @throws whatever went wrong; then nothing was changed
+ * @throws AppError `database_unusable` when a newer version of this program made the tables; whatever else went wrong. Then
+ * nothing was changed.
  */
 export async function migrate(db: Database, log: Logger): Promise<void> {
   const migrator = new Migrator({
@@ -31,8 +33,26 @@ export async function migrate(db: Database, log: Logger): Promise<void> {
     migrationTableName: "ltx_migrations",
     migrationLockTableName: "ltx_migrations_lock",
   });
+  const unknown = await unknownMigrations(db);
+  if (unknown.length > 0) {
+    throw new AppError({
+      code: "database_unusable",
+      message: `database: got tables of a newer version of this program (${unknown.join(", ")}); expected none after ${Object.keys(migrations).at(-1)}`,
+      remedy: "Update this program, or restore a backup that was made before the newer version ran.",
+      facts: { unknown },
+    });
+  }
   const { error, results } = await migrator.migrateToLatest();
   if (error !== undefined) throw error;
   for (const { migrationName } of results ?? [])
     log.info({ migration: migrationName }, "database: step done");
+}
+
+/** Steps in the database that this program does not have. */
+async function unknownMigrations(db: Database): Promise<string[]> {
+  const { rows: tables } = await sql<{ name: string | null }>`
+    select to_regclass('ltx_migrations')::text as name`.execute(db);
+  if ((tables[0]?.name ?? null) === null) return [];
+  const { rows } = await sql<{ name: string }>`select name from ltx_migrations order by name`.execute(db);
+  return rows.map(({ name }) => name).filter((name) => !Object.hasOwn(migrations, name));
 }

@@ -17,15 +17,20 @@ const passing =
 /**
  * What `work` returns, tried again while the database is away.
  *
+ * @param onWait called once, when the first attempt failed and others follow
  * @throws whatever `work` threw, when it is another failure or lasts too long
  */
-export async function persistently<Result>(work: () => Promise<Result>): Promise<Result> {
+export async function persistently<Result>(
+  work: () => Promise<Result>,
+  onWait?: (error: unknown) => void,
+): Promise<Result> {
   const deadline = Date.now() + patienceMs;
   for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, longestPauseMs)) {
     try {
       return await work();
     } catch (error) {
       if (!isPassing(error) || Date.now() + pauseMs > deadline) throw error;
+      if (pauseMs === firstPauseMs) onWait?.(error);
       await delay(pauseMs);
     }
   }
