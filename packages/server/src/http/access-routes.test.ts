@@ -1,4 +1,5 @@
 /** Who may do what over HTTP: proxy and CORS, tokens, scopes, the history, deletion, the queue as a whole. */
+import { connect } from "node:net";
 import { QueueStatus } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createKey, revokeKey } from "../access/keys.ts";
@@ -68,6 +69,98 @@ describe("the proxy", () => {
       status: 400,
       body: "Invalid request",
     });
+  });
+});
+
+describe("strangers", () => {
+  const endpoint = `/queue/${app}`;
+  const nobody = "/files/upload/0190c000-0000-7000-8000-000000000000";
+
+  /** Announces a body, sends `body` of it, and gives what comes back until the connection ends. */
+  function refused(method: string, path: string, headers: string, body = ""): Promise<string> {
+    return new Promise((resolve) => {
+      let answer = "";
+      const socket = connect(Number(new URL(service.url).port), "127.0.0.1", () =>
+        socket.write(
+          `${method} ${path} HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n${headers}\r\n${body}`,
+        ),
+      );
+      socket.on("data", (piece) => {
+        answer += piece;
+        if (answer.includes("\r\n\r\n")) socket.end();
+      });
+      socket.on("error", () => {});
+      socket.on("close", () => resolve(answer));
+    });
+  }
+
+  test.each<[method: string, path: string, status: number]>([
+    ["POST", endpoint, 401],
+    ["POST", "/queue/fal-ai/flux", 404],
+    ["PUT", `${endpoint}/requests/1/cancel`, 401],
+    ["POST", `/run/${app}`, 401],
+    ["POST", "/rest/tokens", 401],
+    ["POST", "/rest/tokens/", 401],
+    ["POST", "/rest/tokens/realtime", 401],
+    ["POST", "/rest/storage/upload/initiate", 401],
+    ["POST", "/rest/storage/upload/initiate-multipart", 401],
+    ["POST", "/rest/storage/auth/token", 401],
+    ["DELETE", "/v1/models/requests/1/payloads", 401],
+    ["DELETE", `/rest/applications/${app}/queue`, 401],
+    ["POST", "/files/upload", 401],
+    ["POST", "/files/upload/multipart", 401],
+    ["PUT", nobody, 403],
+    ["PUT", `${nobody}/1`, 403],
+    ["POST", `${nobody}/complete`, 403],
+    ["PUT", "/files/b/a/b/multipart/1/1", 401],
+    ["POST", "/files/b/a/b/multipart/1/complete", 401],
+    ["POST", "/files/b/a/b/sign", 401],
+    ["POST", "/api/fal/proxy", 400],
+    ["POST", "/no/such/address", 404],
+    ["PUT", "/healthz", 404],
+  ])("%s %s are answered before their body has come, in a form that browsers may read", async (...call) => {
+    const [method, path, status] = call;
+    const answer = await refused(
+      method,
+      path,
+      "content-type: application/json\r\norigin: https://a.example\r\n",
+    );
+    expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
+    expect(answer).toMatch(/access-control-allow-origin: \*/);
+  });
+
+  test("with a wrong key, or a token for something else, are no better off", async () => {
+    const { body: token } = await service.call("POST", "/rest/tokens", { body: { allowed_apps: ["flux"] } });
+    expect(await refused("POST", endpoint, `authorization: Bearer ${token}\r\n`)).toMatch(/^HTTP\/1\.1 403 /);
+    expect(await refused("POST", endpoint, "authorization: Key a:b\r\n")).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  test("get no work done by a page of another origin that sends text", async () => {
+    const body = `[${"{},".repeat(2 ** 20)}`;
+    const headers = "content-type: text/plain\r\norigin: https://evil.example\r\nsec-fetch-mode: no-cors\r\n";
+    expect(await refused("POST", endpoint, headers, body)).toMatch(/^HTTP\/1\.1 401 /);
+  });
+
+  test("get the wire's own form for what is no HTTP, no address, or too long a name", async () => {
+    const long = "x".repeat(300);
+    expect(await service.call("GET", `/files/b/00000000/${long}`)).toMatchObject({
+      status: 404,
+      body: { detail: "File not found" },
+    });
+    expect(await service.call("GET", "/files/b/%ff/x")).toMatchObject({
+      status: 400,
+      body: { detail: expect.stringContaining("not a valid url"), error_type: "bad_request" },
+    });
+    expect(await service.call("GET", `${endpoint}/requests/x/constructor`)).toMatchObject({
+      status: 404,
+      body: { detail: expect.stringContaining("no such address") },
+    });
+    expect(await refused("GET", "/ HTTP/9\r\n", "")).toMatch(
+      /^HTTP\/1\.1 400 [\s\S]*"detail":"Not a valid HTTP request"/,
+    );
+    expect(await refused("GET", "/", `x-long: ${"x".repeat(20_000)}\r\n`)).toMatch(
+      /^HTTP\/1\.1 431 [\s\S]*"detail":/,
+    );
   });
 });
 

@@ -11,10 +11,12 @@ import { FileAccess } from "../storage/file-access.ts";
 import type { FileStore } from "../storage/file-store.ts";
 import type { Signer } from "../storage/signer.ts";
 import { Uploads } from "../storage/uploads.ts";
+import { requireAdmission } from "./admission.ts";
 import { limitBodyTime } from "./body-deadline.ts";
+import { passBodiesOn } from "./body-stream.ts";
 import { addByteRoutes, addUploadRoutes } from "./cdn-routes.ts";
 import { allowBrowsers } from "./cors.ts";
-import { handleErrors } from "./error-handler.ts";
+import { earlyErrors, handleErrors } from "./error-handler.ts";
 import { addFileRoutes } from "./file-routes.ts";
 import { addHealthRoutes } from "./health-routes.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
@@ -27,6 +29,7 @@ import { refuseProxyCalls, rewriteUrl } from "./rewrite-url.ts";
 import { addRunRoutes } from "./run-routes.ts";
 import { addStorageRoutes } from "./storage-routes.ts";
 import { addTokenRoutes } from "./token-routes.ts";
+import { limitUnreadBodies } from "./unread-body.ts";
 import { addWebhookKeyRoutes } from "./webhook-key-routes.ts";
 
 export type AppDeps = {
@@ -44,6 +47,8 @@ export type AppDeps = {
 
 /** For a body that is read into memory. */
 const bodyTimeMs = 120_000;
+/** Of everything but inputs with data URIs in them. */
+const smallBodyBytes = 2 ** 20;
 
 /** The application, ready to listen. */
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -54,12 +59,18 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     genReqId: callNames(),
     trustProxy: config.trustProxy,
     rewriteUrl: (request) => rewriteUrl(request, config.trustProxy),
-    bodyLimit: config.maxBodyBytes,
+    bodyLimit: Math.min(smallBodyBytes, config.maxBodyBytes),
+    // As long as an address may be: what is too long for a name of ours is not found, in our own words.
+    routerOptions: { maxParamLength: 16_384 },
+    ...earlyErrors(config),
     // Of uploads; bodies that are kept in memory have less time, see `limitBodyTime`.
     requestTimeout: Math.ceil(config.storage.uploadSeconds * 1000),
     keepAliveTimeout: 75_000,
     forceCloseConnections: true,
   });
+  limitUnreadBodies(app.server);
+  // Nobody reads the body of a request without a route.
+  passBodiesOn(app);
   handleErrors(app);
   logAnswers(app);
   await allowBrowsers(app, config);
@@ -68,33 +79,26 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const access = new FileAccess(db, authenticator);
   const queue = new RequestQueue(db, feed, uploads);
   app.addHook("onClose", async () => queue.close());
+  requireAdmission(app);
+  const files = { config, db, authenticator, store, signer, uploads, access };
+  // Before the time limit, which does not hold for uploads.
+  await app.register(async (scope) => addByteRoutes(scope, files));
+  limitBodyTime(app, bodyTimeMs);
   addHealthRoutes(app, deps);
   addWebhookKeyRoutes(app, deps.webhookKey);
   addMetricsRoutes(app, { config, db });
   addOpenApiRoutes(app, config);
   addHomePage(app, config);
   await app.register(async (scope) => {
-    limitBodyTime(scope, bodyTimeMs);
     parseJsonBodies(scope);
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
     addRunRoutes(scope, "/run", { config, queue, authenticator, log });
     addTokenRoutes(scope, "/rest/tokens", { db, authenticator });
     addHistoryRoutes(scope, { config, db, authenticator, store });
-    refuseProxyCalls(scope);
-  });
-  const files = { config, db, authenticator, store, signer, uploads, access };
-  await app.register(async (scope) => addByteRoutes(scope, files));
-  await app.register(async (scope) => {
-    limitBodyTime(scope, bodyTimeMs);
     addStorageRoutes(scope, "/rest/storage", files);
-  });
-  await app.register(async (scope) => {
-    limitBodyTime(scope, bodyTimeMs);
     addUploadRoutes(scope, files);
-  });
-  await app.register(async (scope) => {
-    limitBodyTime(scope, bodyTimeMs);
     addFileRoutes(scope, files);
+    refuseProxyCalls(scope);
   });
   return app;
 }

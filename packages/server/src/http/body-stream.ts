@@ -10,8 +10,6 @@ const patienceMs = 60_000;
 export function passBodiesOn(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request, body, done) => done(null, body));
-  // A refused body is read to its end all the same: a client that is still sending would not see the answer.
-  app.addHook("onResponse", async (request) => void request.raw.resume());
 }
 
 /**

@@ -13,9 +13,10 @@ import { WireError } from "../queue/wire-error.ts";
 import type { FileAccess } from "../storage/file-access.ts";
 import type { Signer } from "../storage/signer.ts";
 import type { FileDescription, Uploads } from "../storage/uploads.ts";
+import { Admission } from "./admission.ts";
 import { passBodiesOn, streamOf } from "./body-stream.ts";
 import { contentTypeOf, lifecycleOf } from "./file-headers.ts";
-import { type JsonBody, parseJsonBodies } from "./json-body.ts";
+import type { JsonBody } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
 export type CdnRouteDeps = {
@@ -38,38 +39,55 @@ const withToken = "/files/b/:store/:name/multipart/:upload";
 /** Mounts the routes that take bytes; `app` is a scope of their own. */
 export function addByteRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
   passBodiesOn(app);
-  app.post("/files/upload", (request, reply) => receive(request, reply, deps));
-  app.put(announced, async (request, reply) => {
-    await deps.uploads.fill(await announcedUpload(request, deps), streamOf(request));
+  const { described, byAddress, byToken } = admissions(deps);
+  app.post("/files/upload", { onRequest: described.onRequest }, (request, reply) =>
+    receive(request, reply, described.of(request), deps),
+  );
+  app.put(announced, { onRequest: byAddress.onRequest }, async (request, reply) => {
+    await deps.uploads.fill(byAddress.of(request), streamOf(request));
     return reply.code(200).send();
   });
-  app.put(`${announced}/:part`, async (request, reply) =>
-    receivePart(request, reply, await announcedUpload(request, deps), deps),
-  );
-  app.put(`${withToken}/:part`, async (request, reply) =>
-    receivePart(request, reply, await callersUpload(request, deps), deps),
-  );
+  for (const [path, upload] of [
+    [announced, byAddress],
+    [withToken, byToken],
+  ] as const) {
+    app.put(`${path}/:part`, { onRequest: upload.onRequest }, (request, reply) =>
+      receivePart(request, reply, upload.of(request), deps),
+    );
+  }
 }
 
-/** Mounts the routes around them; `app` is a scope of their own. */
+/** Mounts the routes around them, in a scope that reads JSON. */
 export function addUploadRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
-  parseJsonBodies(app);
-  app.post("/files/upload/multipart", (request, reply) => begin(request, reply, deps));
-  app.post(`${announced}/complete`, async (request, reply) =>
-    complete(request, reply, await announcedUpload(request, deps), deps),
+  const { described, byAddress, byToken } = admissions(deps);
+  app.post("/files/upload/multipart", { onRequest: described.onRequest }, (request, reply) =>
+    begin(request, reply, described.of(request), deps),
   );
-  app.post(`${withToken}/complete`, async (request, reply) =>
-    complete(request, reply, await callersUpload(request, deps), deps),
-  );
+  for (const [path, upload] of [
+    [announced, byAddress],
+    [withToken, byToken],
+  ] as const) {
+    app.post(`${path}/complete`, { onRequest: upload.onRequest }, (request, reply) =>
+      complete(request, reply, upload.of(request), deps),
+    );
+  }
+}
+
+function admissions(deps: CdnRouteDeps) {
+  return {
+    described: new Admission((request) => describe(request, deps)),
+    byAddress: new Admission((request) => announcedUpload(request, deps)),
+    byToken: new Admission((request) => callersUpload(request, deps)),
+  };
 }
 
 /** A whole file in one request. */
 async function receive(
   request: FastifyRequest,
   reply: FastifyReply,
+  description: FileDescription,
   deps: CdnRouteDeps,
 ): Promise<FastifyReply> {
-  const description = await describe(request, deps);
   const file = await deps.uploads.receive(description, streamOf(request));
   return reply.send({ access_url: fileUrl(publicUrlFor(request, deps.config), file) });
 }
@@ -77,9 +95,10 @@ async function receive(
 async function begin(
   request: FastifyRequest,
   reply: FastifyReply,
+  description: FileDescription,
   deps: CdnRouteDeps,
 ): Promise<FastifyReply> {
-  const { id, file } = await deps.uploads.begin(await describe(request, deps));
+  const { id, file } = await deps.uploads.begin(description);
   return reply.send({ access_url: fileUrl(publicUrlFor(request, deps.config), file), uploadId: id });
 }
 

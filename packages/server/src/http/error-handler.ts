@@ -1,6 +1,16 @@
 /** The one place where what was thrown becomes an answer. What was our fault says nothing but the id to ask for. */
+
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import { requestFailure } from "@ltx-trainer/contract";
-import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type {
+  FastifyError,
+  FastifyInstance,
+  FastifyReply,
+  FastifyRequest,
+  FastifyServerOptions,
+} from "fastify";
+import type { Config } from "../config.ts";
 import { WireError } from "../queue/wire-error.ts";
 
 export function handleErrors(app: FastifyInstance): void {
@@ -13,8 +23,39 @@ export function handleErrors(app: FastifyInstance): void {
   });
 }
 
+/** Answers for what fails before a route is found: addresses that cannot be decoded, bytes that are no HTTP. */
+export function earlyErrors({
+  corsOrigins,
+}: Pick<Config, "corsOrigins">): Pick<FastifyServerOptions, "frameworkErrors" | "clientErrorHandler"> {
+  return {
+    frameworkErrors: (error, request, reply) => {
+      // Hooks, and with them CORS, do not run for these.
+      if (corsOrigins === undefined) reply.header("access-control-allow-origin", "*");
+      void sendWireError(asWireError(error, request as FastifyRequest), reply as FastifyReply);
+    },
+    clientErrorHandler: refuseMalformed,
+  };
+}
+
+const malformed: Readonly<Record<string, readonly [status: number, detail: string]>> = {
+  ERR_HTTP_REQUEST_TIMEOUT: [408, "The request did not arrive in time"],
+  HPE_HEADER_OVERFLOW: [431, "Headers too large: expected at most 16 KiB in all"],
+};
+
+function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === "ECONNRESET" || socket.destroyed) return;
+  const [status, detail] = malformed[error.code ?? ""] ?? [400, "Not a valid HTTP request"];
+  const body = JSON.stringify(requestFailure(status, "bad_request", detail).body);
+  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nContent-Type: application/json\r\nConnection: close\r\n`;
+  if (socket.writable) socket.write(`${head}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`);
+  socket.destroySoon();
+}
+
 function sendWireError(error: WireError, reply: FastifyReply): FastifyReply {
+  // Fastify asks for the connection to be closed when a body fails, which would cut off who is still sending; see
+  // `limitUnreadBodies`.
   return reply
+    .removeHeader("connection")
     .code(error.status)
     .headers(error.headers)
     .type("application/json")

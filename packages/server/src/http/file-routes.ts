@@ -12,8 +12,9 @@ import { type FileAddress, isAddress, ownName } from "../storage/file-names.ts";
 import type { ByteRange, FileStore } from "../storage/file-store.ts";
 import { decisionFor } from "../storage/lifecycle.ts";
 import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
+import { Admission } from "./admission.ts";
 import { parseRange } from "./byte-range.ts";
-import { type JsonBody, parseJsonBodies } from "./json-body.ts";
+import type { JsonBody } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
 export type FileRouteDeps = {
@@ -26,16 +27,18 @@ export type FileRouteDeps = {
 
 const path = "/files/b/:store/:name";
 
-/** Mounts the routes; `app` is a scope of their own. */
+/** Mounts the routes, in a scope that reads JSON. */
 export function addFileRoutes(app: FastifyInstance, deps: FileRouteDeps): void {
-  parseJsonBodies(app);
   app.route({
     method: ["GET", "HEAD"],
     url: path,
     exposeHeadRoute: false,
     handler: (request, reply) => read(request, reply, deps),
   });
-  app.post(`${path}/sign`, (request, reply) => sign(request, reply, deps));
+  const owned = new Admission((request) => ownFile(request, deps));
+  app.post(`${path}/sign`, { onRequest: owned.onRequest }, (request, reply) =>
+    sign(request, reply, { file: owned.of(request), ...deps }),
+  );
 }
 
 const noSuchFile = () => new WireError(404, { detail: "File not found" });
@@ -137,17 +140,22 @@ const SignBody = z.object({
   scope: z.array(z.literal("read")).default(["read"]),
 });
 
+/** @throws WireError 401, 404 for files of others */
+async function ownFile(request: FastifyRequest, { access, db }: FileRouteDeps): Promise<StoredFile> {
+  const caller = await access.caller(request.headers.authorization);
+  const file = await fileAt(request, db);
+  if (file.userId !== caller.userId) throw noSuchFile();
+  return file;
+}
+
 /** An address that lets whoever has it read the file for a while. For its owner. */
 async function sign(
   request: FastifyRequest,
   reply: FastifyReply,
-  deps: FileRouteDeps,
+  { file, signer, config }: FileRouteDeps & { readonly file: StoredFile },
 ): Promise<FastifyReply> {
-  const caller = await deps.access.caller(request.headers.authorization);
-  const file = await fileAt(request, deps.db);
-  if (file.userId !== caller.userId) throw noSuchFile();
   const { value } = (request.body ?? { value: undefined }) as JsonBody;
   const { duration } = parseWire(SignBody, value ?? {});
-  const url = deps.signer.signedUrl(publicUrlFor(request, deps.config), file, duration);
+  const url = signer.signedUrl(publicUrlFor(request, config), file, duration);
   return reply.send({ url, expires_at: new Date(Date.now() + duration * 1000).toISOString() });
 }

@@ -6,6 +6,7 @@
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { validate as isUuid } from "uuid";
 import type { Authenticator } from "../access/authenticate.ts";
+import type { Caller } from "../access/caller.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import {
@@ -22,6 +23,7 @@ import { fileUrl, type PublicUrl } from "../public-urls.ts";
 import { readHistoryQuery, writeCursor } from "../queue/history-query.ts";
 import { WireError } from "../queue/wire-error.ts";
 import type { FileStore } from "../storage/file-store.ts";
+import { Admission } from "./admission.ts";
 
 export type HistoryRouteDeps = {
   readonly config: Pick<Config, "endpoint" | "home">;
@@ -33,9 +35,22 @@ export type HistoryRouteDeps = {
 /** Mounts the routes at the paths that the hosted service has on its own hosts. */
 export function addHistoryRoutes(app: FastifyInstance, deps: HistoryRouteDeps): void {
   app.get("/v1/models/requests/by-endpoint", (request) => history(request, deps));
-  app.delete("/v1/models/requests/:id/payloads", (request) => forget(request, deps));
-  app.get("/rest/applications/:owner/:alias/queue", (request) => queueSize(request, deps));
-  app.delete("/rest/applications/:owner/:alias/queue", (request) => flush(request, deps));
+  const { authenticator } = deps;
+  const forgetting = new Admission((request) =>
+    authenticator.administrator(request.headers.authorization, "the payloads of requests"),
+  );
+  app.delete("/v1/models/requests/:id/payloads", { onRequest: forgetting.onRequest }, (request) =>
+    forget(request, forgetting.of(request), deps),
+  );
+  const queue = "/rest/applications/:owner/:alias/queue";
+  app.get(queue, (request) => queueSize(request, deps));
+  const flushing = new Admission((request) => {
+    ownEndpoint(request, deps.config);
+    return authenticator.administrator(request.headers.authorization, "the queue");
+  });
+  app.delete(queue, { onRequest: flushing.onRequest }, (request) =>
+    flush(request, flushing.of(request), deps),
+  );
 }
 
 async function history(request: FastifyRequest, { config, db, authenticator }: HistoryRouteDeps) {
@@ -76,9 +91,7 @@ function parsed(json: string | null): unknown {
 
 type DeletionResult = { readonly link: string; readonly exception: string | null };
 
-async function forget(request: FastifyRequest, { config, db, authenticator, store }: HistoryRouteDeps) {
-  const what = "the payloads of requests";
-  const { userId } = await authenticator.administrator(request.headers.authorization, what);
+async function forget(request: FastifyRequest, { userId }: Caller, { config, db, store }: HistoryRouteDeps) {
   const { id } = request.params as { readonly id: string };
   const deleted = isUuid(id) ? await deletePayloads(db, id, userId) : undefined;
   if (deleted === undefined) throw await notDeletable(db, id, userId);
@@ -123,10 +136,8 @@ async function queueSize(request: FastifyRequest, deps: HistoryRouteDeps) {
 }
 
 /** Cancels everything that waits, whoever submitted it. */
-async function flush(request: FastifyRequest, deps: HistoryRouteDeps) {
-  const endpoint = ownEndpoint(request, deps.config);
-  const { keyId } = await deps.authenticator.administrator(request.headers.authorization, "the queue");
-  const cancelled = await cancelAllQueued(deps.db, endpoint);
+async function flush(request: FastifyRequest, { keyId }: Caller, deps: HistoryRouteDeps) {
+  const cancelled = await cancelAllQueued(deps.db, deps.config.endpoint);
   request.log.info({ cancelled, key: keyId }, "queue flushed");
   return { size: 0, cancelled };
 }

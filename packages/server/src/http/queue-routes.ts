@@ -8,6 +8,7 @@ import { parseRequestPath, type RequestPart, type RequestPath } from "../queue/r
 import type { RequestQueue, Submission } from "../queue/request-queue.ts";
 import { readSubmissionOptions } from "../queue/submission.ts";
 import { WireError } from "../queue/wire-error.ts";
+import { Admission } from "./admission.ts";
 import type { JsonBody } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 import { goneSignal, sendStatusStream } from "./stream-routes.ts";
@@ -18,28 +19,42 @@ export type QueueRouteDeps = {
   readonly authenticator: Authenticator;
 };
 
-type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>;
 type Wildcard = { readonly "*": string };
 
 /** Mounts the routes under `prefix`. */
 export function addQueueRoutes(app: FastifyInstance, prefix: string, deps: QueueRouteDeps): void {
-  const on = (part: RequestPart | "submit", handle: RequestHandler): Handler =>
-    async function route(request, reply) {
-      const target = targetOf(request, part, deps.config);
-      const caller = await deps.authenticator.caller(authorizationOf(request), target.endpoint);
-      return handle({ request, reply, target, caller, deps });
-    };
-  const readers: Partial<Record<RequestPart, RequestHandler>> = { status, stream };
   const path = `${prefix}/*`;
-  app.post(path, on("submit", submit));
-  app.get(path, async (request, reply) => {
-    const part = parseRequestPath((request.params as Wildcard)["*"])?.request?.part ?? "result";
-    return on(part, readers[part] ?? result)(request, reply);
-  });
-  app.put(path, on("cancel", cancel));
+  const readers: Partial<Record<RequestPart, RequestHandler>> = { status, stream };
+  const route = (partOf: (request: FastifyRequest) => RequestPart | "submit", handle: RequestHandler) => {
+    const admission = admit(partOf, deps);
+    const handler = async (request: FastifyRequest, reply: FastifyReply) =>
+      handle({ request, reply, ...admission.of(request), deps });
+    return { url: path, onRequest: admission.onRequest, handler };
+  };
+  app.route({ method: "POST", bodyLimit: deps.config.maxBodyBytes, ...route(() => "submit", submit) });
+  app.route({ method: "PUT", ...route(() => "cancel", cancel) });
+  const read: RequestHandler = (exchange) =>
+    (readers[exchange.target.request?.part ?? "result"] ?? result)(exchange);
+  app.route({ method: "GET", ...route(askedPart, read) });
 }
 
-type Exchange = {
+function askedPart(request: FastifyRequest): RequestPart {
+  return parseRequestPath((request.params as Wildcard)["*"])?.request?.part ?? "result";
+}
+
+/** Who may call what an address names. */
+export function admit(
+  partOf: (request: FastifyRequest) => RequestPart | "submit",
+  { config, authenticator }: Pick<QueueRouteDeps, "config" | "authenticator">,
+): Admission<{ readonly target: RequestPath; readonly caller: Caller }> {
+  return new Admission(async (request) => {
+    const target = targetOf(request, partOf(request), config);
+    const caller = await authenticator.caller(authorizationOf(request), target.endpoint);
+    return { target, caller };
+  });
+}
+
+export type Exchange = {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
   readonly target: RequestPath;
@@ -49,7 +64,7 @@ type Exchange = {
 type RequestHandler = (exchange: Exchange) => Promise<FastifyReply>;
 
 /** @throws WireError 404 for an endpoint that is not ours, or an address that does not fit the method */
-export function targetOf(
+function targetOf(
   request: FastifyRequest,
   part: RequestPart | "submit",
   config: Pick<Config, "endpoint">,

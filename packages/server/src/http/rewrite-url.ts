@@ -51,9 +51,10 @@ export function rewriteUrl({ url = "/", headers }: Incoming, trustsProxy: boolea
 /** The route for calls to the proxy that lead nowhere. Source: fal-ai/fal-js@381105e, `libs/proxy/src/index.ts`. */
 export function refuseProxyCalls(app: FastifyInstance): void {
   for (const path of [proxyPath, `${proxyPath}/`]) {
-    app.all(path, async () => {
+    const refuse = async () => {
       throw new WireError(400, "Invalid request");
-    });
+    };
+    app.all(path, { onRequest: refuse }, refuse);
   }
 }
 

@@ -4,13 +4,13 @@
  * A client that goes away can never get the result, and most try again: its request is cancelled, so that the second try
  * does not train beside the first. One that sent an idempotency key finds its request again, which therefore goes on.
  */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Logger } from "pino";
 import { authorizationOf } from "../access/authenticate.ts";
 import type { Caller } from "../access/caller.ts";
 import { parseRequestPath } from "../queue/request-path.ts";
 import { WireError } from "../queue/wire-error.ts";
-import { type QueueRouteDeps, sendAnswer, submissionOf, targetOf } from "./queue-routes.ts";
+import { admit, type Exchange, type QueueRouteDeps, sendAnswer, submissionOf } from "./queue-routes.ts";
 import { goneSignal } from "./stream-routes.ts";
 
 export type RunRouteDeps = QueueRouteDeps & { readonly log: Logger };
@@ -19,8 +19,10 @@ export type RunRouteDeps = QueueRouteDeps & { readonly log: Logger };
 export function addRunRoutes(app: FastifyInstance, prefix: string, deps: RunRouteDeps): void {
   const closing = new AbortController();
   const waiting = new Set<Promise<unknown>>();
-  app.post(`${prefix}/*`, async (request, reply) => {
-    const answered = run(request, reply, closing.signal, deps);
+  const admission = admit(() => "submit", deps);
+  const options = { onRequest: admission.onRequest, bodyLimit: deps.config.maxBodyBytes };
+  app.post(`${prefix}/*`, options, async (request, reply) => {
+    const answered = run({ request, reply, ...admission.of(request), deps }, closing.signal);
     waiting.add(answered);
     try {
       return await answered;
@@ -45,14 +47,10 @@ export function addRunRoutes(app: FastifyInstance, prefix: string, deps: RunRout
 }
 
 async function run(
-  request: FastifyRequest,
-  reply: FastifyReply,
+  { request, reply, target, caller, deps }: Exchange & { readonly deps: RunRouteDeps },
   closing: AbortSignal,
-  deps: RunRouteDeps,
 ): Promise<FastifyReply> {
-  const { queue, config, authenticator } = deps;
-  const target = targetOf(request, "submit", config);
-  const caller = await authenticator.caller(authorizationOf(request), target.endpoint);
+  const { queue, config } = deps;
   const signal = AbortSignal.any([goneSignal(reply), closing]);
   const submission = submissionOf(request, target, caller, config);
   const { request_id: id } = await queue.submit(submission);

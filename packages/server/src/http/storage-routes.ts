@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Authenticator } from "../access/authenticate.ts";
+import type { Caller } from "../access/caller.ts";
 import { issueToken } from "../access/tokens.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
@@ -10,8 +11,9 @@ import { parseWire } from "../queue/parse-wire.ts";
 import { WireError } from "../queue/wire-error.ts";
 import type { Signer } from "../storage/signer.ts";
 import type { Uploads } from "../storage/uploads.ts";
+import { Admission } from "./admission.ts";
 import { contentTypeOf, lifecycleOf } from "./file-headers.ts";
-import { type JsonBody, parseJsonBodies } from "./json-body.ts";
+import type { JsonBody } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
 export type StorageRouteDeps = {
@@ -22,14 +24,25 @@ export type StorageRouteDeps = {
   readonly signer: Signer;
 };
 
-/** Mounts the routes under `prefix`; `app` is a scope of their own. */
+/** Mounts the routes under `prefix`, in a scope that reads JSON. */
 export function addStorageRoutes(app: FastifyInstance, prefix: string, deps: StorageRouteDeps): void {
-  parseJsonBodies(app);
+  const admission = new Admission(async (request) => {
+    const caller = await deps.authenticator.keyHolder(request.headers.authorization, "storage");
+    refuseOtherStorage(request);
+    return caller;
+  });
+  const { onRequest } = admission;
   for (const kind of ["initiate", "initiate-multipart"]) {
-    app.post(`${prefix}/upload/${kind}`, (request, reply) => initiate(request, reply, deps));
+    app.post(`${prefix}/upload/${kind}`, { onRequest }, (request, reply) =>
+      initiate(request, reply, { ...deps, caller: admission.of(request) }),
+    );
   }
-  app.post(`${prefix}/auth/token`, (request, reply) => token(request, reply, deps));
+  app.post(`${prefix}/auth/token`, { onRequest }, (request, reply) =>
+    token(request, reply, { ...deps, caller: admission.of(request) }),
+  );
 }
+
+type WithCaller = StorageRouteDeps & { readonly caller: Caller };
 
 /** Stores that clients name; all are this one. */
 const storageTypes = ["fal-cdn-v3", "fal-cdn", "gcs"];
@@ -48,10 +61,8 @@ const InitiateBody = z.object({
 async function initiate(
   request: FastifyRequest,
   reply: FastifyReply,
-  { config, authenticator, uploads, signer }: StorageRouteDeps,
+  { config, caller, uploads, signer }: WithCaller,
 ): Promise<FastifyReply> {
-  const caller = await authenticator.keyHolder(request.headers.authorization, "storage");
-  refuseOtherStorage(request);
   const body = parseWire(InitiateBody, bodyOf(request));
   const { id, file } = await uploads.begin({
     ...lifecycleOf(request),
@@ -76,10 +87,8 @@ const TokenBody = z.object({
 async function token(
   request: FastifyRequest,
   reply: FastifyReply,
-  { config, db, authenticator }: StorageRouteDeps,
+  { config, db, caller }: WithCaller,
 ): Promise<FastifyReply> {
-  const caller = await authenticator.keyHolder(request.headers.authorization, "storage");
-  refuseOtherStorage(request);
   const { expiration_seconds: seconds } = parseWire(TokenBody, bodyOf(request));
   const issued = await issueToken(db, {
     kind: "cdn",

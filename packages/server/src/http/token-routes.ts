@@ -3,9 +3,11 @@ import { pydanticDetail } from "@ltx-trainer/contract";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Authenticator } from "../access/authenticate.ts";
+import type { Caller } from "../access/caller.ts";
 import { type IssuedToken, issueToken } from "../access/tokens.ts";
 import type { Database } from "../db/database.ts";
 import { WireError } from "../queue/wire-error.ts";
+import { Admission } from "./admission.ts";
 import type { JsonBody } from "./json-body.ts";
 
 export type TokenRouteDeps = { readonly db: Database; readonly authenticator: Authenticator };
@@ -36,21 +38,28 @@ const defaultSeconds = 120;
  * Source: fal-ai/fal-js@381105e, `libs/client/src/auth.ts`; fal.ai/docs/documentation/model-apis/inference/real-time.
  */
 export function addTokenRoutes(server: FastifyInstance, prefix: string, deps: TokenRouteDeps): void {
+  const admission = new Admission((request) =>
+    deps.authenticator.keyHolder(request.headers.authorization, "tokens"),
+  );
+  const { onRequest } = admission;
   for (const path of [prefix, `${prefix}/`]) {
-    server.post(path, async (request, reply) => {
-      const { token } = await issue(request, deps);
+    server.post(path, { onRequest }, async (request, reply) => {
+      const { token } = await issue(request, admission.of(request), deps);
       return reply.type("application/json").send(JSON.stringify(token));
     });
   }
-  server.post(`${prefix}/realtime`, async (request) => {
-    const { token, expiresAt } = await issue(request, deps);
+  server.post(`${prefix}/realtime`, { onRequest }, async (request) => {
+    const { token, expiresAt } = await issue(request, admission.of(request), deps);
     return { token, expires_at: expiresAt.toISOString() };
   });
 }
 
-/** @throws WireError 401 and 403 for the caller, 422 for the body */
-async function issue(request: FastifyRequest, { db, authenticator }: TokenRouteDeps): Promise<IssuedToken> {
-  const caller = await authenticator.keyHolder(request.headers.authorization, "tokens");
+/** @throws WireError 422 for the body */
+async function issue(
+  request: FastifyRequest,
+  caller: Caller,
+  { db }: Pick<TokenRouteDeps, "db">,
+): Promise<IssuedToken> {
   const { value } = (request.body ?? { value: undefined }) as Partial<JsonBody>;
   const parsed = TokenRequest.safeParse(value ?? {}, { reportInput: true });
   if (!parsed.success) {

@@ -33,7 +33,8 @@ export function parseRequestPath(pathname: string): RequestPath | undefined {
   const at = rest.indexOf("requests");
   if (at === -1) return { endpoint, path: rest.join("/") };
   const [id, ...tail] = rest.slice(at + 1);
-  const part = parts[tail.join("/")];
+  const name = tail.join("/");
+  const part = Object.hasOwn(parts, name) ? parts[name] : undefined;
   if (!id || part === undefined) return undefined;
   return { endpoint, path: rest.slice(0, at).join("/"), request: { id, part } };
 }
