@@ -83,7 +83,8 @@ export type DeletedPayloads = { readonly publicUrl: string; readonly files: read
 
 /**
  * Takes out what a request was asked, said and answered, and the rows of the files that it made and of those that were
- * in its input itself, as data URIs. Files that its input names stay: other requests may use them.
+ * in its input itself, as data URIs. Files that its input names stay: other requests may use them. A webhook that is
+ * pending keeps a copy of the answer until it is delivered or abandoned.
  *
  * @returns undefined when the user has no such request with an end
  */
@@ -94,6 +95,7 @@ export async function deletePayloads(
 ): Promise<DeletedPayloads | undefined> {
   return persistently(() =>
     db.transaction().execute(async (transaction) => {
+      await keepForReceiver(transaction, id, userId);
       const request = await transaction
         .updateTable("requests")
         .set({
@@ -109,6 +111,7 @@ export async function deletePayloads(
       if (request === undefined) return undefined;
       // Lines of the log quote captions and prompts.
       await transaction.deleteFrom("request_logs").where("request_id", "=", id).execute();
+      await transaction.deleteFrom("request_metrics").where("request_id", "=", id).execute();
       const files = await transaction
         .deleteFrom("files")
         .where(({ or, and, eb }) =>
@@ -119,6 +122,13 @@ export async function deletePayloads(
       return { ...request, files };
     }),
   );
+}
+
+async function keepForReceiver(db: Database, id: string, userId: string): Promise<void> {
+  await sql`
+    update webhook_deliveries set payload = requests.response_body from requests
+    where requests.id = ${id} and requests.user_id = ${userId} and request_id = requests.id
+      and requests.payload_removed_at is null and webhook_deliveries.state = 'pending'`.execute(db);
 }
 
 /** Who has requests waiting for an endpoint, and how many; the longest first. */

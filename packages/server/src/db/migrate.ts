@@ -9,6 +9,7 @@ import * as files from "./migrations/0003-files.ts";
 import * as webhooks from "./migrations/0004-webhooks.ts";
 import * as storage from "./migrations/0005-storage.ts";
 import * as history from "./migrations/0006-history.ts";
+import * as webhookShares from "./migrations/0007-webhook-shares.ts";
 
 /** In order. A step that was released is never changed; a later one corrects it. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -18,6 +19,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   "0004-webhooks": webhooks,
   "0005-storage": storage,
   "0006-history": history,
+  "0007-webhook-shares": webhookShares,
 };
 
 /**

@@ -1,4 +1,4 @@
-/** What a request carries, and when that goes: input, result, logs. The row itself stays, as history. */
+/** What a request carries, and when that goes: input, result, logs, steps, in one statement. The row itself stays, as history. */
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
 import { persistently } from "./persist.ts";
@@ -14,23 +14,22 @@ const unstoredHours = 1;
  */
 export async function removeOldPayloads(db: Database, days: number, limit: number): Promise<string[]> {
   const statement = sql<{ id: string }>`
-    update requests set input = 'null', response_body = 'null', payload_removed_at = now()
-    where id in (
-      select id from requests
-      where finished_at is not null and payload_removed_at is null
-        and finished_at < now() - case when stores_io then make_interval(secs => ${days * 86_400})
-          else make_interval(hours => ${unstoredHours}) end
-        and not exists (
-          select from webhook_deliveries where request_id = requests.id and state = 'pending')
-      limit ${limit})
-    returning id`;
+    with old as (
+      update requests set input = 'null', response_body = 'null', payload_removed_at = now()
+      where id in (
+        select id from requests
+        where finished_at is not null and payload_removed_at is null
+          and finished_at < now() - case when stores_io then make_interval(secs => ${days * 86_400})
+            else make_interval(hours => ${unstoredHours}) end
+          and not exists (
+            select from webhook_deliveries where request_id = requests.id and state = 'pending')
+        limit ${limit})
+      returning id),
+    logs as (delete from request_logs where request_id in (select id from old)),
+    steps as (delete from request_metrics where request_id in (select id from old))
+    select id from old`;
   const { rows } = await persistently(() => statement.execute(db));
-  const ids = rows.map(({ id }) => id);
-  for (const table of ["request_logs", "request_metrics"] as const) {
-    const remove = db.deleteFrom(table).where(sql<boolean>`request_id = any(${ids}::uuid[])`);
-    await persistently(() => remove.execute());
-  }
-  return ids;
+  return rows.map(({ id }) => id);
 }
 
 /** Of these requests, those that are not over, or have been for less than so many days. */

@@ -135,6 +135,8 @@ export type WebhookDeliveriesTable = {
   id: Generated<string>;
   request_id: string;
   url: string;
+  receiver: ColumnType<string, never, never>;
+  payload: string | null;
   state: Generated<"pending" | "delivered" | "abandoned">;
   attempts: Generated<number>;
   next_attempt_at: Generated<Time>;

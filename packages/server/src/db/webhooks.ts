@@ -13,6 +13,8 @@ export type Delivery = {
   /** This one included, from 1. */
   readonly attempts: number;
   readonly url: string;
+  /** Host and port of the address. */
+  readonly receiver: string;
   readonly requestId: string;
   readonly userId: string;
   readonly state: RequestState;
@@ -31,6 +33,9 @@ export type Attempt = {
   readonly error: string | null;
 };
 
+/** Whose deliveries are left alone for now, because enough of theirs are under way. */
+export type Saturated = { readonly receivers: readonly string[]; readonly users: readonly string[] };
+
 /**
  * Takes the delivery that is due longest, or undefined when none is.
  *
@@ -39,6 +44,7 @@ export type Attempt = {
 export async function claimDelivery(
   db: Database,
   leaseSeconds: { readonly first: number; readonly later: number },
+  saturated: Saturated,
 ): Promise<Delivery | undefined> {
   const statement = sql<Delivery>`
     update webhook_deliveries as delivery set
@@ -47,28 +53,31 @@ export async function claimDelivery(
         secs => case when delivery.attempts = 0 then ${leaseSeconds.first}::float8 else ${leaseSeconds.later}::float8 end)
     from requests
     where requests.id = delivery.request_id and delivery.id = (
-      select id from webhook_deliveries
-      where state = 'pending' and next_attempt_at <= now() and (lease_expires_at is null or lease_expires_at <= now())
-      order by next_attempt_at limit 1 for update skip locked)
+      select due.id from webhook_deliveries as due join requests on requests.id = due.request_id
+      where due.state = 'pending' and due.next_attempt_at <= now()
+        and (due.lease_expires_at is null or due.lease_expires_at <= now()) and ${isServed(saturated)}
+      order by due.next_attempt_at limit 1 for update of due skip locked)
     returning
-      delivery.id, delivery.attempts, delivery.url,
+      delivery.id, delivery.attempts, delivery.url, delivery.receiver,
       requests.id as "requestId", requests.user_id as "userId", requests.state,
-      requests.response_status as status, requests.error, requests.response_body as body`;
+      requests.response_status as status, requests.error,
+      coalesce(delivery.payload, requests.response_body) as body`;
   // Should the answer be lost, a second run takes the next one, and this one is due again after its lease.
   return (await persistently(() => statement.execute(db))).rows[0];
 }
 
+function isServed({ receivers, users }: Saturated) {
+  return sql<SqlBool>`(
+    due.receiver <> all(${receivers}::text[]) and requests.user_id <> all(${users}::text[]))`;
+}
+
 /** Milliseconds until something is due; undefined when nothing waits. */
-export async function msUntilDelivery(db: Database): Promise<number | undefined> {
-  const query = db
-    .selectFrom("webhook_deliveries")
-    .select(
-      sql<
-        number | null
-      >`extract(epoch from min(greatest(next_attempt_at, lease_expires_at)) - now())::float8`.as("seconds"),
-    )
-    .where("state", "=", "pending");
-  const { seconds } = await persistently(() => query.executeTakeFirstOrThrow());
+export async function msUntilDelivery(db: Database, saturated: Saturated): Promise<number | undefined> {
+  const statement = sql<{ seconds: number | null }>`
+    select extract(epoch from min(greatest(due.next_attempt_at, due.lease_expires_at)) - now())::float8 as seconds
+    from webhook_deliveries as due join requests on requests.id = due.request_id
+    where due.state = 'pending' and ${isServed(saturated)}`;
+  const seconds = (await persistently(() => statement.execute(db))).rows[0]?.seconds ?? null;
   return seconds === null ? undefined : Math.max(0, seconds * 1000);
 }
 
@@ -89,6 +98,7 @@ export async function finishDelivery(
       last_status: end.status,
       last_error: end.error,
       lease_expires_at: null,
+      payload: null,
       finished_at: sql<Date>`now()`,
     })
     .where(held(delivery));

@@ -9,7 +9,7 @@ import { v7 as uuidv7 } from "uuid";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { readConfig } from "../config.ts";
 import { findFile } from "../db/files.ts";
-import { appendLogs } from "../db/request-logs.ts";
+import { appendLogs, recordSteps } from "../db/request-logs.ts";
 import { insertRequest, type NewRequest } from "../db/requests.ts";
 import { claim, fail } from "../db/transitions.ts";
 import { findUpload } from "../db/uploads.ts";
@@ -176,16 +176,19 @@ test("payloads go after their days, or after an hour when nothing was to be stor
   expect(await swept()).toMatchObject({ payloads: 0 });
 });
 
-test("logs go with the payload", async () => {
+test("logs and steps go with the payload", async () => {
   const id = await submit({ refusal: undefined });
   const workerId = uuidv7();
   await registerWorker(database.db, { id: workerId, devices: ["cpu"] });
   const lease = await claim(database.db, { workerId, leaseId: uuidv7(), leaseSeconds: 60 });
   if (lease === undefined) throw new Error("nothing was claimed");
   await appendLogs(database.db, lease, [{ at: new Date(), level: "INFO", message: "said" }]);
+  const numbers = { loss: 1, learningRate: 1, secondsPerStep: 1, memoryBytes: 1 };
+  await recordSteps(database.db, lease, [{ at: new Date(), step: 1, ...numbers }]);
   await fail(database.db, lease, startTimeoutFailure);
   await finishedAgo(id, "31 days");
   expect(await swept()).toMatchObject({ payloads: 1 });
+  expect(await database.db.selectFrom("request_metrics").selectAll().execute()).toEqual([]);
   expect(await database.db.selectFrom("request_logs").selectAll().execute()).toEqual([]);
 });
 

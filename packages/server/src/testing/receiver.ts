@@ -8,6 +8,8 @@ export class Receiver {
   readonly received: Received[] = [];
   /** Statuses of the next answers; 200 when there is none left. */
   readonly answers: number[] = [];
+  /** Whether calls are taken and never answered. */
+  isSilent = false;
   private readonly server: Server;
 
   private constructor() {
@@ -16,6 +18,7 @@ export class Receiver {
       for await (const piece of request) pieces.push(piece as Buffer);
       const body = Buffer.concat(pieces).toString("utf8");
       this.received.push({ headers: request.headers, body, url: request.url ?? "" });
+      if (this.isSilent) return;
       const status = this.answers.shift() ?? 200;
       response
         .writeHead(status, status >= 300 && status < 400 ? { location: "/elsewhere" } : {})

@@ -4,6 +4,7 @@ import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Logger } from "pino";
 import { type Config, readConfig } from "../config.ts";
 import { EmbeddedPostgres, type PostgresAddress } from "../postgres/embedded-postgres.ts";
 import { type Service, startService } from "../service.ts";
@@ -36,10 +37,11 @@ export class TestService {
   /** An input that trains in seconds: the smallest of everything that the API allows. */
   readonly input: Readonly<Record<string, unknown>>;
   private readonly settings: Readonly<Record<string, string>>;
+  private readonly log: Logger;
   private service: Service | undefined;
   private key = "";
 
-  private constructor(settings: Readonly<Record<string, string>>) {
+  private constructor(settings: Readonly<Record<string, string>>, log: Logger) {
     this.home = mkdtempSync(join(tmpdir(), "ltx-service-"));
     chmodSync(this.home, 0o755);
     makeBase(join(this.home, "base"));
@@ -52,10 +54,14 @@ export class TestService {
       trigger_phrase: "zxq",
     };
     this.settings = settings;
+    this.log = log;
   }
 
-  static async start(settings: Readonly<Record<string, string>> = {}): Promise<TestService> {
-    const test = new TestService(settings);
+  static async start(
+    settings: Readonly<Record<string, string>> = {},
+    log: Logger = silent,
+  ): Promise<TestService> {
+    const test = new TestService(settings, log);
     await test.resume();
     return test;
   }
@@ -88,7 +94,7 @@ export class TestService {
 
   /** Starts it, on what an earlier one left. */
   async resume(): Promise<void> {
-    this.service = await startService(this.config, silent);
+    this.service = await startService(this.config, this.log);
     this.key = this.service.firstKey ?? this.key;
   }
 

@@ -1,10 +1,12 @@
 /** Webhooks from the queue to a real receiver, verified by a program that shares no code with the server. */
 import { type ChildProcess, spawn } from "node:child_process";
+import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { QueueStatus } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Database, openDatabase } from "../db/database.ts";
+import { makeLogger } from "../log.ts";
 import { silent } from "../testing/postgres.ts";
 import { Receiver } from "../testing/receiver.ts";
 import { TestService } from "../testing/service.ts";
@@ -16,9 +18,17 @@ const settings = { LTX_TRAINER_DEVICES: "", WEBHOOK_RETRY_SECONDS: "0.2", WEBHOO
 let service: TestService;
 let receiver: Receiver;
 let db: Database;
+let logged = "";
+const destination = new Writable({
+  write: (piece, _encoding, done) => {
+    logged += piece;
+    done();
+  },
+});
 
 beforeAll(async () => {
-  service = await TestService.start({ ...settings, WEBHOOK_PRIVATE_TARGETS: "true" });
+  const log = makeLogger("debug", destination);
+  service = await TestService.start({ ...settings, WEBHOOK_PRIVATE_TARGETS: "true" }, log);
   receiver = await Receiver.start();
   db = openDatabase(service.databaseAddress, { connections: 1, log: silent });
 });
@@ -115,6 +125,91 @@ test("it is given up after the last attempt, and at once when the receiver sends
     last_status: 307,
   });
   expect(receiver.received.map(({ url }) => url)).not.toContain("/elsewhere");
+});
+
+test("no secret of an address is in the log: not of the submission, of the attempts, nor of a failed statement", async () => {
+  const secrets = "hooks/T0KEN/B0RED?token=s3cret";
+  receiver.answers.push(500);
+  await settled(await submitRefused(urlOf(secrets)));
+  const gone = await submitRefused(`http://user:passw0rd@localhost:1/${secrets}`);
+  expect(await settled(gone)).toMatchObject({ state: "abandoned" });
+  const bad = await service.call("POST", `${endpoint}?fal_webhook=ftp://h/T0KEN`, { body: {} });
+  expect(bad.status).toBe(400);
+  await service.call("GET", `/nowhere?fal_webhook=${encodeURIComponent(urlOf(secrets))}`, {
+    headers: { referer: urlOf(secrets), "x-fal-target-url": urlOf(secrets) },
+  });
+  // A row that breaks a constraint is quoted by PostgreSQL, its address included.
+  const broken = sql`update requests set priority = 'nonsense' where webhook_url like '%T0KEN%'`.execute(db);
+  const error = await broken.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  expect((error as { detail: string }).detail).toContain("T0KEN");
+  makeLogger("info", destination).error({ err: error }, "database: statement failed");
+  await expect.poll(() => logged).toContain("requests_priority_check");
+  expect(logged).toContain("webhook: not received");
+  expect(logged).toContain("webhook: abandoned");
+  expect(logged).not.toMatch(/T0KEN|B0RED|s3cret|passw0rd/);
+});
+
+test("a receiver that never answers holds a few attempts, and the others are delivered meanwhile", async () => {
+  const silentOne = await Receiver.start();
+  silentOne.isSilent = true;
+  try {
+    const waiting = await Promise.all(
+      Array.from({ length: 40 }, (_, index) => submitRefused(`http://127.0.0.1:${silentOne.port}/${index}`)),
+    );
+    await expect.poll(() => silentOne.received.length).toBe(4);
+    const ids = await Promise.all([1, 2, 3].map((n) => submitRefused(urlOf(`beside${n}`))));
+    for (const id of ids) expect(await settled(id)).toMatchObject({ state: "delivered", attempts: 1 });
+    const held = await sql<{ count: number }>`
+      select count(*) from webhook_deliveries
+      where request_id = any(${waiting}::uuid[]) and lease_expires_at is not null`.execute(db);
+    expect(held.rows[0]?.count).toBeLessThanOrEqual(4);
+    await sql`update webhook_deliveries set state = 'abandoned', finished_at = now() where request_id = any(${waiting}::uuid[])`.execute(
+      db,
+    );
+  } finally {
+    await silentOne.stop();
+  }
+});
+
+/** A delivery that is due in an hour, of a request that ended without one. */
+async function postponedDelivery(name: string): Promise<string> {
+  const { body } = await service.call("POST", endpoint, { body: { rank: 7 } });
+  const { request_id: id } = QueueStatus.parse(body);
+  const next = sql<Date>`now() + interval '1 hour'`;
+  await db
+    .insertInto("webhook_deliveries")
+    .values({ request_id: id, url: urlOf(name), next_attempt_at: next })
+    .execute();
+  return id;
+}
+
+async function makeDue(id: string): Promise<void> {
+  await sql`update webhook_deliveries set next_attempt_at = now() where request_id = ${id}`.execute(db);
+  await sql`select pg_notify('ltx_webhook', '')`.execute(db);
+}
+
+test("a body that cannot be made counts as an attempt, and is given up at last", async () => {
+  const id = await postponedDelivery("poison");
+  await sql`update requests set response_body = '{"a":' where id = ${id}`.execute(db);
+  await makeDue(id);
+  expect(await settled(id)).toMatchObject({ state: "abandoned", attempts: 3, last_status: null });
+});
+
+test("a receiver gets the payload of a request whose payloads were deleted meanwhile, and then it is gone", async () => {
+  const id = await postponedDelivery("deleted");
+  const { body: result } = await service.call("GET", `${endpoint}/requests/${id}`);
+  // The second one must not replace the copy by what the first one left.
+  for (const _ of [1, 2]) {
+    const answer = await service.call("DELETE", `/v1/models/requests/${id}/payloads`);
+    expect(answer.status).toBe(200);
+  }
+  expect((await service.call("GET", `${endpoint}/requests/${id}`)).status).toBe(404);
+  await makeDue(id);
+  expect(await settled(id)).toMatchObject({ state: "delivered", payload: null });
+  expect(receivedFor(id).map(({ body }) => JSON.parse(body).payload)).toEqual([result]);
 });
 
 test("a receiver that is not there is tried again", async () => {

@@ -17,6 +17,7 @@ import {
   msUntilDelivery,
   postponeDelivery,
   releaseDelivery,
+  type Saturated,
 } from "../db/webhooks.ts";
 import { webhookPayload } from "./payload.ts";
 import { signatureHeaders } from "./sign.ts";
@@ -39,8 +40,11 @@ const leaseSeconds = {
   later: timeoutSeconds.later + leaseMarginSeconds,
 };
 const longestPauseSeconds = 600;
-/** Attempts under way at a time. */
-const mostAtOnce = 16;
+/**
+ * Attempts under way at a time, in all and of one share: a receiver that never answers holds an attempt for two minutes,
+ * and must not hold all of them.
+ */
+const mostAtOnce = { all: 32, user: 16, receiver: 4 } as const;
 /** Between looks when nothing is heard. */
 const idleMs = 10_000;
 /** How long attempts may go on when the server stops. */
@@ -53,7 +57,7 @@ export class WebhookSender {
   private readonly agent: Agent;
   private readonly ending = new AbortController();
   private readonly cut = new AbortController();
-  private readonly underWay = new Set<Promise<void>>();
+  private readonly underWay = new Map<Promise<void>, Delivery>();
   private running: Promise<void> = Promise.resolve();
   private unsubscribe: (() => void) | undefined;
   private isWoken = false;
@@ -76,7 +80,7 @@ export class WebhookSender {
     this.wake();
     const timer = setTimeout(() => this.cut.abort(), stopGraceMs);
     await this.running;
-    await Promise.all(this.underWay);
+    await Promise.all(this.underWay.keys());
     clearTimeout(timer);
     await this.agent.destroy();
   }
@@ -85,12 +89,14 @@ export class WebhookSender {
     while (!this.ending.signal.aborted) {
       this.isWoken = false;
       try {
-        const delivery = await claimDelivery(this.deps.db, leaseSeconds);
-        if (delivery === undefined) await this.nap((await msUntilDelivery(this.deps.db)) ?? idleMs);
-        else this.begin(delivery);
-        if (this.underWay.size >= mostAtOnce) await Promise.race(this.underWay);
+        const saturated = this.saturated();
+        const delivery = await claimDelivery(this.deps.db, leaseSeconds, saturated);
+        if (delivery === undefined) {
+          await this.nap((await msUntilDelivery(this.deps.db, saturated)) ?? idleMs);
+        } else this.begin(delivery);
+        if (this.underWay.size >= mostAtOnce.all) await Promise.race(this.underWay.keys());
       } catch (error) {
-        this.deps.log.error({ err: error }, "webhooks: could not look for deliveries; trying again");
+        this.deps.log.error({ err: error }, "webhook: could not look for deliveries, retrying");
         await this.nap(idleMs);
       }
     }
@@ -114,10 +120,29 @@ export class WebhookSender {
   private begin(delivery: Delivery): void {
     const work = this.deliver(delivery)
       .catch((error: unknown) =>
-        this.deps.log.error({ err: error, request: delivery.requestId }, "a webhook's end was not noted"),
+        this.deps.log.error({ err: error, request: delivery.requestId }, "webhook: result not recorded"),
       )
-      .finally(() => this.underWay.delete(work));
-    this.underWay.add(work);
+      .finally(() => {
+        this.underWay.delete(work);
+        // A share may be free again.
+        this.wake();
+      });
+    this.underWay.set(work, delivery);
+  }
+
+  /** Receivers and users whose share of the attempts is used up. */
+  private saturated(): Saturated {
+    const deliveries = [...this.underWay.values()];
+    return {
+      receivers: thoseWith(
+        deliveries.map(({ receiver }) => receiver),
+        mostAtOnce.receiver,
+      ),
+      users: thoseWith(
+        deliveries.map(({ userId }) => userId),
+        mostAtOnce.user,
+      ),
+    };
   }
 
   private async deliver(delivery: Delivery): Promise<void> {
@@ -135,16 +160,16 @@ export class WebhookSender {
     const log = this.deps.log.child(about);
     if (error === null) {
       await finishDelivery(db, delivery, { ...outcome, state: "delivered" });
-      return log.info("webhook delivered");
+      return log.info("webhook: delivered");
     }
     if (this.cut.signal.aborted) return releaseDelivery(db, delivery);
     if (outcome.isFinal || delivery.attempts >= config.attempts) {
       await finishDelivery(db, delivery, { ...outcome, state: "abandoned" });
-      return log.error("webhook given up");
+      return log.error("webhook: abandoned");
     }
     const pauseSeconds = pauseAfter(delivery.attempts, config.firstPauseSeconds);
     await postponeDelivery(db, delivery, { status, error, pauseSeconds });
-    log.warn({ pauseSeconds }, "webhook not received");
+    log.warn({ pauseSeconds }, "webhook: not received, retrying");
     // The pause may be over before the loop would look again.
     this.wake();
   }
@@ -152,12 +177,12 @@ export class WebhookSender {
   /** One attempt. Never throws. */
   private async send(delivery: Delivery): Promise<Outcome> {
     const { requestId, userId, url, attempts } = delivery;
-    const body = webhookPayload(delivery);
-    const timestamp = Math.floor(Date.now() / 1000);
     const timeout = AbortSignal.timeout(
       (attempts === 1 ? timeoutSeconds.first : timeoutSeconds.later) * 1000,
     );
     try {
+      const body = webhookPayload(delivery);
+      const timestamp = Math.floor(Date.now() / 1000);
       const response = await request(url, {
         method: "POST",
         dispatcher: this.agent,
@@ -179,7 +204,7 @@ export class WebhookSender {
         isFinal: status >= 300 && status < 400,
       };
     } catch (error) {
-      return { status: null, error: reasonOf(error), isFinal: error instanceof ForbiddenTarget };
+      return { status: null, error: reasonOf(error, url), isFinal: error instanceof ForbiddenTarget };
     }
   }
 }
@@ -190,11 +215,20 @@ function pauseAfter(attempts: number, firstSeconds: number): number {
   return seconds * (1 + Math.random() / 10);
 }
 
-function originOf(url: string): string {
-  return new URL(url).origin;
+/** The values that occur so often, or more. */
+function thoseWith(values: readonly string[], count: number): string[] {
+  const counts = new Map<string, number>();
+  for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return [...counts].filter(([, found]) => found >= count).map(([value]) => value);
 }
 
-function reasonOf(error: unknown): string {
+function originOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).origin : "an address that cannot be read";
+}
+
+/** Without the address: the reason is logged and stored. */
+function reasonOf(error: unknown, url: string): string {
   if (!(error instanceof Error)) return String(error);
-  return error.name === "TimeoutError" ? "no answer in time" : error.message || error.name;
+  if (error.name === "TimeoutError") return "no answer in time";
+  return (error.message || error.name).replaceAll(url, originOf(url));
 }

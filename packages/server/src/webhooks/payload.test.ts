@@ -16,6 +16,11 @@ test("a good end gives the output, a bad one the error and its body", () => {
 });
 
 // Written by Python 3.11: json.dumps(value, sort_keys=True).
+test("nesting deeper than the stack is written too", () => {
+  const deep = `${'{"a": ['.repeat(50_000)}1${"]}".repeat(50_000)}`;
+  expect(pythonJson(JSON.parse(deep))).toBe(deep);
+});
+
 test.each([
   [{ b: [1, 2.5, true, null], a: {}, B: [] }, '{"B": [], "a": {}, "b": [1, 2.5, true, null]}'],
   ['é\u2028😀\u007f\n"\\/', '"\\u00e9\\u2028\\ud83d\\ude00\\u007f\\n\\"\\\\/"'],

@@ -25,15 +25,44 @@ export function webhookPayload({
   });
 }
 
-/** JSON with sorted keys, a blank after each colon and comma, and nothing but ASCII. */
+/** Something that is left to write. */
+type Left = { readonly text: string } | { readonly value: unknown };
+
+/**
+ * JSON with sorted keys, a blank after each colon and comma, and nothing but ASCII.
+ *
+ * Not recursive: an answer repeats input of clients, which may be nested deeper than the stack allows.
+ */
 export function pythonJson(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(pythonJson).join(", ")}]`;
-  if (typeof value === "object" && value !== null) {
-    const entries = Object.entries(value)
-      .filter(([, member]) => member !== undefined)
-      .sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${entries.map(([key, member]) => `${pythonJson(key)}: ${pythonJson(member)}`).join(", ")}}`;
+  const pieces: string[] = [];
+  // The next one is last.
+  const left: Left[] = [{ value }];
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    if ("text" in next) pieces.push(next.text);
+    else if (typeof next.value !== "object" || next.value === null) pieces.push(asciiJson(next.value));
+    else for (const part of partsOf(next.value).toReversed()) left.push(part);
   }
+  return pieces.join("");
+}
+
+function partsOf(value: object): Left[] {
+  if (Array.isArray(value)) {
+    const items = value.flatMap((item: unknown) => [{ text: ", " }, { value: item }]).slice(1);
+    return [{ text: "[" }, ...items, { text: "]" }];
+  }
+  const members = Object.entries(value)
+    .filter(([, member]) => member !== undefined)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .flatMap(([key, member]) => [
+      { text: ", " },
+      { text: `${asciiJson(key)}: ` },
+      { value: member as unknown },
+    ])
+    .slice(1);
+  return [{ text: "{" }, ...members, { text: "}" }];
+}
+
+function asciiJson(value: unknown): string {
   return JSON.stringify(value).replace(
     /[\u007f-\uffff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
