@@ -151,8 +151,8 @@ describe("train", () => {
   });
 
   test("killed at any moment and resumed, it ends with the same LoRA to the bit", async () => {
-    for (const killAfter of [1, 4, 8]) {
-      const running = train("killed", ["--resume"]);
+    for (const [index, killAfter] of [1, 4, 8].entries()) {
+      const running = train("killed", index === 0 ? [] : ["--resume"]);
       const path = join(root, "killed", "metrics.jsonl");
       const linesNow = () => (existsSync(path) ? readFileSync(path, "utf8").split("\n").length - 1 : 0);
       for (let waited = 0; linesNow() < killAfter && waited < 60_000; waited += 5) await delay(5);
@@ -172,6 +172,14 @@ describe("train", () => {
     const ended = await train("whole").ended;
     expect(ended.code).toBe(2);
     expect(ended.stderr).toMatch(/already holds a training.*--resume/s);
+  });
+
+  test("refuses to resume where there is nothing to resume, and makes no folder", async () => {
+    const ended = await train("never-begun", ["--resume"]).ended;
+    expect(ended.code).toBe(2);
+    expect(jsonOf(ended)).toMatchObject({ error: { code: "checkpoint_not_found" } });
+    expect(ended.stderr).toMatch(/never-begun, expected an output folder that holds a training.*--out/s);
+    expect(existsSync(join(root, "never-begun"))).toBe(false);
   });
 
   test("resuming with other options names the difference", async () => {

@@ -16,6 +16,19 @@ export type TrainerCommand = (typeof trainerCommands)[number];
 /** The data folder: every job names its own, so that the trainer never reads the environment for it. */
 const home = z.string().min(1);
 
+export const onBadCheckpoint = ["stop", "restart"] as const;
+export type OnBadCheckpoint = (typeof onBadCheckpoint)[number];
+
+/** What nobody at a command line has reason to set. */
+const serverFields = {
+  /**
+   * What a resumed training does when checkpoints are there and none can be used, because they are damaged or belong to
+   * another base model, device or data: end with an error, or start again from step 0. Also whether resuming an
+   * empty folder is an error (`stop`) or a start.
+   */
+  on_bad_checkpoint: z.enum(onBadCheckpoint).default("stop"),
+};
+
 /** How strangers' sources are handled; only a server has reason to set it. */
 const sourceFields = {
   /** Where downloads may connect to; `public`: not to this machine and its networks. Absent: anywhere. */
@@ -25,7 +38,7 @@ const sourceFields = {
 };
 
 export const TrainJob = z
-  .object({ ...localFields, ...sourceFields, out: z.string().min(1), home })
+  .object({ ...localFields, ...sourceFields, ...serverFields, out: z.string().min(1), home })
   .superRefine(validationFitsTraining);
 export type TrainJob = z.infer<typeof TrainJob>;
 

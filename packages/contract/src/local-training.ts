@@ -161,7 +161,8 @@ export const localFields = {
     .boolean()
     .default(false)
     .meta({
-      description: "Go on from the newest checkpoint in the output folder, exactly as if never interrupted.",
+      description:
+        "Continue from the newest intact checkpoint in the output folder. The result is as if never interrupted.",
       ...files,
     }),
   checkpoint_interval: z

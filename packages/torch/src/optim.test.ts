@@ -61,6 +61,13 @@ describe("AdamW", () => {
     const nothing = { has: () => false, tensor: () => tensor([0]) };
     expect(() => optimizer.loadState(nothing, 1)).toThrow("weight.exp_avg is missing");
   });
+
+  test("a moment of another shape is refused, not spread over the parameter", () => {
+    const optimizer = new AdamW(named(tensor([1, 2])), { lr: 1 });
+    const state = { has: () => true, tensor: (name: string) => tensor(name.endsWith("sq") ? [5] : [5, 5]) };
+    expect(() => optimizer.loadState(state, 1)).toThrow("weight.exp_avg_sq: got shape [1], expected [2]");
+    expect(optimizer.state().get("weight.exp_avg")?.toArray()).toEqual([0, 0]);
+  });
 });
 
 test("clipping scales all gradients by one factor and returns the norm before", () => {

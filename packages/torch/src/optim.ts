@@ -88,12 +88,18 @@ export class AdamW {
     return tensors;
   }
 
-  /** @throws RangeError when a moment is missing */
+  /** @throws RangeError when a moment is missing or has another shape; nothing was changed then */
   loadState(tensors: { tensor(name: string): Tensor; has(name: string): boolean }, stepCount: number): void {
-    for (const [name, target] of this.state()) {
-      if (!tensors.has(name)) throw new RangeError(`optimizer state: ${name} is missing`);
-      scope(() => noGrad(() => target.copy_(tensors.tensor(name))));
-    }
+    const targets = this.state();
+    scope(() => {
+      for (const [name, { shape }] of targets) {
+        if (!tensors.has(name)) throw new RangeError(`optimizer state: ${name} is missing`);
+        const found = tensors.tensor(name).shape;
+        if (found.join() !== shape.join())
+          throw new RangeError(`optimizer state: ${name}: got shape [${found}], expected [${shape}]`);
+      }
+    });
+    for (const [name, target] of targets) scope(() => noGrad(() => target.copy_(tensors.tensor(name))));
     this.stepCount = stepCount;
   }
 

@@ -79,29 +79,52 @@ type RawEntry = {
 };
 
 function parseHeader(text: string, dataStart: number, fileSize: number, path: string): Header {
-  let raw: Record<string, RawEntry | Record<string, string>>;
-  try {
-    raw = JSON.parse(text);
-  } catch (cause) {
-    throw new SafetensorsError(`${path}: the header is not JSON; not a safetensors file`, { cause });
+  const { __metadata__: metadata = {}, ...tensors } = parseObject(text, path);
+  if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
+    throw new SafetensorsError(`${path}: __metadata__ is not an object of texts; not a safetensors file`);
   }
-  const { __metadata__: metadata = {}, ...tensors } = raw;
   const entries = new Map<string, Entry>();
-  for (const [name, entry] of Object.entries(tensors as Record<string, RawEntry>)) {
+  for (const [name, entry] of Object.entries(tensors)) {
     entries.set(name, checkedEntry(name, entry, fileSize - dataStart, path));
   }
   return { entries, metadata: metadata as Record<string, string>, dataStart };
 }
 
-function checkedEntry(name: string, entry: RawEntry, dataSize: number, path: string): Entry {
-  const dtype = types[entry.dtype];
+function parseObject(text: string, path: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new SafetensorsError(`${path}: the header is not JSON; not a safetensors file`, { cause });
+  }
+  if (!isObject(value))
+    throw new SafetensorsError(`${path}: the header is no object; not a safetensors file`);
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isRawEntry(value: unknown): value is RawEntry {
+  if (!isObject(value) || typeof value.dtype !== "string") return false;
+  const { shape, data_offsets: offsets } = value;
+  const areSizes = (list: unknown): list is number[] =>
+    Array.isArray(list) && list.every((size) => Number.isSafeInteger(size) && size >= 0);
+  return areSizes(shape) && areSizes(offsets) && offsets.length === 2;
+}
+
+function checkedEntry(name: string, entry: unknown, dataSize: number, path: string): Entry {
+  if (!isRawEntry(entry))
+    throw new SafetensorsError(`${path}: ${name} has no dtype, shape and data_offsets of whole numbers`);
+  const dtype = Object.hasOwn(types, entry.dtype) ? types[entry.dtype] : undefined;
   if (!dtype)
     throw new SafetensorsError(
       `${path}: ${name} has type ${entry.dtype}, expected one of ${Object.keys(types).join(", ")}`,
     );
   const [start, end] = entry.data_offsets;
   const bytes = entry.shape.reduce((product, size) => product * size, dtypeBytes(dtype));
-  if (start < 0 || end - start !== bytes || end > dataSize) {
+  if (end - start !== bytes || end > dataSize) {
     throw new SafetensorsError(
       `${path}: ${name} claims bytes ${start} to ${end}, expected ${bytes} bytes within ${dataSize}`,
     );

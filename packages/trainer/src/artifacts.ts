@@ -141,7 +141,8 @@ function portableInput(
   plan: Plan,
   nameOf: (source: string) => string,
 ): Record<string, unknown> {
-  const { out, home, resume, address_policy, source_names, training_data_url, validation, ...input } = job;
+  const { out, home, resume, address_policy, source_names, on_bad_checkpoint, ...rest } = job;
+  const { training_data_url, validation, ...input } = rest;
   return {
     ...input,
     ...(job.base === undefined ? {} : { base: plan.base.name }),

@@ -19,10 +19,12 @@ export async function inspectDataset(
   signal: AbortSignal,
 ): Promise<InspectOutputs> {
   const base = openJobBase(job.base, job.home, cudaIsAvailable());
-  const plan = makePlan(
-    { ...job, out: "" },
-    { base, baseHash: await base.hash(), profile: profileOf(base), placement: choosePlacement(job) },
-  );
+  const plan = makePlan(job, {
+    base,
+    baseHash: await base.hash(),
+    profile: profileOf(base),
+    placement: choosePlacement(job),
+  });
   for (const note of plan.notes) reporter.info(note);
   const workFolder = mkdtempSync(join(tmpdir(), "ltx-trainer-inspect-"));
   try {

@@ -1,9 +1,10 @@
 /**
  * Every path of a training's output folder, named once.
  */
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
+import { writeDurably } from "./durable.ts";
 
 export class JobFolder {
   readonly path: string;
@@ -75,9 +76,7 @@ export class JobFolder {
   }
 }
 
-/** Written beside and renamed: a reader never meets half a file. */
+/** A reader never meets half a file, not even after a power cut. */
 export function writeJson(path: string, value: unknown): void {
-  const beside = `${path}.${process.pid}.tmp`;
-  writeFileSync(beside, `${JSON.stringify(value, null, 2)}\n`);
-  renameSync(beside, path);
+  writeDurably(path, `${JSON.stringify(value, null, 2)}\n`);
 }

@@ -78,6 +78,9 @@ export type Plan = {
   readonly notes: readonly string[];
 };
 
+/** What a plan follows from: a training's options without where it runs and is kept. */
+export type PlanOptions = Omit<TrainJob, "out" | "home" | "on_bad_checkpoint">;
+
 type Surroundings = {
   readonly base: BaseModel;
   readonly baseHash: string;
@@ -89,7 +92,7 @@ const scenesNote =
   "split_input_into_scenes: not done yet: scene cuts are not detected, and samples of a video with cuts may cross them";
 
 /** Decides everything that does not need the data. */
-export function makePlan(job: TrainJob, around: Surroundings): Plan {
+export function makePlan(job: PlanOptions, around: Surroundings): Plan {
   const { base, placement } = around;
   const notes: string[] = [];
   const sample = sampleShape(job, around, notes);
@@ -129,7 +132,7 @@ export function makePlan(job: TrainJob, around: Surroundings): Plan {
   };
 }
 
-function sampleShape(job: TrainJob, around: Surroundings, notes: string[]): VideoShape {
+function sampleShape(job: PlanOptions, around: Surroundings, notes: string[]): VideoShape {
   const frames = snapped("number_of_frames", job.number_of_frames, around, notes);
   return { ...around.profile.sizes[job.resolution][job.aspect_ratio], frames, frameRate: job.frame_rate };
 }
@@ -141,7 +144,7 @@ function snapped(field: string, wanted: number, { base }: Surroundings, notes: s
   return frames;
 }
 
-function validationOf(job: TrainJob, around: Surroundings, notes: string[]): Plan["validation"] {
+function validationOf(job: PlanOptions, around: Surroundings, notes: string[]): Plan["validation"] {
   const { base, profile } = around;
   const frames = snapped("validation_number_of_frames", job.validation_number_of_frames, around, notes);
   const size = profile.sizes[job.validation_resolution][job.validation_aspect_ratio];
@@ -163,7 +166,7 @@ function validationOf(job: TrainJob, around: Surroundings, notes: string[]): Pla
   };
 }
 
-function objectiveOf(job: TrainJob, { base, profile, placement }: Surroundings): Plan["objective"] {
+function objectiveOf(job: PlanOptions, { base, profile, placement }: Surroundings): Plan["objective"] {
   return {
     firstFrameConditioningP: job.first_frame_conditioning_p ?? profile.firstFrameConditioningP,
     causalTime: job.same_rope_in_training && base.causalTimeCoordinates,
@@ -175,12 +178,12 @@ function objectiveOf(job: TrainJob, { base, profile, placement }: Surroundings):
 }
 
 /** Recomputing pays where activations would not fit: the released models on a GPU. */
-function wantsCheckpoints(job: TrainJob, base: BaseModel, placement: Placement): boolean {
+function wantsCheckpoints(job: PlanOptions, base: BaseModel, placement: Placement): boolean {
   if (job.gradient_checkpointing !== "auto") return job.gradient_checkpointing === "on";
   return placement.device !== "cpu" && base.family === "13b";
 }
 
-function improvementsOf(job: TrainJob, base: BaseModel): string[] {
+function improvementsOf(job: PlanOptions, base: BaseModel): string[] {
   const said: [boolean, string][] = [
     [
       job.lora_dtype === "float32",

@@ -22,6 +22,7 @@ import { seedFor } from "./seeds.ts";
 import { type DescribeCut, describeCutFor, describePromptCuts } from "./text-cut.ts";
 import type { Identity } from "./train/checkpoint.ts";
 import { trainLoop } from "./train/loop.ts";
+import { requireTraining } from "./train/resume.ts";
 import { TrainingStep } from "./train/step.ts";
 
 export async function runTraining(
@@ -30,6 +31,7 @@ export async function runTraining(
   signal: AbortSignal,
 ): Promise<TrainOutputs> {
   const started = performance.now();
+  if (job.resume && job.on_bad_checkpoint === "stop") requireTraining(job.out);
   const folder = JobFolder.open(job.out, job);
   const setting = await settle(job, reporter);
   const { base, plan } = setting;
@@ -60,7 +62,10 @@ export async function runTraining(
   const step = new TrainingStep(transformer, lora, { samples, embeddings }, plan);
   const preview = (done: number) => previewer.duringTraining(transformer, lora, done);
   const identity = identityOf(plan, dataset);
-  const finalLoss = await trainLoop({ plan, folder, lora, step, identity, reporter, signal, preview });
+  const finalLoss = await trainLoop({
+    ...{ plan, folder, lora, step, identity, reporter, signal, preview },
+    onBadCheckpoint: job.on_bad_checkpoint,
+  });
   step.optimizer.free();
 
   const files = await writeOutputs({ job, plan, folder, dataset, transformer, lora, previewer, reporter });

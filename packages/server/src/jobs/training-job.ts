@@ -48,6 +48,7 @@ export async function trainingJob(
     device,
     checkpoint_interval: config.checkpointInterval,
     resume: attempts > 1,
+    on_bad_checkpoint: "restart",
     address_policy: config.storage.downloadAddresses,
     source_names: names,
   });

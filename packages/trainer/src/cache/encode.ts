@@ -11,7 +11,7 @@ import {
   type PromptEmbedding,
   type Vae,
 } from "@ltx-trainer/ltx";
-import { Generator, keep, noGrad, scope, type Tensor, tensor } from "@ltx-trainer/torch";
+import { Generator, keep, noGrad, scope, type Tensor, type TensorInfo, tensor } from "@ltx-trainer/torch";
 import type { Excerpt, Sample } from "../dataset/types.ts";
 import { type Placement, releaseModel } from "../device.ts";
 import type { Reporter } from "../events.ts";
@@ -85,7 +85,11 @@ export async function encodeSamples(
   const keyOf = (excerpt: Excerpt) =>
     CacheStore.key("latents", 1, context.baseHash, placement.dtype, excerpt.id);
   const excerpts = samples.flatMap((sample) => (sample.reference ? [sample, sample.reference] : [sample]));
-  const missing = excerpts.filter((excerpt) => !store.has("latents", keyOf(excerpt)));
+  const shapeOf = (excerpt: Excerpt) => latentsInfo(excerpt, context);
+  const damaged = warnOfDamage(reporter);
+  const missing = excerpts.filter(
+    (excerpt) => !store.has("latents", keyOf(excerpt), shapeOf(excerpt), damaged),
+  );
   const total = excerpts.length;
   reporter.phase("cache", "Encoding clips", { done: total - missing.length, total });
   if (missing.length > 0) {
@@ -101,7 +105,7 @@ export async function encodeSamples(
       releaseModel(vae.parameters);
     }
   }
-  const latentsOf = (excerpt: Excerpt) => store.read("latents", keyOf(excerpt), ["latents"]).latents;
+  const latentsOf = (excerpt: Excerpt) => store.read("latents", keyOf(excerpt), shapeOf(excerpt)).latents;
   return samples.map((sample) => ({
     id: sample.id,
     caption: sample.caption,
@@ -110,6 +114,18 @@ export async function encodeSamples(
     latents_1CFHW: latentsOf(sample),
     reference_1CFHW: sample.reference && latentsOf(sample.reference),
   }));
+}
+
+/** What the cache holds of an excerpt. */
+function latentsInfo(excerpt: Excerpt, { base, placement }: EncodeContext): Map<"latents", TensorInfo> {
+  const { F, H, W } = latentGrid(excerpt, base.compression);
+  const shape = [1, base.vaeConfig.latentChannels, F, H, W];
+  return new Map([["latents", { dtype: placement.dtype, shape }]]);
+}
+
+function warnOfDamage(reporter: Reporter) {
+  return (entry: string, reason: string) =>
+    reporter.warn(`cache: damaged entry removed, encoding it again: ${entry}: ${reason}`, { entry });
 }
 
 function encodeClip(vae: Vae, bytes: Uint8Array, excerpt: Excerpt): Tensor {
@@ -144,7 +160,9 @@ export async function encodeTexts(
   const distinct = [...new Set(texts)];
   const keyOf = (text: string) =>
     CacheStore.key("captions", 1, context.baseHash, placement.dtype, textLength, maskTextPadding, text);
-  const missing = distinct.filter((text) => !store.has("captions", keyOf(text)));
+  const expected = captionInfo(textLength, context);
+  const damaged = warnOfDamage(reporter);
+  const missing = distinct.filter((text) => !store.has("captions", keyOf(text), expected, damaged));
   reporter.phase("cache", "Encoding captions", {
     done: distinct.length - missing.length,
     total: distinct.length,
@@ -172,10 +190,18 @@ export async function encodeTexts(
   }
   return new Map(
     distinct.map((text) => {
-      const { text: text_1LD, mask: mask_1L } = store.read("captions", keyOf(text), ["text", "mask"]);
+      const { text: text_1LD, mask: mask_1L } = store.read("captions", keyOf(text), expected);
       return [text, keep({ text_1LD, mask_1L })];
     }),
   );
+}
+
+/** What the cache holds of a caption. */
+function captionInfo(length: number, { base, placement }: EncodeContext): Map<"text" | "mask", TensorInfo> {
+  return new Map<"text" | "mask", TensorInfo>([
+    ["text", { dtype: placement.dtype, shape: [1, length, base.t5Config.dModel] }],
+    ["mask", { dtype: "int64", shape: [1, length] }],
+  ]);
 }
 
 /** Lets signals arrive between two pieces of synchronous work. */

@@ -3,9 +3,10 @@
  * are encoded once.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { keep, SafetensorsFile, type Tensor, writeSafetensors } from "@ltx-trainer/torch";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { keep, type Tensor, type TensorInfo, writeSafetensors } from "@ltx-trainer/torch";
+import { DamagedFileError, type ExpectedTensors, openIntact } from "../tensor-file.ts";
 
 export type CacheKind = "latents" | "captions";
 
@@ -22,8 +23,28 @@ export class CacheStore {
     return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
   }
 
-  has(kind: CacheKind, key: string): boolean {
-    return existsSync(this.path(kind, key));
+  /**
+   * Whether an entry is there that holds what is expected. A damaged one is removed, so that it is made anew.
+   *
+   * @param onDamage called with the entry's name and what is wrong with it
+   */
+  has(
+    kind: CacheKind,
+    key: string,
+    expected: ExpectedTensors,
+    onDamage: (entry: string, reason: string) => void,
+  ): boolean {
+    const path = this.path(kind, key);
+    if (!existsSync(path)) return false;
+    try {
+      openIntact(path, expected).close();
+      return true;
+    } catch (error) {
+      if (!(error instanceof DamagedFileError)) throw error;
+      rmSync(path, { recursive: true, force: true });
+      onDamage(`${kind}/${basename(path)}`, error.reason);
+      return false;
+    }
   }
 
   /** Written beside and renamed, so that two jobs may fill the same place. */
@@ -34,10 +55,14 @@ export class CacheStore {
   }
 
   /** Kept views of the mapped file: pages are read when first used and dropped by the system under pressure. */
-  read<Name extends string>(kind: CacheKind, key: string, names: readonly Name[]): Record<Name, Tensor> {
-    const file = SafetensorsFile.open(this.path(kind, key));
+  read<Name extends string>(
+    kind: CacheKind,
+    key: string,
+    expected: ReadonlyMap<Name, TensorInfo>,
+  ): Record<Name, Tensor> {
+    const file = openIntact(this.path(kind, key), expected);
     const tensors = {} as Record<Name, Tensor>;
-    for (const name of names) tensors[name] = keep(file.tensor(name));
+    for (const name of expected.keys()) tensors[name] = keep(file.tensor(name));
     file.close();
     return tensors;
   }

@@ -1,11 +1,20 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import fs, {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import { injectLora, Transformer } from "@ltx-trainer/ltx";
 import { AdamW, Generator, Parameters, randn, scope } from "@ltx-trainer/torch";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { newestCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { checkpointsIn, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 
 const config = {
   numLayers: 1,
@@ -54,11 +63,9 @@ describe("checkpoints", () => {
     const first = training(1);
     first.step();
     first.step();
-    saveCheckpoint(root, { ...first, state: stateAt(2), keep: 2 });
+    const folder = saveCheckpoint(root, { ...first, state: stateAt(2), keep: 2 });
     const second = training(2);
-    const newest = newestCheckpoint(root);
-    expect(newest?.state.step).toBe(2);
-    restoreCheckpoint(newest as NonNullable<typeof newest>, { ...second, identity: { seed: 1 } });
+    expect(restoreCheckpoint(folder, { ...second, identity: { seed: 1 } }).step).toBe(2);
     expect(valuesOf(second)).toEqual(valuesOf(first));
     expect(second.optimizer.stepCount).toBe(2);
     for (const [name, moment] of first.optimizer.state()) {
@@ -72,15 +79,15 @@ describe("checkpoints", () => {
     for (const step of [1, 2, 3]) saveCheckpoint(root, { ...one, state: stateAt(step), keep: 2 });
     expect(readdirSync(root).toSorted()).toEqual(["step-000002", "step-000003"]);
     writeFileSync(join(root, "step-000004.123.tmp"), "half");
-    expect(newestCheckpoint(root)?.state.step).toBe(3);
+    expect(checkpointsIn(root).map(({ step }) => step)).toEqual([3, 2]);
+    expect(checkpointsIn(join(root, "nowhere"))).toEqual([]);
   });
 
   test("another training's checkpoint is refused with every difference named", () => {
     const one = training(1);
-    saveCheckpoint(root, { ...one, state: stateAt(1), keep: 1 });
-    const newest = newestCheckpoint(root) as NonNullable<ReturnType<typeof newestCheckpoint>>;
+    const folder = saveCheckpoint(root, { ...one, state: stateAt(1), keep: 1 });
     try {
-      restoreCheckpoint(newest, { ...one, identity: { seed: 2, rank: 8 } });
+      restoreCheckpoint(folder, { ...one, identity: { seed: 2, rank: 8 } });
       expect.unreachable();
     } catch (error) {
       expect(error).toBeInstanceOf(AppError);
@@ -90,15 +97,80 @@ describe("checkpoints", () => {
     }
   });
 
-  test("a damaged state says which folder to delete", () => {
-    const one = training(1);
+  test("damaged moments change no weight", () => {
+    const [one, other] = [training(1), training(2)];
     const folder = saveCheckpoint(root, { ...one, state: stateAt(1), keep: 1 });
-    writeFileSync(join(folder, "state.json"), "{");
-    expect(() => newestCheckpoint(root)).toThrow(/step-000001: state.json cannot be read/);
-    expect(existsSync(folder)).toBe(true);
+    truncateSync(join(folder, "optimizer.safetensors"), 100);
+    const before = valuesOf(other);
+    expect(() => restoreCheckpoint(folder, { ...other, identity: { seed: 1 } })).toThrow(
+      /checkpoint: .*step-000001.optimizer\.safetensors: .*cut short/,
+    );
+    expect(valuesOf(other)).toEqual(before);
   });
 
-  test("no checkpoints is no error", () => {
-    expect(newestCheckpoint(join(root, "nowhere"))).toBeUndefined();
+  test("one that the system will not read is not called damaged", () => {
+    const one = training(1);
+    const folder = saveCheckpoint(root, { ...one, state: stateAt(1), keep: 1 });
+    const path = join(folder, "lora.safetensors");
+    rmSync(path);
+    symlinkSync(path, path);
+    expect(() => restoreCheckpoint(folder, { ...one, identity: { seed: 1 } })).toThrow(
+      expect.objectContaining({ code: "file_unreadable" }),
+    );
   });
+
+  test("one that cannot be written leaves nothing behind", () => {
+    const one = training(1);
+    // A folder in the file's place, as a full disk would have stopped it.
+    mkdirSync(join(root, `step-000001.${process.pid}.tmp`));
+    const broken = {
+      ...one,
+      lora: {
+        parameters: () => {
+          throw new Error("no space");
+        },
+      },
+    };
+    expect(() => saveCheckpoint(root, { ...broken, state: stateAt(1), keep: 1 } as never)).toThrow(
+      "no space",
+    );
+    expect(readdirSync(root)).toEqual([]);
+  });
+
+  test.runIf(process.platform === "linux")(
+    "every file and folder is on disk before the rename, and the rename after it",
+    () => {
+      const calls = recordedCalls(() => saveCheckpoint(root, { ...training(1), state: stateAt(1), keep: 1 }));
+      const renamed = calls.indexOf(`rename step-000001.${process.pid}.tmp`);
+      expect(renamed).toBeGreaterThan(0);
+      const before = calls.slice(0, renamed).map((call) => call.replaceAll(`.${process.pid}.tmp`, ""));
+      for (const file of ["lora.safetensors", "optimizer.safetensors", "state.json", "step-000001"]) {
+        expect(before).toContain(`sync ${file}`);
+      }
+      expect(before.at(-1)).toBe("sync step-000001");
+      expect(calls.slice(renamed + 1)).toContain(`sync ${basename(root)}`);
+    },
+  );
 });
+
+/** The names of what was flushed and renamed meanwhile, in order; the real calls are made. */
+function recordedCalls(work: () => void): string[] {
+  const calls: string[] = [];
+  const { fsyncSync, renameSync } = fs;
+  fs.fsyncSync = (descriptor) => {
+    calls.push(`sync ${basename(fs.readlinkSync(`/proc/self/fd/${descriptor}`))}`);
+    fsyncSync(descriptor);
+  };
+  fs.renameSync = (from, to) => {
+    calls.push(`rename ${basename(String(from))}`);
+    renameSync(from, to);
+  };
+  syncBuiltinESMExports();
+  try {
+    work();
+  } finally {
+    Object.assign(fs, { fsyncSync, renameSync });
+    syncBuiltinESMExports();
+  }
+  return calls;
+}

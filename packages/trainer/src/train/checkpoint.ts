@@ -4,23 +4,23 @@
  * A checkpoint is a folder, written under another name, flushed, and renamed: it is there whole or not at all. What a
  * step draws follows from seed and step number (`seeds.ts`), so LoRA weights, both Adam moments and the step are enough.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import type { Lora } from "@ltx-trainer/ltx";
-import { type AdamW, noGrad, SafetensorsFile, scope, writeSafetensors } from "@ltx-trainer/torch";
+import {
+  type AdamW,
+  areFinite,
+  noGrad,
+  type SafetensorsFile,
+  scope,
+  type Tensor,
+  writeSafetensors,
+} from "@ltx-trainer/torch";
 import { z } from "zod";
+import { syncFolder } from "../durable.ts";
 import { writeJson } from "../job-folder.ts";
+import { DamagedFileError, openIntact, toFileFault } from "../tensor-file.ts";
 
 const State = z.object({
   version: z.literal(1),
@@ -35,7 +35,11 @@ const State = z.object({
 export type CheckpointState = z.infer<typeof State>;
 export type Identity = CheckpointState["identity"];
 
+/** What a checkpoint is saved from and restored into. */
+export type Restored = { readonly lora: Lora; readonly optimizer: AdamW; readonly identity: Identity };
+
 const namePattern = /^step-(\d+)$/;
+const halfWrittenPattern = /^step-\d+\.\d+\.tmp$/;
 
 /** Writes the state after `state.step` steps and removes all but the newest `keep`; returns its folder. */
 export function saveCheckpoint(
@@ -49,93 +53,110 @@ export function saveCheckpoint(
 ): string {
   const name = `step-${String(what.state.step).padStart(6, "0")}`;
   const beside = join(root, `${name}.${process.pid}.tmp`);
-  rmSync(beside, { recursive: true, force: true });
-  mkdirSync(beside, { recursive: true });
-  writeSafetensors(join(beside, "lora.safetensors"), what.lora.parameters());
-  writeSafetensors(join(beside, "optimizer.safetensors"), what.optimizer.state());
-  writeJson(join(beside, "state.json"), what.state);
-  flushFolder(beside);
   const target = join(root, name);
-  rmSync(target, { recursive: true, force: true });
-  renameSync(beside, target);
-  flushFolder(root);
-  prune(root, what.keep);
+  try {
+    rmSync(beside, { recursive: true, force: true });
+    mkdirSync(beside, { recursive: true });
+    writeSafetensors(join(beside, "lora.safetensors"), what.lora.parameters());
+    writeSafetensors(join(beside, "optimizer.safetensors"), what.optimizer.state());
+    writeJson(join(beside, "state.json"), what.state);
+    syncFolder(beside);
+    rmSync(target, { recursive: true, force: true });
+    renameSync(beside, target);
+  } catch (error) {
+    // On a full disk what was written would be in the way of the next attempt.
+    rmSync(beside, { recursive: true, force: true });
+    throw error;
+  }
+  syncFolder(root);
+  for (const { folder } of checkpointsIn(root).slice(what.keep)) rmSync(folder, { recursive: true });
   return target;
 }
 
-/** The newest checkpoint's state and folder; undefined when there is none. @throws AppError `checkpoint_damaged` */
-export function newestCheckpoint(
-  root: string,
-): { readonly folder: string; readonly state: CheckpointState } | undefined {
-  const newest = stepsIn(root).at(-1);
-  if (!newest) return undefined;
-  const folder = join(root, newest.name);
+/** Removes what a killed process left of a checkpoint it was writing. Nobody else may be writing to `root`. */
+export function removeHalfWritten(root: string): void {
+  if (!existsSync(root)) return;
+  for (const name of readdirSync(root)) {
+    if (halfWrittenPattern.test(name)) rmSync(join(root, name), { recursive: true });
+  }
+}
+
+/** Every checkpoint there is, newest first; whether it can be used is not known yet. */
+export function checkpointsIn(root: string): { readonly folder: string; readonly step: number }[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root)
+    .map((name) => ({ folder: join(root, name), step: Number(namePattern.exec(name)?.[1] ?? -1) }))
+    .filter(({ step }) => step >= 0)
+    .toSorted((a, b) => b.step - a.step);
+}
+
+/**
+ * Puts a checkpoint's weights and moments back; returns its state. Everything is checked before anything is changed.
+ *
+ * @throws AppError `checkpoint_mismatch` naming every difference, when it belongs to another training
+ * @throws AppError `checkpoint_damaged` when it does not hold what was written to it
+ */
+export function restoreCheckpoint(folder: string, into: Restored): CheckpointState {
   try {
-    return { folder, state: State.parse(JSON.parse(readFileSync(join(folder, "state.json"), "utf8"))) };
+    const state = readState(join(folder, "state.json"));
+    refuseOther(folder, state.identity, into.identity);
+    restoreTensors(folder, state, into);
+    return state;
   } catch (cause) {
+    if (!(cause instanceof DamagedFileError)) throw cause;
     throw new AppError({
       code: "checkpoint_damaged",
-      message: `${folder}: state.json cannot be read`,
-      remedy: "Delete this checkpoint folder; --resume then goes on from the one before it.",
+      message: `checkpoint: ${cause.message}`,
+      remedy: "Start anew with another --out, or remove this checkpoint's folder and --resume.",
+      facts: { folder },
       cause,
     });
   }
 }
 
-/**
- * Puts a checkpoint's weights and moments back.
- *
- * @throws AppError `checkpoint_mismatch` naming every difference, when it belongs to another training
- */
-export function restoreCheckpoint(
-  checkpoint: { readonly folder: string; readonly state: CheckpointState },
-  into: { readonly lora: Lora; readonly optimizer: AdamW; readonly identity: Identity },
-): void {
-  refuseOther(checkpoint, into.identity);
-  const weights = SafetensorsFile.open(join(checkpoint.folder, "lora.safetensors"));
-  const moments = SafetensorsFile.open(join(checkpoint.folder, "optimizer.safetensors"));
+function readState(path: string): CheckpointState {
   try {
-    for (const [name, parameter] of into.lora.parameters()) {
-      scope(() => noGrad(() => parameter.copy_(weights.tensor(name))));
-    }
-    into.optimizer.loadState(moments, checkpoint.state.optimizerSteps);
-  } finally {
-    weights.close();
-    moments.close();
+    return State.parse(JSON.parse(readFileSync(path, "utf8")));
+  } catch (error) {
+    if (error instanceof z.ZodError || error instanceof SyntaxError)
+      throw new DamagedFileError(path, "does not hold a training's state", { cause: error });
+    throw toFileFault(path, error);
   }
 }
 
-function refuseOther(
-  checkpoint: { readonly folder: string; readonly state: CheckpointState },
-  identity: Identity,
-): void {
-  const before = checkpoint.state.identity;
+function restoreTensors(folder: string, state: CheckpointState, { lora, optimizer }: Restored): void {
+  const path = join(folder, "lora.safetensors");
+  const parameters = lora.parameters();
+  const opened: SafetensorsFile[] = [];
+  const open = (file: string, expected: ReadonlyMap<string, Tensor>) => {
+    const tensors = openIntact(file, expected);
+    opened.push(tensors);
+    return tensors;
+  };
+  try {
+    const weights = open(path, parameters);
+    const moments = open(join(folder, "optimizer.safetensors"), optimizer.state());
+    scope(() => {
+      if (!areFinite([...parameters.keys()].map((name) => weights.tensor(name))))
+        throw new DamagedFileError(path, "holds weights that are not finite");
+    });
+    for (const [name, parameter] of parameters)
+      scope(() => noGrad(() => parameter.copy_(weights.tensor(name))));
+    optimizer.loadState(moments, state.optimizerSteps);
+  } finally {
+    for (const file of opened) file.close();
+  }
+}
+
+function refuseOther(folder: string, before: Identity, identity: Identity): void {
   const differences = [...new Set([...Object.keys(before), ...Object.keys(identity)])]
     .filter((name) => JSON.stringify(before[name]) !== JSON.stringify(identity[name]))
     .map((name) => `${name}: was ${JSON.stringify(before[name])}, is now ${JSON.stringify(identity[name])}`);
   if (differences.length === 0) return;
   throw new AppError({
     code: "checkpoint_mismatch",
-    message: `resume: ${checkpoint.folder} belongs to another training.\n${differences.join("\n")}`,
+    message: `resume: ${folder} belongs to another training.\n${differences.join("\n")}`,
     remedy: "Use the options and data it was started with, or start anew with another --out.",
     facts: { differences },
   });
-}
-
-function stepsIn(root: string): { readonly name: string; readonly step: number }[] {
-  if (!existsSync(root)) return [];
-  return readdirSync(root)
-    .map((name) => ({ name, step: Number(namePattern.exec(name)?.[1] ?? -1) }))
-    .filter(({ step }) => step >= 0)
-    .toSorted((a, b) => a.step - b.step);
-}
-
-function prune(root: string, keep: number): void {
-  for (const { name } of stepsIn(root).slice(0, -keep)) rmSync(join(root, name), { recursive: true });
-}
-
-function flushFolder(folder: string): void {
-  const descriptor = openSync(folder, "r");
-  fsyncSync(descriptor);
-  closeSync(descriptor);
 }

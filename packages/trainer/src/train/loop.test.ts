@@ -1,9 +1,19 @@
 /** The loop around real steps of a tiny model: what it writes, how it goes on, and when it stops. */
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AppError, type JobEvent } from "@ltx-trainer/contract";
-import { noGrad } from "@ltx-trainer/torch";
+import { AppError, type JobEvent, type OnBadCheckpoint } from "@ltx-trainer/contract";
+import { noGrad, SafetensorsFile, type Tensor, writeSafetensors } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
 import { Reporter } from "../events.ts";
 import type { Plan } from "../plan.ts";
@@ -22,6 +32,7 @@ type Options = {
   readonly keep?: number;
   readonly previews?: number;
   readonly seed?: number;
+  readonly onBad?: OnBadCheckpoint;
 };
 
 /** A loop over a fresh tiny training in `root/<folder>`; equal options give equal trainings. */
@@ -45,6 +56,7 @@ function training(options: Options) {
     plan,
     folder,
     identity: { seed },
+    onBadCheckpoint: options.onBad ?? "stop",
     reporter: new Reporter((event) => events.push(event)),
     signal: stop.signal,
     preview: async (step) => void previewed.push(step),
@@ -92,11 +104,120 @@ describe("a training", () => {
     expect(failure).toMatchObject({ code: "interrupted", exitCode: 130 });
     const second = training({ folder: "interrupted" });
     await trainLoop(second.context);
-    expect(messagesOf(second.events).join()).toContain("resumed after step 1");
+    expect(messagesOf(second.events).join()).toContain(
+      "resume: continuing after step 1 from checkpoints/step-000001",
+    );
     expect(second.metricSteps()).toEqual([1, 2, 3, 4]);
     expect(second.weights()).toEqual(whole.weights());
   });
 });
+
+describe("a checkpoint that cannot be used", () => {
+  const options = { steps: 6, interval: 2, keep: 3 };
+  const newest = "step-000006";
+
+  /** A finished training in `folder`, so that checkpoints of steps 2, 4 and 6 are there; its weights. */
+  async function trained(folder: string) {
+    const run = training({ ...options, folder });
+    await trainLoop(run.context);
+    return { checkpoints: run.folder.checkpoints, weights: run.weights() };
+  }
+
+  const cut = (path: string) => truncateSync(path, Math.floor(statSync(path).size / 2));
+  const zero = (path: string) => writeFileSync(path, Buffer.alloc(statSync(path).size));
+  const damages: readonly (readonly [string, (folder: string) => void])[] = [
+    ["cut short", (folder) => cut(join(folder, "lora.safetensors"))],
+    ["full of zeros", (folder) => zero(join(folder, "optimizer.safetensors"))],
+    ["with an empty state", (folder) => truncateSync(join(folder, "state.json"), 0)],
+    ["without its moments", (folder) => rmSync(join(folder, "optimizer.safetensors"))],
+    ["with other shapes", (folder) => otherShapes(join(folder, "lora.safetensors"))],
+    ["with weights that are not finite", (folder) => notFinite(join(folder, "lora.safetensors"))],
+  ];
+
+  test.each(damages)("%s: the one before it is used, and the weights end the same", async (what, damage) => {
+    const whole = await trained(`before, ${what}`);
+    damage(join(whole.checkpoints, newest));
+    const again = training({ ...options, folder: `before, ${what}` });
+    await trainLoop(again.context);
+    expect(again.weights()).toEqual(whole.weights);
+    const said = messagesOf(again.events);
+    expect(said).toContain(`resume: checkpoints/${newest} is damaged; set aside as ${newest}.unusable`);
+    expect(said).toContain("resume: continuing after step 4 from checkpoints/step-000004");
+    expect(readdirSync(whole.checkpoints).toSorted()).toEqual([
+      "step-000002",
+      "step-000004",
+      "step-000006",
+      "step-000006.unusable",
+    ]);
+  });
+
+  test("when all are damaged, a command ends with the newest one's name, and a server's job begins anew", async () => {
+    const whole = await trained("all damaged");
+    for (const name of readdirSync(whole.checkpoints))
+      writeFileSync(join(whole.checkpoints, name, "state.json"), "{");
+    const before = readdirSync(whole.checkpoints);
+    const stopped = training({ ...options, folder: "all damaged" });
+    const failure = await failureOf(trainLoop(stopped.context));
+    expect(failure).toMatchObject({ code: "checkpoint_damaged", exitCode: 1 });
+    expect(failure.message).toContain(join(whole.checkpoints, newest, "state.json"));
+    expect(failure.remedy).toContain("another --out");
+    expect(readdirSync(whole.checkpoints)).toEqual(before);
+
+    const server = training({ ...options, folder: "all damaged", onBad: "restart" });
+    await trainLoop(server.context);
+    expect(server.weights()).toEqual(whole.weights);
+    expect(server.metricSteps()).toEqual([1, 2, 3, 4, 5, 6]);
+    const said = messagesOf(server.events).filter((message) => message.startsWith("resume:"));
+    expect(said).toHaveLength(4);
+    expect(said.at(-1)).toBe("resume: no checkpoint can be used; training starts again from step 0");
+  });
+
+  test("of another training, a command is told the difference, and a server's job begins anew", async () => {
+    const { checkpoints } = await trained("other");
+    const before = readdirSync(checkpoints);
+    const stopped = training({ ...options, folder: "other", seed: 7 });
+    const failure = await failureOf(trainLoop(stopped.context));
+    expect(failure).toMatchObject({ code: "checkpoint_mismatch", exitCode: 2 });
+    expect(failure.message).toContain("seed: was 0, is now 7");
+    expect(readdirSync(checkpoints)).toEqual(before);
+    const server = training({ ...options, folder: "other", seed: 7, onBad: "restart" });
+    await trainLoop(server.context);
+    expect(messagesOf(server.events)).toContain(
+      `resume: checkpoints/${newest} belongs to another training; set aside as ${newest}.unusable`,
+    );
+    expect(server.metricSteps()).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
+  test("half written by a process that was killed is removed; other files are not", async () => {
+    const run = training({ ...options, folder: "half" });
+    const { checkpoints } = run.folder;
+    mkdirSync(join(checkpoints, "step-000004.123.tmp"));
+    writeFileSync(join(checkpoints, "step-000004.123.tmp", "lora.safetensors"), "half");
+    for (const name of ["notes.tmp", "step-000004.old.tmp"]) writeFileSync(join(checkpoints, name), "mine");
+    await trainLoop(run.context);
+    expect(
+      readdirSync(checkpoints)
+        .filter((name) => name.endsWith(".tmp"))
+        .toSorted(),
+    ).toEqual(["notes.tmp", "step-000004.old.tmp"]);
+  });
+});
+
+/** The file's tensors with one row less each. */
+function otherShapes(path: string): void {
+  rewrite(path, (tensor) => tensor.narrow(0, 0, tensor.size(0) - 1));
+}
+
+function notFinite(path: string): void {
+  rewrite(path, (tensor) => tensor.mul(Number.POSITIVE_INFINITY));
+}
+
+function rewrite(path: string, change: (tensor: Tensor) => Tensor): void {
+  const file = SafetensorsFile.open(path);
+  const tensors = file.names().map((name) => [name, change(file.tensor(name)).clone()] as const);
+  writeSafetensors(path, new Map(tensors));
+  file.close();
+}
 
 describe("divergence", () => {
   test("at an absurd learning rate it ends with a code, a remedy and the last good checkpoint", async () => {

@@ -1,7 +1,7 @@
 /**
  * The training loop: step, log, checkpoint, sample, stop.
  */
-import { AppError } from "@ltx-trainer/contract";
+import { AppError, type OnBadCheckpoint } from "@ltx-trainer/contract";
 import type { Lora } from "@ltx-trainer/ltx";
 import { areFinite, memoryStats, parseDevice, resetPeakMemory } from "@ltx-trainer/torch";
 import { nextTurn } from "../cache/encode.ts";
@@ -9,8 +9,9 @@ import type { Reporter } from "../events.ts";
 import type { JobFolder } from "../job-folder.ts";
 import type { Plan } from "../plan.ts";
 import { interrupted } from "../stop.ts";
-import { type Identity, newestCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { checkpointsIn, type Identity, saveCheckpoint } from "./checkpoint.ts";
 import { Metrics } from "./metrics.ts";
+import { resumeTraining } from "./resume.ts";
 import { isFiniteStep, type StepResult, type TrainingStep } from "./step.ts";
 
 export type LoopContext = {
@@ -19,6 +20,8 @@ export type LoopContext = {
   readonly lora: Lora;
   readonly step: TrainingStep;
   readonly identity: Identity;
+  /** What to do when a checkpoint is there and none can be used. */
+  readonly onBadCheckpoint: OnBadCheckpoint;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
   /** Samples the validation prompts; called with the steps done. */
@@ -35,7 +38,12 @@ const averagedSteps = 20;
  */
 export async function trainLoop(context: LoopContext): Promise<number | null> {
   const { plan, reporter, signal } = context;
-  const resumed = resume(context);
+  const { optimizer } = context.step;
+  const resumed = resumeTraining(
+    context.folder.checkpoints,
+    { lora: context.lora, optimizer, identity: context.identity },
+    { onBad: context.onBadCheckpoint, reporter },
+  );
   let lastLoss = resumed.loss;
   const metrics = new Metrics(context.folder.metrics, resumed.step);
   const times: number[] = [];
@@ -68,18 +76,6 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
 
 function isDue(step: number, interval: number): boolean {
   return interval > 0 && step % interval === 0;
-}
-
-function resume(context: LoopContext): { readonly step: number; readonly loss: number | null } {
-  const newest = newestCheckpoint(context.folder.checkpoints);
-  if (!newest) return { step: 0, loss: null };
-  restoreCheckpoint(newest, {
-    lora: context.lora,
-    optimizer: context.step.optimizer,
-    identity: context.identity,
-  });
-  context.reporter.info(`resumed after step ${newest.state.step} from ${newest.folder}`);
-  return { step: newest.state.step, loss: newest.state.loss };
 }
 
 function checkpoint(context: LoopContext, step: number, loss: number | null): void {
@@ -123,12 +119,12 @@ function memoryInUse(plan: Plan): number {
 
 /** @param result of the step, when it was the step and not the weights after it that showed it */
 function diverged({ plan, folder }: LoopContext, step: number, result?: StepResult): AppError {
-  const last = newestCheckpoint(folder.checkpoints);
+  const [last] = checkpointsIn(folder.checkpoints);
   const what = result
     ? `got loss ${result.loss} and gradient norm ${result.gradNorm}`
     : "got LoRA weights that are not finite";
   const kept = last
-    ? `The last good checkpoint, of step ${last.state.step}, is kept in ${last.folder}.`
+    ? `The last good checkpoint, of step ${last.step}, is kept in ${last.folder}.`
     : "No checkpoint was written.";
   return new AppError({
     code: "training_diverged",

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { newestCheckpoint, restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
+import { restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { describeOnGpu, testDevice } from "./testing/gpu.ts";
 import { checkFiveSteps, distance, freshTraining, setUp } from "./testing/step-case.ts";
 
@@ -54,10 +54,9 @@ describeOnGpu("resume", () => {
     const { lora, step } = first;
     const identity = { seed: 0 };
     const state = { version: 1 as const, step: 2, optimizerSteps: 2, loss: losses[1] ?? null, identity };
-    saveCheckpoint(root, { lora, optimizer: step.optimizer, state, keep: 1 });
+    const folder = saveCheckpoint(root, { lora, optimizer: step.optimizer, state, keep: 1 });
     const second = freshTraining({ device });
-    const newest = newestCheckpoint(root) as NonNullable<ReturnType<typeof newestCheckpoint>>;
-    restoreCheckpoint(newest, { lora: second.lora, optimizer: second.step.optimizer, identity });
+    restoreCheckpoint(folder, { lora: second.lora, optimizer: second.step.optimizer, identity });
     for (const [key, parameter] of second.lora.parameters())
       expect(distance(parameter, lora.parameters().get(key)!), `restored ${key}`).toBe(0);
     const resumed = [2, 3].map((index) => second.step.take(index).loss);
