@@ -14,7 +14,17 @@ import {
   type ModelsOutputs,
   type SizeTable,
 } from "@ltx-trainer/contract";
-import { type BaseFamily, type BaseModel, openBase } from "@ltx-trainer/ltx";
+import {
+  type BaseFamily,
+  BaseModel,
+  type LoadOptions,
+  openBase,
+  type T5Encoder,
+  type T5Tokenizer,
+  type Transformer,
+  type Vae,
+} from "@ltx-trainer/ltx";
+import { TorchError } from "@ltx-trainer/torch";
 import { z } from "zod";
 
 const bundled = fileURLToPath(new URL("../../../models", import.meta.url));
@@ -75,15 +85,57 @@ export function openJobBase(wanted: string | undefined, home: string, hasGpu: bo
     });
   }
   try {
-    return openBase(folder);
+    return new JobBase(resolve(folder));
   } catch (cause) {
-    throw new AppError({
-      code: "base_invalid",
-      message: `base: ${messageOf(cause)}`,
-      facts: { folder },
-      cause,
-    });
+    throw toBaseFault(folder, cause);
   }
+}
+
+/** A base model whose damaged files are the user's to mend: loading throws AppError `base_invalid` with the folder. */
+class JobBase extends BaseModel {
+  override loadTransformer(options: LoadOptions = {}): Transformer {
+    return this.guard(() => super.loadTransformer(options));
+  }
+
+  override loadVae(options: LoadOptions = {}): Vae {
+    return this.guard(() => super.loadVae(options));
+  }
+
+  override loadTextEncoder(options: LoadOptions = {}): T5Encoder {
+    return this.guard(() => super.loadTextEncoder(options));
+  }
+
+  override loadTokenizer(): T5Tokenizer {
+    return this.guard(() => super.loadTokenizer());
+  }
+
+  override async hash(): Promise<string> {
+    try {
+      return await super.hash();
+    } catch (cause) {
+      throw toBaseFault(this.folder, cause);
+    }
+  }
+
+  private guard<T>(load: () => T): T {
+    try {
+      return load();
+    } catch (cause) {
+      throw toBaseFault(this.folder, cause);
+    }
+  }
+}
+
+/** What libtorch says (memory, devices) is no fault of the files, and a TypeError is one of this program. */
+function toBaseFault(folder: string, cause: unknown): unknown {
+  if (cause instanceof AppError || cause instanceof TorchError || cause instanceof TypeError) return cause;
+  return new AppError({
+    code: "base_invalid",
+    message: `base model in ${folder}: ${messageOf(cause)}`,
+    remedy: "`npx ltx-trainer models list` says which models can be used. Copy a damaged one again.",
+    facts: { folder },
+    cause,
+  });
 }
 
 /** The sizes, sampler and conditioning of a model: its own, else its family's. @throws AppError `base_invalid` */

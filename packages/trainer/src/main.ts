@@ -58,9 +58,6 @@ function readJob(path: string | undefined): unknown {
   }
 }
 
-/** Errors of files that only a base model has at this point; LoRA files and checkpoints are opened under errors of their own. */
-const modelFaults = new Set(["SafetensorsError", "CheckpointError", "ConfigError"]);
-
 /** libtorch's and the system's words for conditions a user can act on. */
 function explained(error: unknown): AppError {
   const text = error instanceof Error ? error.message : String(error);
@@ -77,14 +74,6 @@ function explained(error: unknown): AppError {
       code: "disk_full",
       message: text,
       remedy: "Free disk space, then --resume.",
-      cause: error,
-    });
-  }
-  if (error instanceof Error && modelFaults.has(error.name)) {
-    return new AppError({
-      code: "base_invalid",
-      message: `base model: ${text}`,
-      remedy: "`npx ltx-trainer models list` says which models can be used; copy a damaged one again.",
       cause: error,
     });
   }
