@@ -96,3 +96,30 @@ export const doctorSummary = "Check this machine, and say how to fix what is wro
 export const doctor =
   "Checks Node, libtorch, the native addon, the speed of matrix products, GPU, ffmpeg, disk space and base models, " +
   "and says how to fix what is wrong. Exit status 1 when something is broken.";
+
+export const backups = {
+  backup: {
+    summary: "Write everything the service has into a folder.",
+    description:
+      "Backs the service up: keys, requests, logs, files, and the checkpoints of trainings that have not ended. The service may " +
+      "run meanwhile. Base models and caches are left out.",
+    folder: "a new folder, for example one with today's date",
+    examples: `
+Examples:
+  ltx-trainer backup /mnt/backups/2026-11-27
+  On a PostgreSQL of your own:
+    DATABASE_URL=postgres://user:secret@db/ltx ltx-trainer backup /mnt/backups/2026-11-27`,
+  },
+  restore: {
+    summary: "Bring a backup back into an empty data folder.",
+    description:
+      "Restores a backup into a data folder and a database that are empty. A newer version of this program reads older " +
+      "backups. Trainings that were running go on from the checkpoints in the backup.",
+    folder: "a folder that `ltx-trainer backup` wrote",
+    examples: `
+Examples:
+  ltx-trainer restore /mnt/backups/2026-11-27 --home /srv/ltx-trainer
+  Into a PostgreSQL of your own, to move from the embedded one:
+    DATABASE_URL=postgres://user:secret@db/ltx ltx-trainer restore /mnt/backups/2026-11-27`,
+  },
+} as const;

@@ -1,15 +1,7 @@
 /** `ltx-trainer keys`: making, listing and revoking the keys of the service, whether it runs or not. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { text } from "node:stream/consumers";
-import {
-  AppError,
-  CreatedKey,
-  type ErrorBody,
-  KeyList,
-  type KeysAction,
-  RevokedKey,
-} from "@ltx-trainer/contract";
-import { homeFolder, keysProgram } from "@ltx-trainer/launcher";
+import { CreatedKey, KeyList, type KeysAction, RevokedKey } from "@ltx-trainer/contract";
+import { keysProgram } from "@ltx-trainer/launcher";
+import { askServerTool } from "./ask-server-tool.ts";
 import type { Console } from "./console.ts";
 
 type Place = { readonly home?: string };
@@ -62,35 +54,5 @@ function minute(moment: string): string {
   return moment.slice(0, 16).replace("T", " ");
 }
 
-/** @throws AppError what the program reported, or `tool_failed` */
-async function ask(action: KeysAction, options: object, home: string | undefined): Promise<unknown> {
-  const child = spawn(process.execPath, [keysProgram(), action, JSON.stringify(options)], {
-    env: { ...process.env, LTX_TRAINER_HOME: homeFolder(home) },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const [said] = await Promise.all([text(child.stdout), ended(child)]);
-  const answer = parsed(said.trimEnd().split("\n").at(-1) ?? "");
-  if (answer === undefined) {
-    throw new AppError({
-      code: "tool_failed",
-      message: "the program that has the keys ended without an answer",
-    });
-  }
-  if (answer.error !== undefined) throw new AppError(answer.error);
-  return answer;
-}
-
-function parsed(line: string): { readonly error?: ErrorBody } | undefined {
-  try {
-    return JSON.parse(line) as { readonly error?: ErrorBody };
-  } catch {
-    return undefined;
-  }
-}
-
-function ended(child: ChildProcess): Promise<void> {
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", () => resolve());
-  });
-}
+const ask = (action: KeysAction, options: object, home: string | undefined) =>
+  askServerTool(keysProgram(), { action, options, home });

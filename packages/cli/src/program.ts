@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { AppError, exitCodes, generateFields, localFields, toAppError } from "@ltx-trainer/contract";
 import { Command, CommanderError } from "commander";
+import { backup, restore } from "./backup.ts";
 import { generate, inspect, listModels, train } from "./commands.ts";
 import { type Console, makeConsole } from "./console.ts";
 import { doctor } from "./doctor.ts";
@@ -57,6 +58,7 @@ function makeProgram(console: Console, setStatus: (code: number) => void): Comma
   addModels(program, console);
   addServe(program, setStatus);
   addKeys(program, console);
+  addBackup(program, console);
   program
     .command("doctor")
     .summary(help.doctorSummary)
@@ -155,6 +157,21 @@ function addKeys(program: Command, console: Console): void {
     .option(...homeFlag)
     .option(...jsonFlag)
     .action(async (id: string, options: { home?: string }) => revokeKey(id, options, console));
+}
+
+function addBackup(program: Command, console: Console): void {
+  for (const [name, run] of Object.entries({ backup, restore })) {
+    const words = help.backups[name as keyof typeof help.backups];
+    program
+      .command(name)
+      .summary(words.summary)
+      .description(words.description)
+      .argument("<folder>", words.folder)
+      .option(...homeFlag)
+      .option(...jsonFlag)
+      .addHelpText("after", words.examples)
+      .action(async (folder: string, options: { home?: string }) => run(folder, options, console));
+  }
 }
 
 /** The config file, then the flags, then the argument. */

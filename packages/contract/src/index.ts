@@ -1,4 +1,5 @@
 /** What crosses a boundary: training input and output, jobs and their events, errors. Knows no other package of ours. */
+export * from "./backup.ts";
 export * from "./dataset-report.ts";
 export * from "./errors.ts";
 export * from "./files.ts";

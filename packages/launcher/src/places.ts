@@ -38,6 +38,15 @@ export function keysProgram(): string {
 }
 
 /**
+ * The program that backs the service up and restores it.
+ *
+ * @throws AppError `tool_missing` before the first build
+ */
+export function backupProgram(): string {
+  return built(join(packagesFolder, "server/dist/backup/backup-main.js"), "server");
+}
+
+/**
  * Absolute path of the data folder: the one given, else `LTX_TRAINER_HOME`, else `~/.ltx-trainer`.
  *
  * @throws AppError `invalid_options` for an account without a home

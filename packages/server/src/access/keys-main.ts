@@ -11,16 +11,13 @@ import {
   RevokeKeyOptions,
   toAppError,
 } from "@ltx-trainer/contract";
-import { sql } from "kysely";
-import { type Config, readConfig } from "../config.ts";
-import { type Database, type DatabaseAddress, openDatabase } from "../db/database.ts";
+import { readConfig } from "../config.ts";
+import type { Database } from "../db/database.ts";
 import { migrate } from "../db/migrate.ts";
+import { withDatabase } from "../db/open-for-tool.ts";
 import { makeLogger } from "../log.ts";
-import { EmbeddedPostgres } from "../postgres/embedded-postgres.ts";
-import { explainStartFailure, makeDataFolder } from "../start-errors.ts";
+import { explainStartFailure } from "../start-errors.ts";
 import { createKey, listKeys, revokeKey } from "./keys.ts";
-
-const log = makeLogger("silent");
 
 const actions: Record<KeysAction, (db: Database, options: unknown) => Promise<Record<string, unknown>>> = {
   create: async (db, options) => {
@@ -49,53 +46,15 @@ const actions: Record<KeysAction, (db: Database, options: unknown) => Promise<Re
   },
 };
 
-/** Uses the database that a running service has, or starts it for the moment. */
-async function withDatabase<Result>(
-  config: Config,
-  work: (db: Database) => Promise<Result>,
-): Promise<Result> {
-  if (config.databaseUrl !== undefined) return connected(config.databaseUrl, work);
-  makeDataFolder(config.home);
-  const postgres = new EmbeddedPostgres(config.home, log);
-  if (await isRunning(postgres)) return connected(postgres.address, work);
-  // One that is there but does not answer yet belongs to a service that starts.
-  const isOurs = postgres.pid === undefined;
-  await postgres.start();
-  try {
-    return await connected(postgres.address, work);
-  } finally {
-    if (isOurs) await postgres.stop();
-  }
-}
-
-async function isRunning(postgres: EmbeddedPostgres): Promise<boolean> {
-  if (postgres.pid === undefined) return false;
-  try {
-    await connected(postgres.address, (db) => sql`select`.execute(db));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function connected<Result>(
-  address: DatabaseAddress,
-  work: (db: Database) => Promise<Result>,
-): Promise<Result> {
-  const db = openDatabase(address, { connections: 2, log });
-  try {
-    await migrate(db, log);
-    return await work(db);
-  } finally {
-    await db.destroy();
-  }
-}
-
 try {
   const [action = "", options = "{}"] = process.argv.slice(2);
   const act = actions[action as KeysAction];
   const config = readConfig(process.env);
-  const answer = await withDatabase(config, (db) => act(db, JSON.parse(options))).catch((error: unknown) => {
+  const work = async (db: Database) => {
+    await migrate(db, makeLogger("silent"));
+    return act(db, JSON.parse(options));
+  };
+  const answer = await withDatabase(config, work).catch((error: unknown) => {
     throw explainStartFailure(error, config);
   });
   console.log(JSON.stringify(answer));

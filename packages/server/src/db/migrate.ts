@@ -25,36 +25,42 @@ const migrations: Readonly<Record<string, Migration>> = {
 /**
  * Runs the steps that this database lacks, in one transaction and under a lock.
  *
+ * @param upTo the last step wanted; default: all
  * @throws AppError `database_unusable` when a newer version of this program made the tables; whatever else went wrong. Then
  * nothing was changed.
  */
-export async function migrate(db: Database, log: Logger): Promise<void> {
+export async function migrate(db: Database, log: Logger, upTo?: string): Promise<void> {
   const migrator = new Migrator({
     db,
     provider: { getMigrations: async () => migrations },
     migrationTableName: "ltx_migrations",
     migrationLockTableName: "ltx_migrations_lock",
   });
-  const unknown = await unknownMigrations(db);
-  if (unknown.length > 0) {
-    throw new AppError({
-      code: "database_unusable",
-      message: `database: got tables of a newer version of this program (${unknown.join(", ")}); expected none after ${Object.keys(migrations).at(-1)}`,
-      remedy: "Update this program, or restore a backup that was made before the newer version ran.",
-      facts: { unknown },
-    });
-  }
-  const { error, results } = await migrator.migrateToLatest();
+  refuseNewer(await appliedMigrations(db));
+  const { error, results } =
+    upTo === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(upTo);
   if (error !== undefined) throw error;
   for (const { migrationName } of results ?? [])
     log.info({ migration: migrationName }, "database: step done");
 }
 
-/** Steps in the database that this program does not have. */
-async function unknownMigrations(db: Database): Promise<string[]> {
+/** @throws AppError `database_unusable` for steps that this program does not have */
+export function refuseNewer(names: readonly string[]): void {
+  const unknown = names.filter((name) => !Object.hasOwn(migrations, name));
+  if (unknown.length === 0) return;
+  throw new AppError({
+    code: "database_unusable",
+    message: `database: got tables of a newer version of this program (${unknown.join(", ")}); expected none after ${Object.keys(migrations).at(-1)}`,
+    remedy: "Update this program, or restore a backup that was made before the newer version ran.",
+    facts: { unknown },
+  });
+}
+
+/** Steps that the database has, in order; none before the first start. */
+export async function appliedMigrations(db: Database): Promise<string[]> {
   const { rows: tables } = await sql<{ name: string | null }>`
     select to_regclass('ltx_migrations')::text as name`.execute(db);
   if ((tables[0]?.name ?? null) === null) return [];
   const { rows } = await sql<{ name: string }>`select name from ltx_migrations order by name`.execute(db);
-  return rows.map(({ name }) => name).filter((name) => !Object.hasOwn(migrations, name));
+  return rows.map(({ name }) => name);
 }

@@ -1,0 +1,175 @@
+/**
+ * A backup: one folder with the tables, the bytes of files, and the folders of requests that have not ended.
+ *
+ * The tables are read in one snapshot, while the service runs or not. Bytes never change once they are in the store, so that
+ * they can be copied afterwards. The manifest is written last: a folder without one is no backup.
+ */
+import { constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { copyFile, cp, mkdir, open, writeFile } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { AppError, type BackupManifest, type BackupResult } from "@ltx-trainer/contract";
+import { sql } from "kysely";
+import type { Config } from "../config.ts";
+import type { Database } from "../db/database.ts";
+import { appliedMigrations } from "../db/migrate.ts";
+import { RequestFolder } from "../jobs/request-folder.ts";
+import { DiskStore } from "../storage/disk-store.ts";
+import { backedUpTables, writeTable } from "./tables.ts";
+
+/** Names inside a backup. */
+export const backupPaths = (folder: string) => ({
+  manifest: join(folder, "manifest.json"),
+  table: (name: string) => join(folder, "database", `${name}.jsonl.gz`),
+  file: (id: string) => join(folder, "files", id.slice(-2), id),
+  requests: join(folder, "requests"),
+});
+
+/** Called as the work goes on. */
+export type Progress = (title: string, done: number, total: number) => void;
+
+type Source = { readonly db: Database; readonly config: Pick<Config, "home" | "storage"> };
+
+/**
+ * Writes a backup into a new folder.
+ *
+ * @throws AppError `output_exists` when there is something of that name, `database_unusable` when there is nothing to back up
+ */
+export async function makeBackup(
+  { db, config }: Source,
+  folder: string,
+  onProgress: Progress,
+): Promise<BackupResult> {
+  if (existsSync(folder) && readdirSync(folder).length > 0) {
+    throw new AppError({
+      code: "output_exists",
+      message: `backup: got ${folder}, which holds something; expected a new or empty folder`,
+      remedy: "Name another folder, for example one with today's date.",
+    });
+  }
+  const beside = join(dirname(folder), `.${basename(folder)}.${process.pid}.tmp`);
+  const removeHalf = () => rmSync(beside, { recursive: true, force: true });
+  process.once("exit", removeHalf);
+  try {
+    mkdirSync(join(beside, "database"), { recursive: true, mode: 0o700 });
+    const manifest = await writeEverything({ db, config }, beside, onProgress);
+    await writeDurably(backupPaths(beside).manifest, `${JSON.stringify(manifest, null, 2)}\n`);
+    renameSync(beside, folder);
+    return resultOf(folder, manifest);
+  } finally {
+    removeHalf();
+    process.off("exit", removeHalf);
+  }
+}
+
+async function writeEverything(
+  { db, config }: Source,
+  folder: string,
+  onProgress: Progress,
+): Promise<BackupManifest> {
+  const store = config.storage.s3 === undefined ? "disk" : "bucket";
+  const snapshot = await writeTables(db, folder, onProgress);
+  const copied =
+    store === "disk" ? await copyFiles(snapshot.files, config.home, folder, onProgress) : noFiles;
+  await copyRequestFolders(snapshot.unfinished, config.home, folder);
+  return {
+    format: "ltx-trainer-backup",
+    version: 1,
+    made_at: new Date().toISOString(),
+    migrations: snapshot.migrations,
+    tables: snapshot.tables,
+    store,
+    ...copied,
+  };
+}
+
+type FileRow = { readonly id: string; readonly size_bytes: number };
+
+/** Everything that is asked of the database, as it was at one moment. */
+function writeTables(db: Database, folder: string, onProgress: Progress) {
+  return db
+    .transaction()
+    .setIsolationLevel("repeatable read")
+    .execute(async (transaction) => {
+      const migrations = await appliedMigrations(transaction);
+      if (migrations.length === 0) throw nothingThere();
+      const tables: BackupManifest["tables"] = [];
+      for (const [index, name] of backedUpTables.entries()) {
+        onProgress("database", index, backedUpTables.length);
+        const written = await writeTable(transaction, name, backupPaths(folder).table(name));
+        tables.push({ name, ...written });
+      }
+      onProgress("database", backedUpTables.length, backedUpTables.length);
+      const { rows: files } = await sql<FileRow>`
+        select id, size_bytes from files where state = 'complete'`.execute(transaction);
+      const { rows: unfinished } = await sql<{ id: string }>`
+        select id from requests where finished_at is null`.execute(transaction);
+      return { migrations, tables, files, unfinished: unfinished.map(({ id }) => id) };
+    });
+}
+
+const noFiles = { files: 0, file_bytes: 0, missing_files: 0 };
+
+async function copyFiles(files: readonly FileRow[], home: string, folder: string, onProgress: Progress) {
+  const store = new DiskStore(home);
+  const total = files.reduce((sum, { size_bytes }) => sum + size_bytes, 0);
+  const copied = { ...noFiles };
+  for (const { id, size_bytes } of files) {
+    onProgress("files", copied.file_bytes, total);
+    const path = backupPaths(folder).file(id);
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+    try {
+      await copyFile(await store.locate(id), path, constants.COPYFILE_FICLONE);
+    } catch (error) {
+      // Deleted since the snapshot.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+      copied.missing_files++;
+      continue;
+    }
+    copied.files++;
+    copied.file_bytes += size_bytes;
+  }
+  onProgress("files", total, total);
+  return copied;
+}
+
+/** Checkpoints, and LoRAs that are trained and not yet published. What changes meanwhile is copied as it is found. */
+async function copyRequestFolders(ids: readonly string[], home: string, folder: string): Promise<void> {
+  for (const id of ids) {
+    const { path } = new RequestFolder(home, id);
+    if (!existsSync(path)) continue;
+    const target = join(backupPaths(folder).requests, id);
+    await cp(path, target, { recursive: true, mode: constants.COPYFILE_FICLONE }).catch((error: unknown) => {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    });
+  }
+}
+
+async function writeDurably(path: string, text: string): Promise<void> {
+  await writeFile(path, text, { mode: 0o600, flush: true });
+  const parent = await open(dirname(path), "r");
+  await parent.sync();
+  await parent.close();
+}
+
+/** What is told to people about a backup. */
+export function resultOf(folder: string, manifest: BackupManifest): BackupResult {
+  const rowsOf = (table: string) => manifest.tables.find(({ name }) => name === table)?.rows ?? 0;
+  const { files, file_bytes, missing_files, store } = manifest;
+  return {
+    folder,
+    keys: rowsOf("keys"),
+    requests: rowsOf("requests"),
+    files,
+    file_bytes,
+    missing_files,
+    store,
+  };
+}
+
+function nothingThere(): AppError {
+  return new AppError({
+    code: "database_unusable",
+    message: "backup: the database has no tables; there is nothing to back up",
+    remedy: "Name the data folder with --home, or the database with DATABASE_URL.",
+  });
+}
