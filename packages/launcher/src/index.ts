@@ -1,4 +1,5 @@
-/** Starting the project's programs by path: the trainer, whose events are heard, and the server. */
+/** Starting the project's programs by path, and which addresses they may connect to. */
 export * from "./places.ts";
+export * from "./public-address.ts";
 export * from "./spawn-tied.ts";
 export * from "./trainer-process.ts";

@@ -289,7 +289,7 @@ test("private addresses are refused unless allowed, and nothing reaches them", a
     expect(await look()).toMatchObject({
       attempts: 1,
       last_error: expect.stringMatching(
-        /loopback address, expected a public one; WEBHOOK_PRIVATE_TARGETS=true/,
+        /special purpose, expected a public one; WEBHOOK_PRIVATE_TARGETS=true/,
       ),
     });
     expect(receiver.received.map(({ url }) => url)).not.toContain("/private");

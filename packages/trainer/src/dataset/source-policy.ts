@@ -1,7 +1,7 @@
 /** Where downloads may connect to, and what sources are called: as the job says. */
 import { basename } from "node:path";
 import { AppError, type TrainJob } from "@ltx-trainer/contract";
-import ipaddr from "ipaddr.js";
+import { isPublicAddress } from "@ltx-trainer/launcher";
 import type { PrepareContext } from "./types.ts";
 
 type Named = Pick<TrainJob, "source_names">;
@@ -20,7 +20,8 @@ export function sourcePolicyOf(job: Named & Pick<TrainJob, "address_policy">): S
 export function sourceName(source: string, names: Named["source_names"] = {}): string {
   if (Object.hasOwn(names, source)) return names[source] as string;
   if (/^data:/i.test(source)) return "data URI";
-  return /^https?:/i.test(source) ? withoutQuery(source) : source;
+  const isAddress = /^https?:|^[a-z][a-z0-9+.-]+:\/\//i.test(source) && !/^file:/i.test(source);
+  return isAddress ? withoutQuery(source) : source;
 }
 
 /** The same for files that leave this machine: of a path, the last part. */
@@ -30,26 +31,25 @@ export function portableSourceName(source: string, names: Named["source_names"] 
   return isPath ? basename(source) : name;
 }
 
-/** An address without user, query and fragment; what is none stays as it is. */
+/** An address without user, query and fragment; of one that is not valid, what may be a password goes, too. */
 export function withoutQuery(url: string): string {
-  if (!URL.canParse(url)) return url;
+  if (!URL.canParse(url)) return url.replace(/[?#].*$/s, "").replace(/^([a-z][a-z0-9+.-]*:\/*).*@/is, "$1");
   const { protocol, host, pathname } = new URL(url);
   return `${protocol}//${host}${pathname}`;
 }
 
 /**
- * Lets through what is reachable from everywhere; IPv6 addresses that carry an IPv4 one count as that one, and those
- * that some gateway would translate not at all.
+ * Lets through what is reachable from everywhere.
  *
  * @throws AppError `address_not_allowed`
- * Source: the IANA special-purpose address registries, as ipaddr.js holds them.
  */
 export function refuseSpecialAddress(address: string): void {
-  if (ipaddr.isValid(address) && ipaddr.process(address).range() === "unicast") return;
+  if (isPublicAddress(address)) return;
   throw new AppError({
     code: "address_not_allowed",
     // Not which address: that would map the network for whoever asks.
-    message: "the address leads into a private network, expected one that is public",
+    message:
+      "the address leads into a private network or one for a special purpose, expected one that is public",
     remedy: "Upload the file to the server, or put it where everybody can fetch it.",
   });
 }
