@@ -4,15 +4,14 @@
  * Every address that is connected to is shown to `checkAddress` first (also after redirects, and the one that name
  * lookup really gave), so that a server can refuse its own network. The command line refuses none.
  */
-import dns from "node:dns";
 import { createWriteStream } from "node:fs";
-import { rename } from "node:fs/promises";
-import net from "node:net";
+import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { AppError } from "@ltx-trainer/contract";
+import { checkLiteralAddress, makeCheckedLookup } from "@ltx-trainer/launcher";
 import { Agent, buildConnector, fetch, type Response } from "undici";
 import { asDiskFull } from "./disk.ts";
 import { withoutQuery } from "./source-policy.ts";
@@ -23,8 +22,10 @@ export type DownloadOptions = {
   readonly timeoutMs: number;
   readonly signal?: AbortSignal | undefined;
   readonly checkAddress?: ((address: string) => void) | undefined;
-  /** `totalBytes` is undefined when the server does not say. */
+  /** Called at most once per `progressIntervalMs`. `totalBytes` is undefined when the server does not say. */
   readonly onProgress?: (doneBytes: number, totalBytes: number | undefined) => void;
+  /** Default: 500 ms. */
+  readonly progressIntervalMs?: number;
   /** Pauses before each further try. Default: 1 s and 4 s. */
   readonly retryDelaysMs?: readonly number[];
 };
@@ -37,6 +38,7 @@ const maxRedirects = 5;
  * @throws AppError `download_failed`, `download_too_large`, `source_unsupported`, or what `checkAddress` throws
  */
 export async function download(url: string, path: string, options: DownloadOptions): Promise<void> {
+  if (!URL.canParse(url)) throw invalidAddress(url);
   const pauses = options.retryDelaysMs ?? [1000, 4000];
   const agent = makeAgent(options.checkAddress);
   const deadline = AbortSignal.timeout(options.timeoutMs);
@@ -71,31 +73,54 @@ async function downloadOnce(url: URL, path: string, attempt: Attempt): Promise<v
     await response.body?.cancel();
     throw refused(url, response);
   }
-  const announced = Number(response.headers.get("content-length") ?? Number.NaN);
-  const totalBytes = Number.isFinite(announced) ? announced : undefined;
+  const totalBytes = announcedBytes(response);
   if (totalBytes !== undefined && totalBytes > attempt.maxBytes) {
     await response.body?.cancel();
     throw tooLarge(url, totalBytes, attempt.maxBytes);
   }
+  const part = `${path}.part`;
+  const body = response.body === null ? Readable.from([]) : Readable.fromWeb(response.body);
+  try {
+    await pipeline(body, countBytes(url, totalBytes, attempt), createWriteStream(part), {
+      signal: attempt.signal,
+    });
+  } catch (error) {
+    await rm(part, { force: true });
+    throw error;
+  }
+  await rename(part, path);
+}
+
+/** Undefined when the server does not say, or says it of what is sent compressed. */
+function announcedBytes({ headers }: Response): number | undefined {
+  const announced = Number(headers.get("content-length") ?? Number.NaN);
+  return Number.isFinite(announced) && !headers.has("content-encoding") ? announced : undefined;
+}
+
+/** Passes bytes on, reports them, and fails above the limit. */
+function countBytes(url: URL, totalBytes: number | undefined, attempt: Attempt): Transform {
+  const { maxBytes, onProgress, progressIntervalMs = 500 } = attempt;
   let doneBytes = 0;
-  const limit = new Transform({
+  let reportedAt = Number.NEGATIVE_INFINITY;
+  return new Transform({
     transform(piece: Uint8Array, _encoding, done) {
       doneBytes += piece.length;
-      if (doneBytes > attempt.maxBytes) return done(tooLarge(url, doneBytes, attempt.maxBytes));
-      attempt.onProgress?.(doneBytes, totalBytes);
+      if (doneBytes > maxBytes) return done(tooLarge(url, doneBytes, maxBytes));
+      if (performance.now() - reportedAt >= progressIntervalMs) {
+        reportedAt = performance.now();
+        onProgress?.(doneBytes, totalBytes);
+      }
       done(null, piece);
     },
   });
-  const body = response.body === null ? Readable.from([]) : Readable.fromWeb(response.body);
-  await pipeline(body, limit, createWriteStream(`${path}.part`), { signal: attempt.signal });
-  await rename(`${path}.part`, path);
 }
 
 async function follow(start: URL, { agent, signal }: Attempt): Promise<Response> {
   let url = start;
   for (let hops = 0; hops <= maxRedirects; hops++) {
     if (url.protocol !== "http:" && url.protocol !== "https:") throw unsupported(url);
-    const response = await fetch(url, { redirect: "manual", dispatcher: agent, signal });
+    const { address, headers } = splitCredentials(url);
+    const response = await fetch(address, { redirect: "manual", dispatcher: agent, signal, headers });
     const location = response.headers.get("location");
     if (response.status < 300 || response.status > 399 || location === null) return response;
     await response.body?.cancel();
@@ -108,35 +133,47 @@ async function follow(start: URL, { agent, signal }: Attempt): Promise<Response>
   });
 }
 
+/** User and password of an address travel in a header, to its own host only: a redirect has its own address. */
+function splitCredentials(url: URL): { address: URL; headers: Record<string, string> } {
+  if (url.username === "" && url.password === "") return { address: url, headers: {} };
+  const address = new URL(url);
+  address.username = "";
+  address.password = "";
+  const pair = `${decodePercent(url.username)}:${decodePercent(url.password)}`;
+  return { address, headers: { authorization: `Basic ${Buffer.from(pair).toString("base64")}` } };
+}
+
+function decodePercent(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** An agent whose connections go only to addresses that pass the check. Literal addresses skip name lookup. */
 function makeAgent(check: ((address: string) => void) | undefined): Agent {
   const timeouts = { headersTimeout: 30_000, bodyTimeout: 60_000 };
   if (check === undefined) return new Agent(timeouts);
-  const lookup: net.LookupFunction = (host, lookupOptions, done) => {
-    dns.lookup(host, { ...lookupOptions, all: true }, (error, addresses) => {
-      if (error !== null) return done(error, "");
-      try {
-        for (const { address } of addresses) check(address);
-      } catch (refusal) {
-        return done(refusal as NodeJS.ErrnoException, "");
-      }
-      const [first] = addresses;
-      if (lookupOptions.all) return done(null, addresses);
-      return done(null, first?.address ?? "", first?.family);
-    });
-  };
-  const connect = buildConnector({ lookup, timeout: 10_000 });
+  const connect = buildConnector({ lookup: makeCheckedLookup(check), timeout: 10_000 });
   return new Agent({
     ...timeouts,
     connect: (target, done) => {
-      const host = target.hostname.replace(/^\[|\]$/g, "");
       try {
-        if (net.isIP(host) !== 0) check(host);
+        checkLiteralAddress(target.hostname, check);
       } catch (refusal) {
         return done(refusal as Error, null);
       }
       return connect(target, done);
     },
+  });
+}
+
+function invalidAddress(url: string): AppError {
+  return new AppError({
+    code: "source_unsupported",
+    message: `${withoutQuery(url)}: got an address that is not valid, expected http://<host>/<path> or https://<host>/<path>`,
+    remedy: "Check host and port; write special characters in user and password as %XX.",
   });
 }
 
@@ -155,7 +192,33 @@ function explainFailure({ url, path }: Where, error: unknown, timedOutMs: number
   const cause = error instanceof Error ? error.cause : undefined;
   if (cause instanceof AppError) return cause;
   const reason = cause instanceof Error ? cause.message || cause.name : String((error as Error).message);
-  return failed(url, reason, { retryable: true, cause: error });
+  if (reason === "bad port") return wrongPort(url, error);
+  const code = (cause as NodeJS.ErrnoException | undefined)?.code ?? "";
+  if (/^(CERT_|ERR_TLS_|DEPTH_ZERO_|SELF_SIGNED_|UNABLE_TO_)/.test(code)) {
+    return failed(url, `its certificate is not accepted: ${reason}`, {
+      retryable: false,
+      cause: error,
+      remedy: "Have the server's certificate renewed or corrected, or use another address.",
+    });
+  }
+  const plain = /wrong version number/.test(reason) ? "it does not answer in TLS (try http://)" : reason;
+  return failed(url, withoutSecrets(plain.trim()), { retryable: true, cause: error });
+}
+
+/** Source: fetch.spec.whatwg.org, "port blocking": ports of other protocols, which a web request could be made to speak. */
+function wrongPort(url: string, cause: unknown): AppError {
+  const where = withoutQuery(url);
+  return new AppError({
+    code: "source_unsupported",
+    message: `${where}: got a port that belongs to another protocol, expected one of a web server, such as 443, 80 or 8080`,
+    facts: { url: where },
+    cause,
+  });
+}
+
+/** Messages of libraries may quote the whole address. */
+function withoutSecrets(text: string): string {
+  return text.replace(/\bhttps?:\/\/\S+/gi, (url) => withoutQuery(url));
 }
 
 type Failure = {
@@ -176,7 +239,7 @@ function failed(url: string, reason: string, { status, ...failure }: Failure): A
 
 function refused(url: URL, { status, statusText }: Response): AppError {
   const hints: Record<number, string> = {
-    401: "The address needs a login. Use a link that works without one.",
+    401: "The address needs a login. Use a link that works without one, or write https://user:password@host/...",
     403: "The address needs a permission, or its signature has expired. Make a new link.",
     404: "There is nothing at this address. Check it for typing errors.",
     410: "The file has been removed. Upload it again.",

@@ -3,10 +3,9 @@ import { mkdirSync, readFileSync, symlinkSync, truncateSync, writeFileSync } fro
 import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { AppError } from "@ltx-trainer/contract";
+import type { AppError } from "@ltx-trainer/contract";
 import { BlobWriter, TextReader, ZipWriter } from "@zip.js/zip.js";
 import { expect, onTestFinished, test } from "vitest";
-import { download } from "./fetch.ts";
 import { openSource } from "./open.ts";
 import { makeZip, temporaryFolder, testClip } from "./testing/media.ts";
 
@@ -196,91 +195,4 @@ test("downloads follow redirects, and the address loses its query in messages", 
   const source = await openSource(`${base}/start?signature=secret`, { workFolder: join(folder, "work") });
   expect(source).toMatchObject({ name: `${base}/start`, files: [{ path: "a.txt" }] });
   await source.close();
-});
-
-const quick = { maxBytes: 1000, timeoutMs: 5000, retryDelaysMs: [1, 1] };
-
-test("a fault that passes is tried again", async () => {
-  const path = join(temporaryFolder(), "a");
-  let tries = 0;
-  const base = await serve((_request, response) => {
-    tries++;
-    if (tries === 1) response.writeHead(503).end();
-    else if (tries === 2)
-      response.writeHead(200, { "content-length": "9" }).write("half", () => response.destroy());
-    else response.end("all of it");
-  });
-  await download(`${base}/a`, path, quick);
-  expect([tries, readFileSync(path, "utf8")]).toEqual([3, "all of it"]);
-});
-
-test.each([
-  [404, "got status 404 Not Found, expected 200", "There is nothing at this address", false],
-  [403, "got status 403 Forbidden, expected 200", "needs a permission", false],
-  [500, "got status 500", undefined, true],
-])("status %i is explained", async (status, message, remedy, retryable) => {
-  const base = await serve((_request, response) => response.writeHead(status).end("no"));
-  const failed = download(`${base}/a.zip`, join(temporaryFolder(), "a"), quick);
-  await expect(failed).rejects.toMatchObject({
-    code: "download_failed",
-    message: expect.stringContaining(message),
-    ...(remedy === undefined ? {} : { remedy: expect.stringContaining(remedy) }),
-    retryable,
-    facts: { status },
-  });
-});
-
-test("a download that is too large stops, announced or not", async () => {
-  const announced = await serve((_request, response) => response.end("x".repeat(2000)));
-  const streamed = await serve((_request, response) => {
-    response.write("x".repeat(800));
-    setTimeout(() => response.end("x".repeat(800)), 20);
-  });
-  for (const base of [announced, streamed]) {
-    const failed = download(`${base}/a`, join(temporaryFolder(), "a"), quick);
-    await expect.soft(failed).rejects.toMatchObject({ code: "download_too_large", retryable: false });
-  }
-});
-
-test("a download that stalls ends at its time limit", async () => {
-  const base = await serve((_request, response) => void response.write("x"));
-  const failed = download(`${base}/a`, join(temporaryFolder(), "a"), { ...quick, timeoutMs: 200 });
-  await expect(failed).rejects.toMatchObject({ code: "download_failed", retryable: true });
-});
-
-test("nobody listening is a download failure, a loop of redirects too, another scheme is refused", async () => {
-  const path = join(temporaryFolder(), "a");
-  await expect(download("http://127.0.0.1:9/a", path, quick)).rejects.toMatchObject({
-    code: "download_failed",
-    retryable: true,
-  });
-  const loop = await serve((_request, response) => response.writeHead(302, { location: "/again" }).end());
-  await expect(download(loop, path, quick)).rejects.toThrow("redirected more than 5 times");
-  const file = await serve((_request, response) =>
-    response.writeHead(302, { location: "file:///etc/passwd" }).end(),
-  );
-  await expect(download(file, path, quick)).rejects.toMatchObject({ code: "source_unsupported" });
-});
-
-test("every address is checked before connecting: named and literal", async () => {
-  let requests = 0;
-  const base = await serve((_request, response) => {
-    requests++;
-    response.end("x");
-  });
-  const port = new URL(base).port;
-  const seen: string[] = [];
-  const checkAddress = (address: string) => {
-    seen.push(address);
-    throw new AppError({ code: "address_not_allowed", message: `${address}: not allowed` });
-  };
-  for (const host of ["127.0.0.1", "localhost"]) {
-    const failed = download(`http://${host}:${port}/a`, join(temporaryFolder(), "a"), {
-      ...quick,
-      checkAddress,
-    });
-    await expect.soft(failed, host).rejects.toMatchObject({ code: "address_not_allowed" });
-  }
-  expect(requests).toBe(0);
-  expect(seen.length).toBeGreaterThanOrEqual(2);
 });

@@ -11,6 +11,7 @@ import { AppError } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
 import { openArchive } from "./archive.ts";
 import { download } from "./fetch.ts";
+import { logEvery } from "./log-progress.ts";
 import { fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
 import { sourceName } from "./source-policy.ts";
 import { type DatasetLimits, defaultLimits, type PrepareContext } from "./types.ts";
@@ -39,7 +40,7 @@ export type Source = {
 
 type Context = Pick<
   PrepareContext,
-  "workFolder" | "limits" | "signal" | "checkAddress" | "nameOf" | "onProgress"
+  "workFolder" | "limits" | "signal" | "checkAddress" | "nameOf" | "onProgress" | "log" | "logIntervalMs"
 >;
 
 /**
@@ -202,14 +203,24 @@ function unsupportedScheme(scheme: string): AppError {
 async function fetchSource(url: string, context: Context): Promise<string> {
   const limits: DatasetLimits = { ...defaultLimits, ...context.limits };
   const path = await downloadPath(url, context);
+  const logProgress = logEvery(context);
   await download(url, path, {
     maxBytes: limits.downloadBytes,
     timeoutMs: limits.downloadTimeoutMs,
     signal: context.signal,
     checkAddress: context.checkAddress,
-    onProgress: (done, total) => context.onProgress?.({ title: "Downloading", done, total: total ?? 0 }),
+    onProgress: (done, total) => {
+      context.onProgress?.({ title: "Downloading", done, total: total ?? 0 });
+      logProgress(
+        () => `downloading: ${megabytes(done)}${total === undefined ? "" : ` of ${megabytes(total)}`}`,
+      );
+    },
   });
   return path;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 async function saveDataUri(uri: string, context: Context): Promise<string> {

@@ -10,6 +10,7 @@ import { availableParallelism } from "node:os";
 import { AppError, type ReportFile } from "@ltx-trainer/contract";
 import { encryptedArchive } from "./archive.ts";
 import { type Caption, makeCaption, readWords } from "./captions.ts";
+import { logEvery } from "./log-progress.ts";
 import { fileKind, isJunk, mediaExtensions } from "./media-kinds.ts";
 import { openSource, type Source, type SourceFile } from "./open.ts";
 import { isNamedReference, pairFiles, referenceName } from "./pair.ts";
@@ -86,9 +87,11 @@ async function prepare(source: Source, options: DatasetOptions, context: Prepare
   );
   const others = [...used, ...unused];
   let done = 0;
+  const logProgress = logEvery(context);
   const examined = await mapInOrder(media, workers(), async (item) => {
     const outcome = await examineFile(item, options, context);
     context.onProgress?.({ title: "Checking media", done: ++done, total: media.length });
+    if (done < media.length) logProgress(() => `checking media: ${done} of ${media.length}`);
     return outcome;
   });
   const outcomes = markTwins(

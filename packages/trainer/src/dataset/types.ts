@@ -32,6 +32,8 @@ export type PrepareContext = {
     readonly total: number;
   }) => void;
   readonly log?: (level: "info" | "warning", message: string) => void;
+  /** How often long work says in the log how far it is. Default: 10 s. */
+  readonly logIntervalMs?: number;
   readonly signal?: AbortSignal;
   readonly limits?: Partial<DatasetLimits>;
   /** What the text encoder will not see of a caption, as the end of a sentence; undefined when it sees all. */
