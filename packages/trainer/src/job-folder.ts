@@ -1,38 +1,86 @@
 /**
- * Every path of a training's output folder, named once.
+ * A training's output folder: every path in it, named once, and whose folder it is.
+ *
+ * Nothing in it is ever removed or overwritten that another program or person put there: a folder with other files is
+ * refused, scratch lies under one name, and of temporary files only those go that are named as ours are.
  */
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import { writeDurably } from "./durable.ts";
+import { type FolderLock, isLockName, lockFolder } from "./folder-lock.ts";
+
+/** Where a training keeps downloads, unpacked media and its lock, in its output folder. */
+export const scratchName = ".ltx-trainer";
+
+/** Everything else that a training leaves in its output folder: files, and folders that only it writes into. */
+export const outputNames = {
+  files: [
+    "plan.json",
+    "metrics.jsonl",
+    "dataset-report.json",
+    "lora.safetensors",
+    "lora.comfyui.safetensors",
+    "config.json",
+    "validation.mp4",
+    "contact-sheet.png",
+  ],
+  folders: ["checkpoints", "samples"],
+} as const;
+
+/** Left behind by file managers, version control and file systems: a folder that holds nothing else is empty. */
+const harmless = new Set([".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep", ".gitignore", "lost+found"]);
 
 export class JobFolder {
   readonly path: string;
+  private lock: FolderLock | undefined;
+  private madeBy: "us" | "user" = "user";
 
   private constructor(path: string) {
     this.path = path;
   }
 
   /**
-   * The folder, made if it is not there.
+   * The folder, made if it is not there, and held until `close`.
    *
-   * @throws AppError `output_exists` when it already holds a training and this one does not resume it
+   * @throws AppError `output_exists` when it already holds a training and this one does not resume it, `output_foreign`
+   * when it holds files of somebody else, `output_busy` while another training writes into it
    */
-  static open(path: string, options: { readonly resume: boolean }): JobFolder {
+  static async open(path: string, options: { readonly resume: boolean }): Promise<JobFolder> {
     const folder = new JobFolder(resolve(path));
-    if (!options.resume && folder.holdsTraining()) {
-      throw new AppError({
-        code: "output_exists",
-        message: `out: got ${folder.path}, which already holds a training; expected a new or empty folder`,
-        remedy: "Add --resume to go on with it, or choose another --out.",
-        facts: { out: folder.path },
-      });
+    const isNew = !existsSync(folder.path);
+    folder.refuseUnfit(options);
+    try {
+      folder.lock = await lockFolder(folder.scratch, folder.path);
+    } catch (error) {
+      throw asUnwritable(error, folder.path);
     }
-    mkdirSync(folder.checkpoints, { recursive: true });
-    for (const name of readdirSync(folder.path)) {
-      if (name.endsWith(".tmp")) rmSync(join(folder.path, name), { recursive: true });
+    if (isNew) folder.madeBy = "us";
+    try {
+      // Once more: another training may have ended in between.
+      folder.refuseUnfit(options);
+      mkdirSync(folder.checkpoints, { recursive: true });
+      folder.removeLeftovers();
+    } catch (error) {
+      folder.close();
+      throw error;
     }
     return folder;
+  }
+
+  /**
+   * Lets go of the folder. What was downloaded and unpacked is removed; a training that failed before its first step
+   * leaves nothing, one that was interrupted leaves its plan, so that --resume finds it.
+   */
+  close({ isInterrupted = false } = {}): void {
+    rmSync(this.work, { recursive: true, force: true });
+    if (!isInterrupted && !this.holdsTraining() && !existsSync(this.metrics)) {
+      for (const path of [this.plan, this.report]) rmSync(path, { force: true });
+      removeEmpty(this.checkpoints);
+    }
+    this.lock?.release();
+    removeEmpty(this.scratch);
+    if (this.madeBy === "us") removeEmpty(this.path);
   }
 
   get plan(): string {
@@ -65,15 +113,125 @@ export class JobFolder {
   get contactSheet(): string {
     return join(this.path, "contact-sheet.png");
   }
+  private get scratch(): string {
+    return join(this.path, scratchName);
+  }
   /** Downloads and unpacked media; removed when the samples are encoded. */
   get work(): string {
-    return join(this.path, "work");
+    return join(this.scratch, "work");
+  }
+
+  private refuseUnfit({ resume }: { readonly resume: boolean }): void {
+    const found = entriesOrRefuse(this.path).filter((name) => !harmless.has(name));
+    if (found.length > 0 && !isTrainingFolder(this.path)) throw foreign(this.path, found);
+    if (resume || !this.holdsTraining()) return;
+    throw new AppError({
+      code: "output_exists",
+      message: `out: got ${this.path}, which already holds a training; expected a new or empty folder`,
+      remedy: "Add --resume to go on with it, or choose another --out.",
+      facts: { out: this.path },
+    });
   }
 
   private holdsTraining(): boolean {
-    const hasCheckpoint = existsSync(this.checkpoints) && readdirSync(this.checkpoints).length > 0;
-    return hasCheckpoint || existsSync(this.lora);
+    return existsSync(this.lora) || entriesOf(this.checkpoints).some((name) => /^step-\d+$/.test(name));
   }
+
+  /** What a killed training was writing. The lock is ours, so nobody is writing now. */
+  private removeLeftovers(): void {
+    for (const name of entriesOf(this.path)) {
+      if (isTemporaryName(name, outputNames.files)) rmSync(join(this.path, name), { force: true });
+    }
+    for (const name of entriesOf(this.samples)) {
+      if (/^(step-\d+|final-lora-(on|off))-\d+\.mp4\.part$/.test(name)) rmSync(join(this.samples, name));
+    }
+    rmSync(this.work, { recursive: true, force: true });
+  }
+}
+
+/** Whether a folder is the output of a training, finished or not. */
+export function isTrainingFolder(path: string): boolean {
+  if (entriesOf(join(path, scratchName)).some(isLockName)) return true;
+  const checkpoints = join(path, "checkpoints");
+  const hasCheckpoint = entriesOf(checkpoints).some((name) =>
+    existsSync(join(checkpoints, name, "state.json")),
+  );
+  return hasCheckpoint || isPlan(join(path, "plan.json"));
+}
+
+/** Many programs write a `plan.json`; ours names its base model's hash and the optimizer. */
+function isPlan(path: string): boolean {
+  try {
+    const plan: Record<string, Record<string, unknown>> = JSON.parse(readFileSync(path, "utf8"));
+    return typeof plan.base?.hash === "string" && plan.optimizer?.name !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function isTemporaryName(name: string, of: readonly string[]): boolean {
+  return of.some(
+    (file) =>
+      name === `${file}.part` || /^\.\d+\.tmp$/.test(name.startsWith(file) ? name.slice(file.length) : ""),
+  );
+}
+
+/** Names in a folder; none where there is no folder that can be read. */
+function entriesOf(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+/** @throws AppError `file_unreadable`; `invalid_options` where there is something else than a folder */
+function entriesOrRefuse(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+    throw asUnwritable(error, path);
+  }
+}
+
+function removeEmpty(path: string): void {
+  try {
+    rmdirSync(path);
+  } catch {
+    // There is something in it, which stays.
+  }
+}
+
+function foreign(out: string, found: readonly string[]): AppError {
+  const shown = `${found.slice(0, 5).join(", ")}${found.length > 5 ? ` and ${found.length - 5} more` : ""}`;
+  return new AppError({
+    code: "output_foreign",
+    message: `out: got ${out}, which holds files that no training wrote (${shown}); expected a new or empty folder`,
+    remedy: `Choose a folder of its own, such as --out ${join(out, "my-lora")}.`,
+    facts: { out, found: found.slice(0, 20) },
+  });
+}
+
+function asUnwritable(error: unknown, path: string): unknown {
+  const { code } = error as NodeJS.ErrnoException;
+  const options = { facts: { out: path }, cause: error };
+  if (code === "ENOTDIR" || code === "EEXIST") {
+    const message = `out: got ${path}, which is a file or lies below one; expected a folder`;
+    return new AppError({ code: "invalid_options", message, remedy: "Choose another --out.", ...options });
+  }
+  const reasons: Readonly<Record<string, string>> = {
+    EACCES: "permission denied",
+    EPERM: "permission denied",
+    EROFS: "the file system is read-only",
+  };
+  if (code === undefined || reasons[code] === undefined) return error;
+  return new AppError({
+    code: "file_unreadable",
+    message: `out: ${path} cannot be written: ${reasons[code]}`,
+    remedy: "Choose another --out, or change the permissions of that folder.",
+    ...options,
+  });
 }
 
 /** A reader never meets half a file, not even after a power cut. */

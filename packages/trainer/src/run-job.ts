@@ -30,9 +30,22 @@ export async function runTraining(
   reporter: Reporter,
   signal: AbortSignal,
 ): Promise<TrainOutputs> {
-  const started = performance.now();
   if (job.resume && job.on_bad_checkpoint === "stop") requireTraining(job.out);
-  const folder = JobFolder.open(job.out, job);
+  const folder = await JobFolder.open(job.out, job);
+  try {
+    return await trainInto(folder, job, reporter, signal);
+  } finally {
+    folder.close({ isInterrupted: signal.aborted });
+  }
+}
+
+async function trainInto(
+  folder: JobFolder,
+  job: TrainJob,
+  reporter: Reporter,
+  signal: AbortSignal,
+): Promise<TrainOutputs> {
+  const started = performance.now();
   const setting = await settle(job, reporter);
   const { base, plan } = setting;
   writeJson(folder.plan, plan);

@@ -36,7 +36,7 @@ export class RequestFolder {
 
   /** What is of no use once the request has its end: it takes most of the space. */
   async removeIntermediates(): Promise<void> {
-    const names = ["checkpoints", "work"].map((name) => join(this.output, name));
+    const names = ["checkpoints", ".ltx-trainer"].map((name) => join(this.output, name));
     for (const path of [...names, this.inputs]) await rm(path, { recursive: true, force: true });
   }
 
