@@ -8,6 +8,7 @@ export * from "./job-events.ts";
 export * from "./jobs.ts";
 export * from "./keys.ts";
 export * from "./local-training.ts";
+export * from "./media-extensions.ts";
 export * from "./pydantic.ts";
 export * from "./queue.ts";
 export * from "./schema-node.ts";

@@ -8,6 +8,7 @@
  */
 import { z } from "zod";
 import type { ErrorCode, ErrorFacts } from "./errors.ts";
+import { mediaExtensions } from "./media-extensions.ts";
 import { shorten } from "./shorten.ts";
 
 export const ErrorDetail = z.object({
@@ -161,11 +162,6 @@ const modelErrors: Partial<Record<ErrorCode, ModelError>> = {
     msg: "Out of memory. Use a lower resolution or number_of_frames.",
   },
 };
-
-const mediaExtensions = [
-  ...[".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"],
-  ...[".png", ".jpg", ".jpeg", ".webp", ".heic", ".avif", ".bmp", ".tiff", ".gif"],
-];
 
 /** The page that explains a type of error. */
 export function errorPage(type: string): string {

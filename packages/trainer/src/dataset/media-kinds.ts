@@ -1,19 +1,20 @@
 /** Which files are training media, captions, or the leftovers of an operating system. Decided by name; contents are checked later. */
 
-const videoExtensions = new Set([".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v"]);
-const imageExtensions = new Set([
-  ".png",
-  ".jpg",
-  ".jpeg",
-  ".webp",
-  ".heic",
-  ".heif",
-  ".avif",
-  ".bmp",
-  ".tif",
-  ".tiff",
-  ".gif",
-]);
+import { imageExtensions, mediaExtensions as readExtensions, videoExtensions } from "@ltx-trainer/contract";
+
+/**
+ * Media that are tried but not promised: most of them are dropped, with a reason, and so they count. Contents win over
+ * names, so that an AVI called .divx is read.
+ */
+const otherVideos = [
+  ...[".rm", ".rmvb", ".swf", ".braw", ".r3d", ".ogm", ".divx", ".insv", ".m2v", ".mpe", ".mjpeg"],
+] as const;
+const otherImages = [
+  ...[".svg", ".jxl", ".jp2", ".psd", ".tga", ".exr", ".heics", ".xcf"],
+  ...[".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"],
+] as const;
+const videos: ReadonlySet<string> = new Set([...videoExtensions, ...otherVideos]);
+const images: ReadonlySet<string> = new Set([...imageExtensions, ...otherImages]);
 
 /** `.caption` is what kohya's scripts write. */
 const captionExtensions = new Set([".txt", ".caption"]);
@@ -34,13 +35,13 @@ export function withoutExtension(path: string): string {
 
 export function fileKind(path: string): FileKind {
   const extension = extensionOf(path);
-  if (videoExtensions.has(extension)) return "video";
-  if (imageExtensions.has(extension)) return "image";
+  if (videos.has(extension)) return "video";
+  if (images.has(extension)) return "image";
   return captionExtensions.has(extension) ? "caption" : "other";
 }
 
 /** Extensions for error messages: `.avi .m4v ...`. */
-export const mediaExtensions = [...videoExtensions, ...imageExtensions].sort().join(" ");
+export const mediaExtensions = readExtensions.toSorted().join(" ");
 
 /** Whether a path is what operating systems leave behind: resource forks, dot files, thumbnails. */
 export function isJunk(path: string): boolean {

@@ -270,7 +270,7 @@ test("a dataset without media or without files says so", async () => {
   await expect(prepare(join(folder, "text.zip"))).rejects.toMatchObject({
     code: "no_usable_media",
     message: expect.stringContaining(
-      "got no video or image (found: data.csv, readme.txt), expected at least one of .avi",
+      "got no video or image (found: data.csv, readme.txt), expected at least one of .3g2",
     ),
   });
   await expect(prepare(join(folder, "empty.zip"))).rejects.toMatchObject({ code: "dataset_empty" });
