@@ -15,8 +15,14 @@ import { AppError } from "@ltx-trainer/contract";
 
 export type Tool = "ffmpeg" | "ffprobe";
 
-/** Containers that are opened, by demuxer name. A playlist or an image list renamed to .mp4 is refused. */
-const inputFormats = ["mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi"];
+/**
+ * Containers that are opened, by demuxer name. Each reads the one file it is given: playlists and image lists, which name
+ * others, are refused whatever they are called.
+ */
+const inputFormats = [
+  ...["mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi"],
+  ...["mpegts", "mpeg", "mxf", "dv", "flv", "asf", "ogg", "apng", "bmp_pipe"],
+];
 
 const limits = {
   /** Address space, not memory in use: eight decoder threads of a 4K video reserve about 3 GB. */
@@ -29,7 +35,7 @@ const limits = {
 export const ffmpegThreads = 4;
 
 /** What every run of ffmpeg starts with. */
-const ffmpegStart = ["-hide_banner", "-v", "error", "-filter_threads", String(ffmpegThreads)];
+const ffmpegStart = ["-hide_banner", "-nostats", "-filter_threads", String(ffmpegThreads)];
 
 const installHint =
   "Install ffmpeg (Debian and Ubuntu: `apt-get install ffmpeg`; macOS: `brew install ffmpeg`), or name the programs in " +
@@ -77,6 +83,23 @@ function requireTool(tool: Tool): string {
   });
 }
 
+const decodersOf = new Map<string, Promise<string>>();
+
+/** Whether the installed ffmpeg has a decoder of this name. */
+export async function hasDecoder(name: string): Promise<boolean> {
+  const path = requireTool("ffmpeg");
+  const listed = decodersOf.get(path) ?? listDecoders();
+  decodersOf.set(path, listed);
+  return new RegExp(`^ \\S+ ${name} `, "m").test(await listed);
+}
+
+async function listDecoders(): Promise<string> {
+  const pieces: Uint8Array[] = [];
+  const options = { what: "ffmpeg -decoders", timeoutMs: 60_000 };
+  await runTool("ffmpeg", ["-decoders"], { ...options, onOutput: (piece) => pieces.push(piece) });
+  return Buffer.concat(pieces).toString("latin1");
+}
+
 /** What comes before every input file. The path is given as `file:`, so that a name with a colon is not a protocol. */
 export function inputArguments(path: string): string[] {
   return ["-protocol_whitelist", "file", "-format_whitelist", inputFormats.join(","), "-i", `file:${path}`];
@@ -89,6 +112,8 @@ export type RunOptions = {
   readonly signal?: AbortSignal | undefined;
   /** Called with each piece of stdout, in order. */
   readonly onOutput?: (piece: Uint8Array) => void;
+  /** Called with every line of the log that is no error; the log is verbose then. */
+  readonly onNotice?: (line: string) => void;
   /** Written to stdin, waiting for the program to take it. */
   readonly input?: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
 };
@@ -107,10 +132,9 @@ export type RunResult = {
  */
 export async function runTool(tool: Tool, args: readonly string[], options: RunOptions): Promise<RunResult> {
   options.signal?.throwIfAborted();
-  const [program, programArgs] = limited(
-    requireTool(tool),
-    tool === "ffmpeg" ? [...ffmpegStart, ...args] : args,
-  );
+  const logLevel = options.onNotice === undefined ? "level+error" : "level+verbose";
+  const start = tool === "ffmpeg" ? ffmpegStart : [];
+  const [program, programArgs] = limited(requireTool(tool), ["-v", logLevel, ...start, ...args]);
   const child = spawn(program, programArgs, {
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     env: childEnvironment(),
@@ -125,8 +149,10 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
   const abort = () => child.kill("SIGKILL");
   options.signal?.addEventListener("abort", abort, { once: true });
   try {
-    const closed = once(child, "close");
-    const errors = collectText(child.stderr, 16_384);
+    const closed = once(child, "close").catch((cause) => {
+      throw notStarted(tool, program, cause);
+    });
+    const errors = collectErrors(child.stderr, options.onNotice);
     child.stdout?.on("data", (piece: Uint8Array) => options.onOutput?.(piece));
     const [[exitCode, killedBy]] = await Promise.all([closed, feed(child, options.input)]);
     options.signal?.throwIfAborted();
@@ -175,13 +201,40 @@ function childEnvironment(): Record<string, string> {
   return { ...Object.fromEntries(kept), LC_ALL: "C", AV_LOG_FORCE_NOCOLOR: "1", MALLOC_ARENA_MAX: "4" };
 }
 
-function collectText(stream: NodeJS.ReadableStream | null, maxCharacters: number): () => string {
+/** Sorts the lines of the log by their level, which stands in brackets; what has none is an error too. */
+function collectErrors(stream: NodeJS.ReadableStream | null, onNotice: RunOptions["onNotice"]): () => string {
   let text = "";
+  let rest = "";
+  const take = (line: string) => {
+    const isNotice = /^(\[[^\]]*\] )*\[(warning|info|verbose|debug|trace)\]/.test(line);
+    if (isNotice) onNotice?.(line);
+    else if (text.length < maxErrorCharacters) text += `${line.slice(0, maxErrorCharacters - text.length)}\n`;
+  };
   stream?.setEncoding("utf8");
   stream?.on("data", (piece: string) => {
-    if (text.length < maxCharacters) text += piece.slice(0, maxCharacters - text.length);
+    const lines = (rest + piece).split(/[\r\n]+/);
+    rest = (lines.pop() ?? "").slice(-maxErrorCharacters);
+    for (const line of lines) take(line);
   });
-  return () => text;
+  return () => {
+    if (rest !== "") take(rest);
+    rest = "";
+    return text;
+  };
+}
+
+const maxErrorCharacters = 16_384;
+
+/** The machine's fault, not the file's: no other file would do better. */
+function notStarted(tool: Tool, program: string, cause: Error): AppError {
+  const reason = (cause as NodeJS.ErrnoException).code ?? cause.message;
+  return new AppError({
+    code: "tool_missing",
+    message: `${tool}: ${program} cannot be started: ${reason}`,
+    remedy: installHint,
+    facts: { tool, reason },
+    cause,
+  });
 }
 
 /** The first thing ffmpeg complained about, without addresses and paths; "" when it said nothing. */
@@ -196,5 +249,6 @@ export function firstComplaint(errors: string): string {
     )
     .filter((line) => line !== "");
   const complaint = lines[0] ?? "";
+  if (/ not on whitelist/.test(complaint)) return "a kind of file that is not read: convert it to mp4";
   return complaint === "moov atom not found" ? "its index is missing (cut short, or not a video)" : complaint;
 }

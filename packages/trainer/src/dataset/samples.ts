@@ -17,12 +17,13 @@ import {
   pagesOnScreen,
   probeImage,
 } from "./image.ts";
+import { blackNotes, counted, sizeNotes, videoNotes } from "./notes.ts";
 import { probeVideo, unreadable } from "./probe.ts";
 import type { DatasetOptions, Excerpt } from "./types.ts";
-import { type Clock, countFrames, decodeVideo, type VideoFile } from "./video.ts";
+import { type Clock, decodeVideo, type Survey, surveyVideo, type VideoFile } from "./video.ts";
 
 /** Changed whenever the same file, window and size would give other pixels. */
-const decoderVersion = 1;
+const decoderVersion = 2;
 
 /** What becomes a sample with its caption, its line in the report, and the reference's stretch where there is one. */
 export type Piece = { readonly excerpt: Excerpt; readonly line: ReportSample; readonly reference?: Excerpt };
@@ -70,22 +71,20 @@ async function examineVideo(
   options: DatasetOptions,
   signal?: AbortSignal,
 ): Promise<Examined> {
-  const info = await probeVideo(path, name, signal);
-  const file: VideoFile = { path, name, info };
   const clock = clockOf(options);
-  const { frames, complaint } = await countFrames(file, clock, signal);
+  const { file, survey } = await lookAt({ path, name }, clock, signal);
+  const { info } = file;
+  const { frames } = survey;
   const rate = clock.frameRate ?? info.frameRate ?? options.frameRate;
-  const clip = planClip({ contentHash, name, frames, rate, options }, (window, scaledFrom) =>
-    decodeVideo(file, { clock, ...sizeOf(options), ...window, scaledFrom }, signal),
+  const clip = planClip(
+    { contentHash, name, frames, rate, options, decoder: info.decoder },
+    (window, scaledFrom) => decodeVideo(file, { clock, ...sizeOf(options), ...window, scaledFrom }, signal),
   );
   const seconds = frames / rate;
-  const promised = info.durationSeconds ?? seconds;
+  const lines = clip.pieces.map((piece) => piece.line);
   const notes = [
-    ...(seconds < promised * 0.9
-      ? [`cut short: ${seconds.toFixed(1)} of ${promised.toFixed(1)} s can be decoded`]
-      : []),
-    ...(complaint === "" ? [] : [`decoded with errors: ${complaint}`]),
-    ...(info.hdr ? ["high dynamic range: read without tone mapping, colours will look flat"] : []),
+    ...videoNotes(file, survey, seconds),
+    ...blackNotes(survey, lines),
     ...sizeNotes(info, options),
     ...clip.notes,
   ];
@@ -99,6 +98,27 @@ async function examineVideo(
     ...(info.frameRate === undefined ? {} : { sourceFrameRate: info.frameRate }),
     notes,
   };
+}
+
+/** The file with what its frames turned out to be. */
+async function lookAt(
+  { path, name }: Pick<MediaFile, "path" | "name">,
+  clock: Clock,
+  signal?: AbortSignal,
+): Promise<{ readonly file: VideoFile; readonly survey: Survey }> {
+  const file: VideoFile = { path, name, info: await probeVideo(path, name, signal) };
+  const survey = await surveyVideo(file, clock, signal);
+  if (survey.sizes.length < 2) return { file, survey };
+  if (file.info.turned)
+    throw unreadable(
+      name,
+      "it changes its size on the way and is turned by its container: convert it to mp4",
+    );
+  if (!file.info.interlaced) return { file: { ...file, sizes: survey.sizes }, survey };
+  // The deinterlacer takes frames of one size.
+  const plain = { ...file, info: { ...file.info, interlaced: false } };
+  const again = await surveyVideo(plain, clock, signal);
+  return { file: { ...plain, sizes: again.sizes }, survey: again };
 }
 
 function examineAnimation(
@@ -159,6 +179,8 @@ type Clip = {
   readonly frames: number;
   readonly rate: number;
   readonly options: DatasetOptions;
+  /** Other than ffmpeg's choice. */
+  readonly decoder?: string | undefined;
 };
 
 type Load = (window: Window, scaledFrom: number | undefined) => Promise<Uint8Array>;
@@ -179,14 +201,20 @@ function planClip(clip: Clip, load: Load): Pick<Examined, "pieces" | "reason" | 
   const pieces = plan.windows.map((window) => makePiece(clip, window, undefined, load));
   if ("reason" in plan)
     return { pieces, reason: `${plan.reason} at ${round(rate)} frames a second`, notes: [] };
-  const unused = plan.unused === 0 ? [] : [`${plan.unused} frames at the end are not used`];
+  const unused = plan.unused === 0 ? [] : [unusedNote(plan.unused)];
   return { pieces, notes: unused };
 }
 
+function unusedNote(frames: number): string {
+  return `${counted(frames, "frame")} at the end ${frames === 1 ? "is" : "are"} not used`;
+}
+
 function makePiece(clip: Clip, window: Window, scaledFrom: number | undefined, load: Load): Piece {
-  const { contentHash, name, rate, options } = clip;
+  const { contentHash, name, rate, options, decoder } = clip;
   const size = sizeOf(options);
-  const id = sampleId(contentHash, { kind: "video", ...window, ...size, rate, scaledFrom });
+  // A file's own average rate may be the plan's: frames as stored are others all the same.
+  const clock = clockOf(options).frameRate ?? "stored";
+  const id = sampleId(contentHash, { kind: "video", ...window, ...size, rate, clock, scaledFrom, decoder });
   const shared = { id, ...size, frames: window.frames, frameRate: rate };
   return {
     excerpt: { ...shared, kind: "video", path: name, load: () => load(window, scaledFrom) },
@@ -206,14 +234,6 @@ function clockOf(options: DatasetOptions): Clock {
 
 function sizeOf({ width, height }: DatasetOptions) {
   return { width, height };
-}
-
-function sizeNotes(
-  info: { readonly width: number; readonly height: number },
-  options: DatasetOptions,
-): string[] {
-  const scale = Math.max(options.width / info.width, options.height / info.height);
-  return scale > 1.05 ? [`smaller than the samples: scaled up ${scale.toFixed(2)} times`] : [];
 }
 
 function sampleId(contentHash: string, decision: Readonly<Record<string, unknown>>): string {

@@ -1,62 +1,122 @@
 /**
- * Video files: counting the frames they really hold, and decoding stretches of them as RGB.
+ * Video files: looking at the frames they really hold, and decoding stretches of them as RGB.
  *
- * Idea: one clock. The first video frame is time 0; output frame k shows what is on screen at k / rate. Counting and
- * decoding run the same filters, so a window that was planned can be loaded, whatever the container claims.
- * Resizing is swscale's bicubic; its filter widens with the scale when shrinking, so it is antialiased.
+ * Idea: one clock. The first video frame is time 0; output frame k shows what is on screen in its middle, at
+ * (k + 0.5) / rate. Looking and decoding run the same filters, so a window that was planned can be loaded, whatever the
+ * container claims. Resizing is swscale's bicubic; its filter widens with the scale when shrinking, so it is antialiased.
  *
  * Shapes: pixels are `[f, h, w, 3]`, one byte each.
  */
-import { ffmpegThreads, firstComplaint, inputArguments, runTool } from "./ffmpeg.ts";
+import { ffmpegThreads, firstComplaint, inputArguments, type RunResult, runTool } from "./ffmpeg.ts";
 import { unreadable, type VideoInfo } from "./probe.ts";
+import { coverFilters, type FrameSize, timeFilters } from "./video-filters.ts";
 
-/** A file, and what was learnt about it. */
-export type VideoFile = { readonly path: string; readonly name: string; readonly info: VideoInfo };
+/** A file, and what was learnt about it. `sizes`: all that its frames have; more than one when it changes on the way. */
+export type VideoFile = {
+  readonly path: string;
+  readonly name: string;
+  readonly info: VideoInfo;
+  readonly sizes?: readonly FrameSize[];
+};
 
 /** How frames are taken from a file. `frameRate` undefined: as stored. */
 export type Clock = { readonly frameRate: number | undefined };
 
-export type FrameCount = {
+export type Survey = {
   readonly frames: number;
+  /** The brightest point of each frame that was looked at, 0 to 255. */
+  readonly brightest: Uint8Array;
+  readonly sizes: readonly FrameSize[];
   /** What ffmpeg complained about on the way; "" when nothing. */
   readonly complaint: string;
 };
 
-const countTimeoutMs = 60 * 60_000;
+const surveyTimeoutMs = 60 * 60_000;
 const decodeTimeoutMs = 20 * 60_000;
 
 /** Below this many seconds into a file, decoding from its start is as quick as a seek. */
 const seekFromSeconds = 20;
 /** A seek lands this much before the window, so that the frame on screen at its start is known. */
 const seekMarginSeconds = 2;
+/** The same for containers without an index: the first key frame after the seek may be as far away as this. */
+const blindSeekMarginSeconds = 12;
+
+/** Each frame is looked at in this many points a side: single pixels, so that it costs next to nothing. */
+const surveySide = 32;
 
 /**
- * Decodes the whole file and counts its frames on the given clock.
+ * Decodes the whole file on the given clock, and says what its frames are.
  *
  * @throws AppError `media_unreadable` when not one frame comes out
  */
-export async function countFrames(file: VideoFile, clock: Clock, signal?: AbortSignal): Promise<FrameCount> {
-  let report = "";
+export async function surveyVideo(file: VideoFile, clock: Clock, signal?: AbortSignal): Promise<Survey> {
+  const points = new Points();
+  const sizes = new Map<string, FrameSize>();
+  // Numbered anew after the clock: frames leave ffmpeg as they are, none repeated and none left out.
+  const look = ["setpts=N/(25*TB)", `scale=${surveySide}:${surveySide}:flags=neighbor`, "format=gray"];
   const args = [
-    ...common,
-    ...inputArguments(file.path),
-    ...["-map", `0:${file.info.stream}`, "-vf", timeFilters(file.info, clock).join(",")],
+    ...inputOf(file),
+    ...["-vf", [...timeFilters(file.info, clock), ...look].join(",")],
     ...(clock.frameRate === undefined ? [] : ["-frames:v", String(frameLimit(file.info, clock.frameRate))]),
-    ...["-f", "null", "-progress", "pipe:1", "-"],
+    ...["-r", "25", "-f", "rawvideo", "pipe:1"],
   ];
   const result = await runTool("ffmpeg", args, {
     what: file.name,
-    timeoutMs: countTimeoutMs,
+    timeoutMs: surveyTimeoutMs,
     signal,
-    // Only the last report counts; earlier ones are dropped as they come.
-    onOutput: (piece) => {
-      report = (report + Buffer.from(piece).toString("latin1")).slice(-2000);
+    onOutput: (piece) => points.take(piece),
+    onNotice: (line) => {
+      const size = sizeIn(line);
+      if (size !== undefined) sizes.set(`${size.width}x${size.height}`, size);
     },
   });
-  const frames = Number(/.*^frame=\s*(\d+)/ms.exec(report)?.[1] ?? 0);
-  const complaint = firstComplaint(result.errors);
+  const { frames, brightest } = points.end();
+  const complaint = complaintOf(result);
   if (frames === 0) throw unreadable(file.name, complaint || "not one frame can be decoded");
-  return { frames, complaint };
+  return { frames, brightest, sizes: [...sizes.values()], complaint };
+}
+
+/** The log says what size comes in: the scaler once for each, the input when another follows. */
+function sizeIn(line: string): FrameSize | undefined {
+  const scaled = numbersIn(/\bw:(\d+) h:(\d+) fmt:.* sar:(\d+)\/(\d+) -> w:/, line);
+  if (scaled !== undefined) {
+    const [width = 0, height = 0, above = 0, below = 0] = scaled;
+    const aspect = above > 0 && below > 0 ? above / below : 1;
+    return { width: Math.max(1, Math.round(width * aspect)), height };
+  }
+  const changed = numbersIn(/context - w: (\d+) h: (\d+) .* incoming frame - w: (\d+) h: (\d+) /, line);
+  if (changed === undefined) return undefined;
+  const [oldWidth, oldHeight, width = 0, height = 0] = changed;
+  return width === oldWidth && height === oldHeight ? undefined : { width, height };
+}
+
+function numbersIn(pattern: RegExp, line: string): number[] | undefined {
+  return pattern.exec(line)?.slice(1).map(Number);
+}
+
+/** The brightest byte of each frame of a stream of frames. */
+class Points {
+  #brightest = new Uint8Array(1024);
+  #bytes = 0;
+
+  take(piece: Uint8Array): void {
+    for (const value of piece) {
+      const frame = Math.floor(this.#bytes++ / surveySide ** 2);
+      if (frame === this.#brightest.length) this.#grow();
+      if (value > (this.#brightest[frame] ?? 0)) this.#brightest[frame] = value;
+    }
+  }
+
+  #grow(): void {
+    const larger = new Uint8Array(this.#brightest.length * 2);
+    larger.set(this.#brightest);
+    this.#brightest = larger;
+  }
+
+  end() {
+    const frames = Math.floor(this.#bytes / surveySide ** 2);
+    return { frames, brightest: this.#brightest.subarray(0, frames) };
+  }
 }
 
 /** One broken timestamp makes a fixed rate repeat a frame for hours: never more than the file says it lasts, plus a second. */
@@ -86,7 +146,7 @@ export async function decodeVideo(
   request: DecodeRequest,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const seek = seekPoint(request);
+  const seek = seekPoint(file.info, request);
   const first = await decodeFrom(file, request, seek, signal);
   if (first.complete) return first.pixels;
   // Some files cannot be entered in the middle. Counting read them from the start, so that works.
@@ -113,10 +173,12 @@ async function decodeFrom(
   const frameBytes = width * height * 3;
   const pixels = new Uint8Array(frames * frameBytes);
   let filled = 0;
+  let firstSeconds = 0;
   const result = await runTool("ffmpeg", decodeArguments(file, request, seek), {
     what: file.name,
     timeoutMs: decodeTimeoutMs,
     signal,
+    ...(seek === 0 ? {} : { onNotice: (line) => (firstSeconds = firstTimeIn(line) ?? firstSeconds) }),
     onOutput: (piece) => {
       const fitting = piece.subarray(0, pixels.length - filled);
       pixels.set(fitting, filled);
@@ -126,80 +188,70 @@ async function decodeFrom(
   return {
     pixels,
     frames: Math.floor(filled / frameBytes),
-    complete: filled === pixels.length,
-    complaint: firstComplaint(result.errors),
+    // A seek that lands too late would show its first frame for the ones before it.
+    complete: filled === pixels.length && firstSeconds <= marginOf(file.info),
+    complaint: complaintOf(result),
   };
 }
 
+function complaintOf({ errors, killedBy }: RunResult): string {
+  return firstComplaint(errors) || (killedBy === null ? "" : `ffmpeg was ended by ${killedBy}`);
+}
+
 /** The frame of the clock at which decoding enters the file; 0 is its start. */
-function seekPoint({ clock, start, scaledFrom }: DecodeRequest): number {
+function seekPoint(info: VideoInfo, { clock, start, scaledFrom }: DecodeRequest): number {
   if (clock.frameRate === undefined || scaledFrom !== undefined) return 0;
   if (start < seekFromSeconds * clock.frameRate) return 0;
-  return start - Math.ceil(seekMarginSeconds * clock.frameRate);
+  return start - Math.ceil(marginOf(info) * clock.frameRate);
+}
+
+function marginOf({ hasIndex }: VideoInfo): number {
+  return hasIndex ? seekMarginSeconds : blindSeekMarginSeconds;
 }
 
 function decodeArguments(file: VideoFile, request: DecodeRequest, seek: number): string[] {
   const { info } = file;
   const rate = request.clock.frameRate ?? info.frameRate ?? 25;
   const seekSeconds = info.offsetSeconds + seek / rate;
+  const { frameRate } = request.clock;
+  const pace = request.scaledFrom === undefined ? undefined : `${request.frames}/${request.scaledFrom}`;
   const filters = [
-    ...timeFilters(info, request.clock, { seeked: seek > 0, request }),
+    ...(seek > 0 ? [firstTimeFilter] : []),
+    ...timeFilters(info, { frameRate, seeked: seek > 0, pace }),
     ...windowFilters(request, seek),
     // Frames leave at a constant rate, so that ffmpeg neither repeats nor drops one on output.
     `setpts=N/(${rate}*TB)`,
-    ...coverFilters(info, request),
+    ...coverFilters(info, request, file.sizes ?? []),
   ];
   return [
-    ...common,
-    ...(seek > 0 ? ["-ss", seekSeconds.toFixed(6)] : []),
-    ...inputArguments(file.path),
-    ...["-map", `0:${info.stream}`, "-vf", filters.join(","), "-r", String(rate)],
+    ...inputOf(file, seek > 0 ? ["-ss", seekSeconds.toFixed(6)] : []),
+    ...["-vf", filters.join(","), "-r", String(rate)],
     ...["-frames:v", String(request.frames), "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"],
   ];
 }
 
-const common = ["-nostdin", "-threads", String(ffmpegThreads), "-an", "-sn", "-dn"];
+/** Opens the one stream; a chain of filters that the container's rotation is part of cannot outlive a change of size. */
+function inputOf({ path, info }: VideoFile, options: readonly string[] = []): string[] {
+  return [
+    ...["-nostdin", "-threads", String(ffmpegThreads), "-an", "-sn", "-dn"],
+    ...(info.decoder === undefined ? [] : ["-c:v", info.decoder]),
+    ...(info.turned ? [] : ["-reinit_filter", "0"]),
+    ...options,
+    ...inputArguments(path),
+    ...["-map", `0:${info.stream}`],
+  ];
+}
 
-type TimeContext = { readonly seeked: boolean; readonly request: DecodeRequest };
+/** Writes the time of the first frame after a seek into the log, in seconds after the seek point. */
+const firstTimeFilter = "setpts='PTS+if(eq(N\\,0)\\,0*print(T\\,24)\\,0)'";
 
-/** From stored frames to the clock: time 0 is the first frame (or the seek point), then a fixed rate. */
-function timeFilters(info: VideoInfo, { frameRate }: Clock, context?: TimeContext): string[] {
-  const deinterlace = info.interlaced ? ["yadif=deint=interlaced"] : [];
-  const origin = context?.seeked ? "PTS" : "(PTS-STARTPTS)";
-  const scaledFrom = context?.request.scaledFrom;
-  const pace = scaledFrom === undefined ? "" : `*${context?.request.frames}/${scaledFrom}`;
-  const fixedRate = frameRate === undefined ? [] : [`fps=${frameRate}:start_time=0:round=near`];
-  return [...deinterlace, `setpts=${origin}${pace}`, ...fixedRate];
+function firstTimeIn(line: string): number | undefined {
+  const match = /^(?:\[[^\]]*\] )*\[warning\] (\d+\.\d+)$/.exec(line);
+  return match === null ? undefined : Number(match[1]);
 }
 
 function windowFilters({ start, frames, scaledFrom }: DecodeRequest, seek: number): string[] {
   // Rounding may leave a time-scaled clip one frame short: its last frame stays on screen.
   if (scaledFrom !== undefined) return [`tpad=stop_mode=clone:stop=${frames}`, `trim=end_frame=${frames}`];
   return [`trim=start_frame=${start - seek}:end_frame=${start - seek + frames}`];
-}
-
-/** Scaled to cover the size, cropped at the centre, RGB. */
-function coverFilters(info: VideoInfo, { width, height }: DecodeRequest): string[] {
-  const aspect = `${width}/${height}`;
-  const scaledWidth = `max(${width}\\,round(${height}*dar))`;
-  const scaledHeight = `max(${height}\\,round(${width}/dar))`;
-  const cover =
-    `w='if(gt(dar\\,${aspect})\\,${scaledWidth}\\,${width})'` +
-    `:h='if(gt(dar\\,${aspect})\\,${height}\\,${scaledHeight})'`;
-  return [
-    ...(info.hasAlpha ? ["format=gbrap", "premultiply=inplace=1"] : []),
-    `scale=${cover}:flags=bicubic+accurate_rnd`,
-    `crop=${width}:${height}`,
-    "setsar=1",
-    ...(info.isYuv && !info.hasAlpha ? rgbFilters(info) : []),
-    "format=rgb24",
-  ];
-}
-
-/** YUV to RGB after scaling, as a step of its own: one scaler that does both forgets the matrix when it shrinks very far. */
-function rgbFilters(info: VideoInfo): string[] {
-  // Untagged video: high definition is BT.709 by custom; ffmpeg would take BT.601.
-  const isHighDefinition = info.width >= 1280 || info.height > 576;
-  const matrix = !info.namesMatrix && isHighDefinition ? "bt709" : "auto";
-  return ["format=yuv444p", `scale=in_color_matrix=${matrix}:flags=accurate_rnd+full_chroma_int`];
 }

@@ -6,7 +6,7 @@ import sharp from "sharp";
 import { expect, test } from "vitest";
 import { probeVideo } from "../dataset/probe.ts";
 import { frameNumbers, numberedClip, temporaryFolder, testClip } from "../dataset/testing/media.ts";
-import { countFrames, decodeVideo } from "../dataset/video.ts";
+import { decodeVideo, surveyVideo } from "../dataset/video.ts";
 import { writeContactSheet } from "./contact-sheet.ts";
 import { writeVideo } from "./encode-video.ts";
 import { loadFirstFrame } from "./first-frame.ts";
@@ -27,7 +27,7 @@ function ramp(frames: number, width: number, height: number, blue = 0): Uint8Arr
 async function readBack(path: string, width: number, height: number, frames: number) {
   const file = { path, name: path, info: await probeVideo(path, path) };
   const pixels = await decodeVideo(file, { clock: { frameRate: 16 }, width, height, start: 0, frames });
-  const count = await countFrames(file, { frameRate: 16 });
+  const count = await surveyVideo(file, { frameRate: 16 });
   const at = (frame: number, x: number) => {
     const start = ((frame * height + height / 2) * width + x) * 3;
     return [...pixels.subarray(start, start + 3)];

@@ -1,0 +1,178 @@
+/** Videos as cameras, browsers and old programs write them: other containers, sizes that change, fields, transparency. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { type Examined, examine } from "./samples.ts";
+import { ffmpeg, frameNumbers, numberedClip, temporaryFolder } from "./testing/media.ts";
+import type { DatasetOptions } from "./types.ts";
+
+const options: DatasetOptions = {
+  frames: 25,
+  width: 32,
+  height: 32,
+  frameRate: 25,
+  autoScale: false,
+  triggerPhrase: "",
+};
+
+function look(path: string, changes: Partial<DatasetOptions> = {}): Promise<Examined> {
+  return examine({ path, name: "clip", kind: "video" }, { ...options, ...changes });
+}
+
+async function pixelsOf({ pieces }: Examined): Promise<Uint8Array[]> {
+  return Promise.all(pieces.map(({ excerpt }) => excerpt.load()));
+}
+
+const lavfi = (source: string) => ["-f", "lavfi", "-i", source];
+const lossless = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "0", "-pix_fmt", "yuv444p"];
+
+/** A second of a numbered wide clip, then a second of a tall one: red above, green in the middle, blue below. */
+function changingClip(folder: string): string {
+  numberedClip(join(folder, "wide.mkv"), { frames: 25, fps: 25, width: 96, height: 32 });
+  ffmpeg(["-i", join(folder, "wide.mkv"), ...lossless, join(folder, "wide.ts")]);
+  const tall =
+    "color=green:s=40x120:r=25:d=1,drawbox=w=40:h=40:color=red:t=fill,drawbox=y=80:w=40:h=40:color=blue:t=fill";
+  ffmpeg([...lavfi(tall), ...lossless, "-output_ts_offset", "1", join(folder, "tall.ts")]);
+  const path = join(folder, "both.ts");
+  writeFileSync(path, Buffer.concat(["wide.ts", "tall.ts"].map((name) => readFileSync(join(folder, name)))));
+  return path;
+}
+
+test("a clip that changes its size on the way is read to its end, each part cropped at its own centre", async () => {
+  const found = await look(changingClip(temporaryFolder()));
+  expect(found.durationSeconds).toBe(2);
+  expect(found.notes).toContainEqual("changes its size on the way: 96x32, 40x120");
+  const [wide, tall] = await pixelsOf(found);
+  const numbers = frameNumbers(wide ?? new Uint8Array(), 32 * 32 * 3);
+  expect(numbers).toEqual(Array.from({ length: 25 }, (_, frame) => frame));
+  for (const corner of [0, 32 * 31, 32 * 32 * 24, 32 * 32 * 25 - 1]) {
+    const [red = 255, green = 0, blue = 255] = tall?.subarray(corner * 3, corner * 3 + 3) ?? [];
+    expect.soft([red < 60, green > 90, blue < 60], `pixel ${corner}`).toEqual([true, true, true]);
+  }
+});
+
+/** How much every second row differs from its neighbours, in levels. */
+function comb(pixels: Uint8Array, { width, height }: { width: number; height: number }): number {
+  const row = width * 3;
+  const at = (index: number) => pixels[index] ?? 0;
+  let sum = 0;
+  for (let y = 1; y < height - 1; y++)
+    for (let x = 0; x < row; x++)
+      sum += Math.abs(2 * at(y * row + x) - at((y - 1) * row + x) - at((y + 1) * row + x));
+  return sum / (height - 2) / row;
+}
+
+test.each([
+  ["DV", "avi", ["-c:v", "dvvideo", "-pix_fmt", "yuv420p"]],
+  ["ProRes without a field order", "avi", ["-c:v", "prores_ks", "-flags", "+ildct"]],
+])(
+  "%s is deinterlaced, though nothing but its frames says that it is interlaced",
+  async (_name, extension, codec) => {
+    const folder = temporaryFolder();
+    const size = { width: 32, height: 576 };
+    // A white bar that moves 16 pixels a field: its edge is a comb where two fields are shown as one frame.
+    const bar =
+      "color=black:s=720x576:r=50:d=0.6[b];color=white:s=240x400:r=50:d=0.6[w];[b][w]overlay=x=n*16:y=88";
+    const clips = {
+      fields: ["-vf", "tinterlace=interleave_top,setfield=tff", "-r", "25", ...codec],
+      frames: ["-vf", "fps=25,setfield=prog", "-c:v", "ffv1"],
+    };
+    ffmpeg([...lavfi(bar), ...clips.fields, join(folder, `fields.${extension}`)]);
+    ffmpeg([...lavfi(bar), ...clips.frames, join(folder, "frames.mkv")]);
+    const combOf = async (name: string) => {
+      const [pixels] = await pixelsOf(await look(join(folder, name), { ...size, frames: 9 }));
+      const frameBytes = size.width * size.height * 3;
+      const frames = Array.from({ length: 9 }, (_, n) =>
+        pixels?.subarray(n * frameBytes, (n + 1) * frameBytes),
+      );
+      return Math.max(...frames.map((frame) => comb(frame ?? new Uint8Array(), size)));
+    };
+    const [fields, frames] = [await combOf(`fields.${extension}`), await combOf("frames.mkv")];
+    // Combed frames are at 178 here.
+    expect(fields).toBeLessThan(frames + 0.3);
+  },
+);
+
+test("the containers of camcorders, discs, phones and older computers are read", async () => {
+  const folder = temporaryFolder();
+  const mpeg2 = ["-c:v", "mpeg2video", "-q:v", "2"];
+  const kinds: Record<string, readonly string[]> = {
+    mts: ["-c:v", "libx264", "-f", "mpegts"],
+    mpg: mpeg2,
+    mxf: mpeg2,
+    "3gp": ["-c:v", "libx264"],
+    flv: ["-c:v", "flv1"],
+    wmv: ["-c:v", "wmv2"],
+    ogv: ["-c:v", "libtheora"],
+    dv: ["-s", "720x576", "-c:v", "dvvideo", "-pix_fmt", "yuv420p"],
+  };
+  for (const [kind, codec] of Object.entries(kinds)) {
+    const path = join(folder, `a.${kind}`);
+    ffmpeg([...lavfi("testsrc2=s=128x96:r=25:d=1"), ...codec, path]);
+    const { pieces, notes, durationSeconds = 0 } = await look(path, { frames: 9 });
+    expect.soft(Math.abs(durationSeconds - 1), kind).toBeLessThanOrEqual(0.081);
+    expect
+      .soft(
+        notes.filter((note) => /error|cut short/.test(note)),
+        kind,
+      )
+      .toEqual([]);
+    expect.soft((await pieces[0]?.excerpt.load())?.length, kind).toBe(9 * 32 * 32 * 3);
+  }
+});
+
+test("a video of another kind says what to do", async () => {
+  const path = join(temporaryFolder(), "a.mp4");
+  ffmpeg([...lavfi("testsrc2=s=64x48:r=25:d=1"), "-c:v", "rawvideo", "-f", "nut", path]);
+  await expect(look(path)).rejects.toThrow("clip: a kind of file that is not read: convert it to mp4");
+});
+
+test.each([
+  ["vp9", "libvpx-vp9"],
+  ["vp8", "libvpx"],
+])("transparency of WebM lies on black: %s", async (_name, codec) => {
+  const path = join(temporaryFolder(), "a.webm");
+  const source =
+    "color=white:s=64x64:r=25:d=0.4,format=yuva420p,geq=lum=235:cb=128:cr=128:a='if(lt(Y,32),255,0)'";
+  ffmpeg([...lavfi(source), "-c:v", codec, "-pix_fmt", "yuva420p", "-auto-alt-ref", "0", path]);
+  const [pixels] = await pixelsOf(await look(path, { frames: 9 }));
+  expect(pixels?.[0]).toBeGreaterThan(245);
+  expect(pixels?.[32 * 30 * 3]).toBeLessThan(8);
+});
+
+test("wide gamut becomes BT.709, and BT.709 stays as it is", async () => {
+  const folder = temporaryFolder();
+  const skin = [222, 170, 140];
+  const source = "color=0xdeaa8c:s=64x64:r=25:d=0.4,format=gbrp16";
+  const to = (primaries: string, matrix: string) =>
+    `zscale=pin=bt709:tin=bt709:min=gbr:rin=full:p=${primaries}:t=bt709:m=${matrix}:r=limited,format=yuv444p10`;
+  const clips: Record<string, string> = {
+    bt2020: to("2020", "2020_ncl"),
+    p3: to("smpte432", "709"),
+    bt709: to("709", "709"),
+  };
+  for (const [name, filter] of Object.entries(clips)) {
+    const path = join(folder, `${name}.mkv`);
+    ffmpeg([...lavfi(source), "-vf", filter, "-c:v", "ffv1", path]);
+    const [pixels] = await pixelsOf(await look(path, { frames: 9 }));
+    for (const [channel, value] of skin.entries())
+      expect.soft(Math.abs((pixels?.[channel] ?? 0) - value), `${name} ${channel}`).toBeLessThanOrEqual(3);
+  }
+});
+
+test("samples that are black from beginning to end are noted, dark ones are not", async () => {
+  const path = join(temporaryFolder(), "a.mp4");
+  const source =
+    "color=0x101010:s=64x64:r=25:d=3,drawbox=w=8:h=8:color=0x606060:t=fill,drawbox=enable='lt(n,50)':color=black:t=fill";
+  ffmpeg([...lavfi(source), "-c:v", "libx264", path]);
+  expect((await look(path)).notes).toEqual([
+    "2 of 3 samples black from beginning to end: the first at 0.0 s",
+  ]);
+});
+
+test("a Matroska file that starts late is not cut short", async () => {
+  const path = join(temporaryFolder(), "a.mkv");
+  numberedClip(path, { frames: 50, fps: 25, extra: ["-output_ts_offset", "5"] });
+  const found = await look(path);
+  expect([found.notes, found.durationSeconds]).toEqual([[], 2]);
+});
