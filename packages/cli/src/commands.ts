@@ -14,7 +14,7 @@ import {
 import { homeFolder } from "@ltx-trainer/launcher";
 import type { Console } from "./console.ts";
 import { checkOptions } from "./flags.ts";
-import { defaultOutput, isAddress } from "./places.ts";
+import { defaultOutput, freeName, isAddress } from "./places.ts";
 import { formatBytes, formatDuration, ProgressView } from "./progress.ts";
 import { renderReport } from "./render-report.ts";
 import { runTrainer } from "./trainer-process.ts";
@@ -58,11 +58,13 @@ export async function inspect(options: Options, console: Console): Promise<void>
 
 /** Makes a video. */
 export async function generate(options: Options, console: Console): Promise<void> {
-  const out = resolve(textOr(options.out, "video.mp4"));
+  const out = resolve(textOr(options.out, freeName(".", "video", ".mp4")));
   const job = makeJob(GenerateJob, options, { command: "generate", console, out });
   const outputs = GenerateOutputs.parse(await work("generate", job, console));
   const { width, height, frames, frame_rate, seed } = outputs;
-  const modules = outputs.lora_modules === null ? "" : `, LoRA applied to ${outputs.lora_modules} modules`;
+  const { lora_modules: modulesCount, lora_keys_unmatched: unmatched } = outputs;
+  const missed = unmatched ? ` (${unmatched} keys not applied)` : "";
+  const modules = modulesCount === null ? "" : `, LoRA applied to ${modulesCount} modules${missed}`;
   const facts = `${width}x${height}, ${frames} frames at ${frame_rate}/s, seed ${seed}${modules}`;
   console.result(`${outputs.video}\n  ${facts}, in ${formatDuration(outputs.seconds)}`, outputs);
 }

@@ -1,6 +1,9 @@
 /** Default folders, and what is an address. */
-import { expect, test } from "vitest";
-import { defaultOutput, isAddress } from "./places.ts";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { defaultOutput, freeName, isAddress } from "./places.ts";
 
 test.each([
   ["data/cakes.zip", "cakes-lora"],
@@ -18,4 +21,14 @@ test("addresses are told from paths", () => {
   for (const address of ["http://a/b", "https://a", "data:x,y", "file:///a", "s3://a/b"])
     expect(isAddress(address)).toBe(true);
   for (const path of ["a.zip", "/a/b", "./c:d", "C.zip", "a/http:/b"]) expect(isAddress(path)).toBe(false);
+});
+
+test("a video without a name takes the first one that is free", () => {
+  const folder = mkdtempSync(join(tmpdir(), "free-name-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  for (const expected of ["video.mp4", "video-2.mp4", "video-3.mp4"]) {
+    const path = freeName(folder, "video", ".mp4");
+    expect(path).toBe(join(folder, expected));
+    writeFileSync(path, "");
+  }
 });

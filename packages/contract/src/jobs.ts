@@ -8,7 +8,7 @@ import { z } from "zod";
 import { DatasetReport } from "./dataset-report.ts";
 import { localFields, validationFitsTraining } from "./local-training.ts";
 import { aspectRatios, resolutions } from "./sizes.ts";
-import type { Heading } from "./training.ts";
+import { defaultNegativePrompt, type Heading } from "./training.ts";
 
 export const trainerCommands = ["train", "generate", "inspect", "doctor", "models"] as const;
 export type TrainerCommand = (typeof trainerCommands)[number];
@@ -80,8 +80,11 @@ export const generateFields = {
     .meta({ description: "What the video should show.", ...what }),
   negative_prompt: z
     .string()
-    .default("blurry, low quality, bad quality, out of focus")
-    .meta({ description: "What it should not look like.", ...what }),
+    .optional()
+    .meta({
+      description: `What it should not look like. Default: the LoRA's own, else "${defaultNegativePrompt}".`,
+      ...what,
+    }),
   image: z
     .string()
     .min(1)
@@ -102,7 +105,11 @@ export const generateFields = {
     .string()
     .min(1)
     .optional()
-    .meta({ description: "LoRA file (.safetensors).", ...what }),
+    .meta({
+      description:
+        "LoRA file (.safetensors). Its own size, frames and sampling are in the config.json that its training wrote beside it.",
+      ...what,
+    }),
   lora_scale: z
     .number()
     .min(-10)
@@ -122,15 +129,16 @@ export const generateFields = {
     .meta({ description: "Play the finished video backwards.", ...what }),
   resolution: z
     .enum(resolutions)
-    .default("medium")
+    .optional()
     .meta({
-      description: "Named size; the pixels depend on the base model.",
+      description:
+        "Named size; the pixels depend on the base model. Default: the LoRA's own size, else medium.",
       ...how,
     }),
   aspect_ratio: z
     .enum(aspectRatios)
-    .default("1:1")
-    .meta({ description: "Shape of the video.", ...how }),
+    .optional()
+    .meta({ description: "Shape of the video. Default: the LoRA's own size, else 1:1.", ...how }),
   width: z
     .int()
     .min(32)
@@ -155,7 +163,7 @@ export const generateFields = {
     .max(257)
     .optional()
     .meta({
-      description: "Frames, lowered to the nearest 8k + 1. Default: the LoRA's own, else the base model's.",
+      description: "Frames, lowered to the nearest 8k + 1. Default: the LoRA's own, else 81.",
       ...how,
     }),
   frame_rate: z
@@ -164,7 +172,7 @@ export const generateFields = {
     .max(120)
     .optional()
     .meta({
-      description: "Frames per second. Default: the LoRA's own, else the base model's.",
+      description: "Frames per second. Default: the LoRA's own, else 25.",
       ...how,
     }),
   steps: z
@@ -173,7 +181,7 @@ export const generateFields = {
     .max(1000)
     .optional()
     .meta({
-      description: "Denoising steps. Default: the base model's own.",
+      description: "Denoising steps. Default: the LoRA's own, else the base model's.",
       ...how,
     }),
   guidance: z
@@ -182,7 +190,7 @@ export const generateFields = {
     .max(100)
     .optional()
     .meta({
-      description: "Guidance scale; 1 is none. Default: the base model's own.",
+      description: "Guidance scale; 1 is none. Default: the LoRA's own, else the base model's.",
       ...how,
     }),
   seed: z
@@ -194,15 +202,27 @@ export const generateFields = {
       description: "The same seed gives the same video.",
       ...how,
     }),
-  base: localFields.base,
+  base: localFields.base.meta({
+    ...localFields.base.meta(),
+    description:
+      "Base model: ltx-nano, the name of an installed one, or a folder. Default: the one the LoRA was trained on if it is " +
+      "installed, else LTX_TRAINER_BASE, else ltx-nano without a GPU and the best installed one with.",
+  }),
   device: localFields.device,
   dtype: localFields.dtype,
   threads: localFields.threads,
   out: z
     .string()
     .min(1)
-    .default("video.mp4")
-    .meta({ description: "Video file to write.", ...files }),
+    .optional()
+    .meta({
+      description: "Video file to write (.mp4). Default: video.mp4, or the first free of video-2.mp4, ...",
+      ...files,
+    }),
+  overwrite: z
+    .boolean()
+    .default(false)
+    .meta({ description: "Replace the output file if it exists.", ...files }),
   home: localFields.home,
 };
 
@@ -222,7 +242,9 @@ function bothOrNeitherSide({ width, height }: MaybeSize, context: z.core.$Refine
 export const GenerateOptions = z.object(generateFields).superRefine(bothOrNeitherSide);
 export type GenerateOptions = z.infer<typeof GenerateOptions>;
 
-export const GenerateJob = z.object({ ...generateFields, home }).superRefine(bothOrNeitherSide);
+export const GenerateJob = z
+  .object({ ...generateFields, out: z.string().min(1), home })
+  .superRefine(bothOrNeitherSide);
 export type GenerateJob = z.infer<typeof GenerateJob>;
 
 export const GenerateOutputs = z.object({
@@ -234,6 +256,8 @@ export const GenerateOutputs = z.object({
   seed: z.int(),
   /** LoRA modules applied; null without a LoRA. */
   lora_modules: z.int().nullable(),
+  /** Keys of the LoRA file that match no layer and were not applied; null without a LoRA. */
+  lora_keys_unmatched: z.int().nullable().optional(),
   seconds: z.number(),
 });
 export type GenerateOutputs = z.infer<typeof GenerateOutputs>;

@@ -24,6 +24,9 @@ export type FieldGroup = (typeof fieldGroups)[number];
 /** Puts a field under its heading, as schema metadata. */
 export type Heading = { readonly group: FieldGroup };
 
+/** What a video should not look like when nobody says so. */
+export const defaultNegativePrompt = "blurry, low quality, bad quality, out of focus";
+
 /** The ranks that the hosted API accepts. */
 export const hostedRanks = [8, 16, 32, 64, 128] as const;
 
@@ -167,7 +170,7 @@ export const hostedFields = {
     }),
   validation_negative_prompt: z
     .string()
-    .default("blurry, low quality, bad quality, out of focus")
+    .default(defaultNegativePrompt)
     .meta({ description: "What validation videos should not look like.", ...validating }),
   validation_number_of_frames: z
     .preprocess(numberFromText, z.int().min(8).max(121))

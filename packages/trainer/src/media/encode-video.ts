@@ -38,7 +38,7 @@ export async function writeVideo(
   checkPixels(videos, format);
   const { frameRate, signal } = format;
   const size = `${format.width * videos.length}x${format.height}`;
-  const part = `${path}.part`;
+  const part = `${path}.${process.pid}.part`;
   const raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size];
   const args = [
     ...["-protocol_whitelist", "pipe", ...raw, "-framerate", String(frameRate), "-i", "pipe:0"],
@@ -61,12 +61,14 @@ export async function writeVideo(
     ],
   ];
   const input = joinedFrames(videos, format);
-  const { exitCode, errors } = await runTool("ffmpeg", args, { what: path, timeoutMs, signal, input });
-  if (exitCode !== 0) {
+  try {
+    const { exitCode, errors } = await runTool("ffmpeg", args, { what: path, timeoutMs, signal, input });
+    if (exitCode !== 0) throw encodingFailed(path, errors);
+    await rename(part, path);
+  } catch (error) {
     await rm(part, { force: true });
-    throw encodingFailed(path, errors);
+    throw error;
   }
-  await rename(part, path);
 }
 
 function checkPixels(videos: readonly Uint8Array[], { frames, height, width }: VideoFormat): void {
