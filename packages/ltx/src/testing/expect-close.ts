@@ -60,6 +60,72 @@ export function compare(actual: Tensor, reference: Tensor): Difference {
   return { abs, rel: abs === 0 ? 0 : abs / largest, at: unravel(worst, actual.shape) };
 }
 
+export type RoundingTolerance = {
+  /** Largest L2 error allowed, in errors of the reference. */
+  readonly l2: number;
+  /** Largest error of one element allowed, in largest errors of the reference. */
+  readonly largest: number;
+  /** Why this much and no less. */
+  readonly why: string;
+};
+
+/**
+ * What a result in bfloat16 is held to. One kernel rounds where another does not, so two right results differ by more than
+ * either is off, and by how much depends on the processor. How far each is off does not: it is the number of roundings.
+ */
+export const roundingTolerance: RoundingTolerance = {
+  l2: 2,
+  largest: 3,
+  why: "as many bfloat16 roundings as the reference's; at other places, so single elements vary more",
+};
+
+/**
+ * Fails unless a result in bfloat16 is about as near to the exact one as the reference's own bfloat16 result is.
+ *
+ * @param compared `exact`: the same in float32; `reference`: what the reference made of it in bfloat16
+ * @returns the two errors in units of the reference's
+ */
+export function expectRoundingOnly(
+  name: string,
+  actual: Tensor,
+  compared: { readonly exact: Tensor; readonly reference: Tensor },
+  tolerance: RoundingTolerance = roundingTolerance,
+): { readonly l2: number; readonly largest: number } {
+  const { exact, reference } = compared;
+  expect(actual.shape, `${name}: shape`).toEqual(reference.shape);
+  expect(actual.dtype, `${name}: type`).toBe("bfloat16");
+  const [ours, theirs] = [errorsOf(actual, exact), errorsOf(reference, exact)];
+  const [l2, largest] = [ours.l2 / theirs.l2, ours.largest / theirs.largest];
+  const line =
+    `${name}: l2 error ${ours.l2.toExponential(1)}, ${l2.toFixed(2)} times the reference's (of ${tolerance.l2}), ` +
+    `largest ${largest.toFixed(2)} times (of ${tolerance.largest})`;
+  if (process.env.PARITY_REPORT === "1") process.stderr.write(`parity ${line}\n`);
+  const within = l2 <= tolerance.l2 && largest <= tolerance.largest;
+  expect(within, `${line}. Tolerance: ${tolerance.why}`).toBe(true);
+  return { l2, largest };
+}
+
+/** Errors over the exact tensor's norm and largest magnitude; never less than one rounding, which nothing is better than. */
+function errorsOf(actual: Tensor, exact: Tensor): { l2: number; largest: number } {
+  const [a, b] = [actual, exact].map((x) =>
+    x.detach().to({ dtype: "float64", device: "cpu" }).toFloat64Array(),
+  );
+  let [squares, norm, largest, magnitude] = [0, 0, 0, 0];
+  for (let i = 0; i < b!.length; i++) {
+    const error = Math.abs(a![i]! - b![i]!);
+    squares += error ** 2;
+    norm += b![i]! ** 2;
+    // Not Math.max alone: a NaN must count.
+    largest = Number.isNaN(error) ? Number.POSITIVE_INFINITY : Math.max(largest, error);
+    magnitude = Math.max(magnitude, Math.abs(b![i]!));
+  }
+  const l2 = Number.isNaN(squares) ? Number.POSITIVE_INFINITY : Math.sqrt(squares / norm);
+  return { l2: Math.max(l2, ROUNDING), largest: Math.max(largest / magnitude, ROUNDING) };
+}
+
+/** Half the distance between 1 and the next bfloat16: the largest relative error of one rounding. */
+const ROUNDING = 2 ** -8 / 2;
+
 /** How far two tensors point the same way: 1 where they are equal up to a positive factor. */
 export function cosine(a: Tensor, b: Tensor): number {
   const [x, y] = [a.detach().to("float32"), b.detach().to("float32")];

@@ -1,10 +1,18 @@
 /** For tests: the transformer's fixtures as models and inputs, and the comparisons that every device must pass. */
-import { backwardThrough, type DType, keep, noGrad, scope, type Tensor } from "@ltx-trainer/torch";
-import { expect } from "vitest";
+import {
+  backwardThrough,
+  type DType,
+  keep,
+  noGrad,
+  Parameters,
+  scope,
+  type Tensor,
+  type TensorSource,
+} from "@ltx-trainer/torch";
 import { parseTransformerConfig } from "../config.ts";
 import { gridOf } from "../latent-grid.ts";
 import { Transformer, type TransformerInputs } from "../transformer/transformer.ts";
-import { cosine, expectClose, type Tolerance } from "./expect-close.ts";
+import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 
 type Forward = {
@@ -23,10 +31,6 @@ export const transformerTolerances = {
   loss: { rel: 1e-5, why: "ltx-model.md 9.3" },
   gradient: { rel: 1e-4, why: "float32 sums in another order, forward and backward (ltx-model.md 9.3)" },
   recomputed: { rel: 1e-5, why: "the text's gradient is summed over the blocks in another order" },
-  half: {
-    rel: 2e-2,
-    why: "bfloat16 keeps 8 bits and kernels round at different places (ltx-model.md 9.3)",
-  },
 } satisfies Record<string, Tolerance>;
 
 export function transformerOf(fixture: Fixture, o: { trainable?: boolean; dtype?: DType } = {}): Transformer {
@@ -101,13 +105,22 @@ export function checkRecomputed(fixture: Fixture, tolerance: Tolerance): void {
     expectClose(`recomputed ${key}`, recomputed.get(key)!, gradient, tolerance);
 }
 
-/** In bfloat16 the answer is the reference's in bfloat16. @param half holds that answer, `base` everything else */
-export function checkHalf(base: Fixture, half: Fixture, forward: string, tolerance: Tolerance): void {
-  const model = transformerOf(base, { dtype: "bfloat16" });
+/**
+ * In bfloat16 the answer is that of float32 but for as much rounding as the reference's.
+ *
+ * @param half the reference's bfloat16 answers, `base` its float32 ones and everything else
+ * @param source weights to take instead of `base`'s
+ */
+export function checkHalf(
+  base: Fixture,
+  half: Fixture,
+  forward: string,
+  source: TensorSource = base.source(),
+): void {
+  const parameters = Parameters.from(source, { dtype: "bfloat16", device: base.device });
+  const model = new Transformer(parameters, parseTransformerConfig(base.config));
   const output = noGrad(() => model.forward(inputsOf(base, forward)));
-  expect(output.dtype).toBe("bfloat16");
-  const reference = half.tensor(`out.${forward}.output`);
-  expectClose(`${half.name} ${forward}`, output, reference, tolerance);
-  expect(cosine(output, reference)).toBeGreaterThan(0.9995);
+  const [exact, reference] = [base, half].map((of) => of.tensor(`out.${forward}.output`));
+  expectRoundingOnly(`${half.name} ${forward}`, output, { exact: exact!, reference: reference! });
   model.free();
 }

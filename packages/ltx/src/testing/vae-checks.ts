@@ -1,12 +1,20 @@
 /** For tests: the VAE's fixtures as models, and the comparisons that every device must pass. */
-import { noGrad, Parameters, type Tensor, type TensorSource, tensor } from "@ltx-trainer/torch";
+import {
+  type DType,
+  keep,
+  noGrad,
+  Parameters,
+  type Tensor,
+  type TensorSource,
+  tensor,
+} from "@ltx-trainer/torch";
 import { expect } from "vitest";
 import { ConfigFields } from "../config-fields.ts";
 import { parseVaeConfig } from "../vae/config.ts";
 import { patchify } from "../vae/patchify.ts";
 import type { NoiseSource } from "../vae/resnet.ts";
 import { Vae } from "../vae/vae.ts";
-import { expectClose, type Tolerance } from "./expect-close.ts";
+import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 
 /** What float32 on a CPU is held to. */
@@ -16,7 +24,6 @@ export const vaeTolerances = {
     why: "float32 convolutions summed in another order, through at most 20 layers of values near 1",
   },
   pointwise: { abs: 1e-5, why: "a handful of float32 operations on values near 1" },
-  half: { rel: 4e-2, why: "some bfloat16 roundings (2^-9 each) through about ten layers" },
 } satisfies Record<string, Tolerance>;
 
 const exact = { abs: 0, why: "values are only moved" };
@@ -109,20 +116,47 @@ export function checkEncode(
   check("normalized_sample", vae.normalize(expected("sample")), pointwise);
 }
 
-/** In bfloat16 latents and pixels are the reference's up to rounding. @param half holds those, `base` the weights */
-export function checkHalfVae(base: Fixture, half: Fixture, rounding: Tolerance): void {
-  const parameters = Parameters.from(base.source(), { dtype: "bfloat16", device: base.device });
-  const vae = new Vae(parameters, parseVaeConfig(half.config));
-  noGrad(() => {
-    const pixels = half.tensor("in.pixels_image").to("float32").div(127.5).sub(1);
-    const { mean_BCFHW, logvar_B1FHW } = vae.encode(pixels);
-    expect(mean_BCFHW.dtype).toBe("bfloat16");
-    expectClose("bf16 mean", mean_BCFHW, half.tensor("out.encode_image.mean"), rounding);
-    const logvar = logvar_B1FHW.expand(mean_BCFHW.shape);
-    expectClose("bf16 logvar", logvar, half.tensor("out.encode_image.logvar"), rounding);
-    const timestep = tensor(half.case<{ times: number[] }>().times, { device: vae.device });
-    const decoded = vae.decode(half.tensor("in.latents_image"), { timestep });
-    expectClose("bf16 pixels", decoded, half.tensor("out.decode_image.pixels"), rounding);
-  });
-  vae.parameters.free();
+/**
+ * In bfloat16 every stage, latents and pixels are those of float32 but for as much rounding as the reference's.
+ *
+ * @param half the reference's bfloat16 answers, `base` the weights, which bfloat16 holds without loss
+ * @param source weights to take instead of `base`'s
+ */
+export function checkHalfVae(base: Fixture, half: Fixture, source: TensorSource = base.source()): void {
+  const stagesIn = (dtype: DType, weights: TensorSource): Map<string, Tensor> => {
+    const parameters = Parameters.from(weights, { dtype, device: base.device });
+    const stages = keep(noGrad(() => halfStages(new Vae(parameters, parseVaeConfig(half.config)), half)));
+    parameters.free();
+    return stages;
+  };
+  const [exact, rounded] = [stagesIn("float32", base.source()), stagesIn("bfloat16", source)];
+  for (const [name, actual] of rounded) {
+    const reference = half.tensor(`out.${name}`);
+    expectRoundingOnly(`bf16 ${name}`, actual, { exact: exact.get(name)!, reference });
+  }
+}
+
+/** Answers under the fixture's names for them. */
+function halfStages(vae: Vae, half: Fixture): Map<string, Tensor> {
+  const stages = new Map<string, Tensor>();
+  const pixels = half.tensor("in.pixels_image").to("float32").div(127.5).sub(1);
+  let x = vae.encoder.convIn.forward(patchify(pixels, vae.config.encoder.patchSize).to(vae.dtype));
+  for (const [i, block] of vae.encoder.downBlocks.entries()) {
+    x = block.forward(x);
+    stages.set(`encode_image.down${i}`, x);
+  }
+  stages.set("encode_image.mid", vae.encoder.midBlock.forward(x));
+  const { mean_BCFHW, logvar_B1FHW } = vae.encode(pixels);
+  stages.set("encode_image.mean", mean_BCFHW);
+  stages.set("encode_image.logvar", logvar_B1FHW.expand(mean_BCFHW.shape).contiguous());
+  const latents = half.tensor("in.latents_image");
+  const timestep = tensor(half.case<{ times: number[] }>().times, { device: vae.device });
+  const inputs = { timestep_B: vae.decoder.scaledTimestep(timestep.to("bfloat16").to(vae.dtype)) };
+  x = vae.decoder.midBlock.forward(vae.decoder.convIn.forward(latents.to(vae.dtype)), inputs);
+  stages.set("decode_image.mid", x);
+  for (const [i, block] of vae.decoder.upBlocks.entries()) {
+    x = block.forward(x, inputs);
+    stages.set(`decode_image.up${i}`, x);
+  }
+  return stages.set("decode_image.pixels", vae.decode(latents, { timestep }));
 }

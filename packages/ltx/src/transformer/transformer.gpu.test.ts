@@ -16,7 +16,7 @@ import {
 } from "../testing/transformer-checks.ts";
 import { buildRope } from "./rope.ts";
 
-const { output, loss, gradient, recomputed, half } = transformerTolerances;
+const { output, loss, gradient, recomputed } = transformerTolerances;
 const fixtureOn = (name: string) => new Fixture(name, testDevice);
 
 describeOnGpu("transformer", () => {
@@ -36,7 +36,7 @@ describeOnGpu("transformer", () => {
 
   test("in bfloat16 it answers like the reference in bfloat16", () => {
     const [base, answers] = [fixtureOn("transformer/t_a"), fixtureOn("bf16/transformer")];
-    for (const forward of ["scalar", "token", "coords"]) checkHalf(base, answers, forward, half);
+    for (const forward of ["scalar", "token", "coords"]) checkHalf(base, answers, forward);
   });
 
   test.each([2048, 4096])("position tables of width %i are the CPU's", (width) => {

@@ -45,7 +45,7 @@ test.each(["scalar", "token", "coords"])(
   "in bfloat16 answers like the reference in bfloat16: %s",
   (forward) => {
     const [base, half] = [new Fixture("transformer/t_a"), new Fixture("bf16/transformer")];
-    checkHalf(base, half, forward, transformerTolerances.half);
+    checkHalf(base, half, forward);
   },
 );
 

@@ -2,6 +2,7 @@
  * Reductions, softmax and matrix products.
  */
 import * as aten from "../aten.generated.ts";
+import { bestMatmul } from "../kernels.ts";
 import type { Tensor } from "../tensor.ts";
 
 type Axes = number | readonly number[];
@@ -54,6 +55,6 @@ export const reduce = {
     return aten.softmax_int(this, axis);
   },
   matmul(this: Tensor, other: Tensor): Tensor {
-    return aten.matmul(this, other);
+    return bestMatmul(this, other);
   },
 };

@@ -6,7 +6,7 @@
 import * as aten from "../aten.generated.ts";
 import { hasOp } from "../binding.ts";
 import { isHalf } from "../dtype.ts";
-import { bestConv3d, prefersProducts } from "../kernels.ts";
+import { bestConv2d, bestConv3d, bestLinear, prefersProducts, widensProducts } from "../kernels.ts";
 import { scope } from "../scope.ts";
 import type { Tensor } from "../tensor.ts";
 import { cat } from "./combine.ts";
@@ -20,13 +20,13 @@ export type ConvOptions = {
 
 /** `x W^T + b`; weight `[out, in]`. */
 export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
-  return aten.linear(x, weight, bias);
+  return bestLinear(x, weight, bias);
 }
 
 /** Convolution over two axes; x `[B, C, h, w]`, weight `[out, in/groups, kh, kw]`. Zero padding. */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
   const { stride = [1, 1], padding = [0, 0], dilation = [1, 1], groups = 1 } = options;
-  return aten.conv2d(x, weight, bias, stride, padding, dilation, groups);
+  return bestConv2d(x, weight, bias, { stride, padding, dilation, groups });
 }
 
 /** Convolution over three axes; x `[B, C, f, h, w]`, weight `[out, in/groups, kf, kh, kw]`. Zero padding. */
@@ -116,6 +116,10 @@ export function attention(
   options: AttentionOptions = {},
 ): Tensor {
   const { mask, scale } = options;
+  if (widensProducts(q_BNTK)) {
+    const [q, k, v] = [q_BNTK, k_BNSK, v_BNSK].map((x) => x.to("float32")) as [Tensor, Tensor, Tensor];
+    return attention(q, k, v, { mask: mask?.to("float32"), scale }).to(q_BNTK.dtype);
+  }
   if (hasOp("scaled_dot_product_attention") && !prefersProducts(q_BNTK)) {
     return aten.scaled_dot_product_attention(q_BNTK, k_BNSK, v_BNSK, mask, 0, false, scale);
   }
