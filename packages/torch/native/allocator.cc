@@ -9,8 +9,6 @@
 #include <c10/core/Allocator.h>
 #include <c10/core/CPUAllocator.h>
 
-#include <unistd.h>
-
 #include <atomic>
 #include <cstring>
 #include <cstdlib>
@@ -30,6 +28,8 @@ struct Header {
 
 std::atomic<int64_t> live{0};
 std::atomic<int64_t> cached{0};
+// Until setCpuCacheLimit() is called; runtime.ts knows how much memory this process may use.
+std::atomic<int64_t> cacheLimit{256 << 20};
 std::mutex mutex;
 
 using Bin = std::vector<void*>;
@@ -49,12 +49,6 @@ Bin& binOf(size_t capacity) {
   return capacity <= kSmall ? smallBins()[capacity / kHeader] : largeBins()[capacity];
 }
 
-// At most a quarter of the machine's memory is kept idle.
-int64_t cacheLimit() {
-  static const int64_t limit = static_cast<int64_t>(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGE_SIZE) / 4;
-  return limit;
-}
-
 // To whole cache lines and no further: rounder sizes would put every tensor at the same place within a page, and loads
 // would wait for stores to other tensors (4 KiB aliasing). Steps ask for the same sizes again, so exact bins fit.
 size_t capacityFor(size_t bytes) { return (bytes + kHeader - 1) / kHeader * kHeader; }
@@ -70,8 +64,13 @@ void* takeKept(size_t capacity) {
 }
 
 void keepBlock(void* block, size_t capacity) {
+  const int64_t limit = cacheLimit;
   // Full of sizes nobody asks for any more: begin anew.
-  if (cached + static_cast<int64_t>(capacity) > cacheLimit()) releaseCachedCpuBytes();
+  if (cached + static_cast<int64_t>(capacity) > limit) releaseCachedCpuBytes();
+  if (static_cast<int64_t>(capacity) > limit) {
+    std::free(block);
+    return;
+  }
   const std::lock_guard<std::mutex> lock(mutex);
   binOf(capacity).push_back(block);
   cached += static_cast<int64_t>(capacity);
@@ -122,12 +121,22 @@ class KeepingAllocator final : public c10::Allocator {
 }  // namespace
 
 void installAllocator() {
-  static KeepingAllocator allocator;
-  c10::SetCPUAllocator(&allocator, 100);
+  // Once for all environments: another thread may be allocating.
+  static const bool installed = [] {
+    static KeepingAllocator allocator;
+    c10::SetCPUAllocator(&allocator, 100);
+    return true;
+  }();
+  static_cast<void>(installed);
 }
 
 int64_t liveCpuBytes() { return live; }
 int64_t cachedCpuBytes() { return cached; }
+
+void setCpuCacheLimit(int64_t bytes) {
+  cacheLimit = bytes;
+  if (cached > bytes) releaseCachedCpuBytes();
+}
 
 void releaseCachedCpuBytes() {
   const std::lock_guard<std::mutex> lock(mutex);

@@ -6,6 +6,8 @@
 
 namespace ltx {
 
+constexpr double kLargestInteger = 9007199254740992.0;  // 2^53: the doubles above it have gaps
+
 double numberOf(napi_env env, napi_value value) {
   double result;
   if (napi_get_value_double(env, value, &result) == napi_ok) return result;
@@ -17,23 +19,26 @@ double numberOf(napi_env env, napi_value value) {
   throw BindingError("expected a number");
 }
 
-namespace {
-
 int64_t integerOf(napi_env env, napi_value value) {
   int64_t big;
   bool lossless;
   if (napi_get_value_bigint_int64(env, value, &big, &lossless) == napi_ok) return big;
   const double number = numberOf(env, value);
-  if (number != std::floor(number)) throw BindingError("got " + std::to_string(number) + ", expected an integer");
+  // Written so that NaN fails it: converting NaN or a number out of range to an integer is undefined.
+  if (!(std::abs(number) <= kLargestInteger) || number != std::floor(number)) {
+    throw BindingError("got " + std::to_string(number) + ", expected an integer");
+  }
   return static_cast<int64_t>(number);
 }
+
+namespace {
 
 // JavaScript has one number type; an integral value becomes an integer Scalar so that integer tensors stay integer.
 at::Scalar scalarOf(napi_env env, napi_value value) {
   bool truth;
   if (napi_get_value_bool(env, value, &truth) == napi_ok) return at::Scalar(truth);
   const double number = numberOf(env, value);
-  const bool integral = number == std::floor(number) && std::abs(number) < 9007199254740992.0;
+  const bool integral = number == std::floor(number) && std::abs(number) < kLargestInteger;
   return integral ? at::Scalar(static_cast<int64_t>(number)) : at::Scalar(number);
 }
 

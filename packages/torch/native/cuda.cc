@@ -47,7 +47,7 @@ void releaseCachedCudaBytes() { c10::cuda::CUDACachingAllocator::emptyCache(); }
 #ifdef LTX_MEMORY_STATISTICS
 // The allocator knows a device from its first use on, and being asked is no use; finding the generator is.
 int preparedGpu(napi_env env, napi_callback_info info) {
-  const auto index = static_cast<int>(numberOf(env, Arguments(env, info).at[0]));
+  const auto index = static_cast<int>(integerOf(env, Arguments(env, info).at[0]));
   at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index)));
   return index;
 }

@@ -3,6 +3,7 @@
 #include "native.h"
 
 #include <memory>
+#include <mutex>
 #include <sstream>
 #include <unordered_map>
 
@@ -19,7 +20,10 @@ struct Operator {
   bool returnsSelf;  // in-place and out= forms: the caller already holds the result
 };
 
-// Never freed: functions made from these may be called until the process ends.
+// Never freed: functions made from these may be called until the process ends. Shared by all environments: an operator
+// does not change once it is made, so only finding one needs the lock.
+std::mutex registryMutex;
+
 std::unordered_map<std::string, std::unique_ptr<Operator>>& registry() {
   static auto* operators = new std::unordered_map<std::string, std::unique_ptr<Operator>>();
   return *operators;
@@ -143,6 +147,7 @@ napi_value resolveOperator(napi_env env, napi_callback_info info) {
     const std::string name = stringOf(env, arguments.at[0]);
     const std::string overload = stringOf(env, arguments.at[1]);
     const std::string key = name + "." + overload;
+    const std::lock_guard<std::mutex> lock(registryMutex);
     auto& operators = registry();
     auto found = operators.find(key);
     if (found == operators.end()) {

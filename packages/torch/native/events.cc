@@ -1,4 +1,5 @@
 // Device events: marks in a device's queue of work, whose distance in time the device itself measures.
+#include "handle-table.h"
 #include "native.h"
 
 #include <c10/core/Event.h>
@@ -9,12 +10,12 @@
 namespace ltx {
 namespace {
 
-thread_local std::vector<std::unique_ptr<c10::Event>> events;
+thread_local HandleTable<std::unique_ptr<c10::Event>> events;
 
 c10::Event& eventAt(double handle) {
-  const auto index = static_cast<size_t>(handle);
-  if (index < 1 || index > events.size() || !events[index - 1]) throw BindingError("unknown event");
-  return *events[index - 1];
+  const auto* event = events.find(handle);
+  if (event == nullptr) throw BindingError("unknown event");
+  return **event;
 }
 
 // libtorch 1.13 has events that cannot tell the time; which kind this is shows in the class itself.
@@ -34,8 +35,7 @@ napi_value recordEvent(napi_env env, napi_callback_info info) {
     const c10::Device device(stringOf(env, Arguments(env, info).at[0]));
     auto event = std::make_unique<c10::Event>(device.type(), c10::EventFlag::BACKEND_DEFAULT);
     event->record(c10::impl::VirtualGuardImpl(device.type()).getStream(device));
-    events.push_back(std::move(event));
-    return makeNumber(env, static_cast<double>(events.size()));
+    return makeNumber(env, events.put(std::move(event)));
   });
 }
 
@@ -45,8 +45,8 @@ napi_value elapsedMilliseconds(napi_env env, napi_callback_info info) {
     const Arguments arguments(env, info);
     const double from = numberOf(env, arguments.at[0]), to = numberOf(env, arguments.at[1]);
     const double milliseconds = elapsed(eventAt(from), eventAt(to), 0);
-    events[static_cast<size_t>(from) - 1].reset();
-    events[static_cast<size_t>(to) - 1].reset();
+    events.release(from);
+    events.release(to);
     return makeNumber(env, milliseconds);
   });
 }

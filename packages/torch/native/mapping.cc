@@ -1,5 +1,6 @@
 // Tensors that are views of a memory-mapped file: a 28 GB checkpoint is opened in milliseconds and only the pages that
 // are read are ever loaded.
+#include "handle-table.h"
 #include "native.h"
 
 #include <ATen/ops/from_blob.h>
@@ -25,8 +26,8 @@ struct Mapping {
   ~Mapping() { munmap(data, length); }
 };
 
-// Slots are reset on close; tensors made from a mapping keep it alive through their own reference.
-thread_local std::vector<std::shared_ptr<Mapping>> mappings;
+// Tensors made from a mapping keep it alive after its handle is released, through their own reference.
+thread_local HandleTable<std::shared_ptr<Mapping>> mappings;
 
 // Private and writable: an in-place operator on a loaded weight changes the process's copy, never the file.
 std::shared_ptr<Mapping> mapFile(const std::string& path) {
@@ -47,15 +48,13 @@ std::shared_ptr<Mapping> mapFile(const std::string& path) {
 
 napi_value openMapping(napi_env env, napi_callback_info info) {
   return guarded(env, "openMapping", [&]() -> napi_value {
-    mappings.push_back(mapFile(stringOf(env, Arguments(env, info).at[0])));
-    return makeNumber(env, static_cast<double>(mappings.size()));
+    return makeNumber(env, mappings.put(mapFile(stringOf(env, Arguments(env, info).at[0]))));
   });
 }
 
 napi_value closeMapping(napi_env env, napi_callback_info info) {
   return guarded(env, "closeMapping", [&]() -> napi_value {
-    const auto index = static_cast<size_t>(numberOf(env, Arguments(env, info).at[0]));
-    if (index >= 1 && index <= mappings.size()) mappings[index - 1].reset();
+    mappings.release(numberOf(env, Arguments(env, info).at[0]));
     return makeNothing(env);
   });
 }
@@ -64,12 +63,12 @@ napi_value closeMapping(napi_env env, napi_callback_info info) {
 napi_value mappedTensor(napi_env env, napi_callback_info info) {
   return guarded(env, "mappedTensor", [&]() -> napi_value {
     const Arguments arguments(env, info);
-    const auto index = static_cast<size_t>(numberOf(env, arguments.at[0]));
-    if (index < 1 || index > mappings.size() || !mappings[index - 1]) throw BindingError("the file was closed");
-    std::shared_ptr<Mapping> mapping = mappings[index - 1];
-    const auto offset = static_cast<size_t>(numberOf(env, arguments.at[1]));
+    const auto* found = mappings.find(numberOf(env, arguments.at[0]));
+    if (found == nullptr) throw BindingError("the file was closed");
+    std::shared_ptr<Mapping> mapping = *found;
+    const auto offset = static_cast<size_t>(integerOf(env, arguments.at[1]));
     const auto sizes = intsOf(env, arguments.at[2]);
-    const auto type = static_cast<at::ScalarType>(static_cast<int>(numberOf(env, arguments.at[3])));
+    const auto type = static_cast<at::ScalarType>(integerOf(env, arguments.at[3]));
     const auto options = at::TensorOptions().dtype(type);
     size_t bytes = options.dtype().itemsize();
     for (const int64_t size : sizes) bytes *= static_cast<size_t>(size);

@@ -22,7 +22,7 @@ struct BindingError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// ---- handles.cc: what JavaScript holds is a number; a stale number is recognised by its generation.
+// ---- handles.cc: what JavaScript holds is a number; a stale number is refused (handle-table.h).
 double putTensor(at::Tensor tensor);
 at::Tensor& tensorAt(double handle);
 bool isLive(double handle);
@@ -32,6 +32,8 @@ void clearHandles();
 
 double putGenerator(at::Generator generator);
 at::Generator& generatorAt(double handle);
+void releaseGenerator(double handle);
+size_t liveGeneratorCount();
 
 // ---- convert.cc: JavaScript values to IValues and back, one case per schema type.
 enum class ArgumentKind : uint8_t {
@@ -51,6 +53,7 @@ c10::IValue toIValue(napi_env env, napi_value value, const ArgumentPlan& plan);
 napi_value fromIValue(napi_env env, const c10::IValue& value);
 
 double numberOf(napi_env env, napi_value value);
+int64_t integerOf(napi_env env, napi_value value);
 std::string stringOf(napi_env env, napi_value value);
 std::vector<int64_t> intsOf(napi_env env, napi_value value);
 std::vector<double> numbersOf(napi_env env, napi_value value);
@@ -85,6 +88,7 @@ void installAllocator();
 int64_t liveCpuBytes();
 int64_t cachedCpuBytes();
 void releaseCachedCpuBytes();
+void setCpuCacheLimit(int64_t bytes);
 
 // Arguments of a plain function (not an operator): at most six, missing ones read as undefined.
 struct Arguments {

@@ -68,7 +68,7 @@ uint64_t seedOf(napi_env env, napi_value value) {
   uint64_t seed;
   bool lossless;
   if (napi_get_value_bigint_uint64(env, value, &seed, &lossless) == napi_ok) return seed;
-  return static_cast<uint64_t>(numberOf(env, value));
+  return static_cast<uint64_t>(integerOf(env, value));
 }
 
 // makeGenerator(device, seed)
@@ -100,6 +100,13 @@ napi_value seedGenerator(napi_env env, napi_callback_info info) {
   });
 }
 
+napi_value freeGenerator(napi_env env, napi_callback_info info) {
+  return guarded(env, "freeGenerator", [&]() -> napi_value {
+    releaseGenerator(numberOf(env, Arguments(env, info).at[0]));
+    return makeNothing(env);
+  });
+}
+
 napi_value generatorState(napi_env env, napi_callback_info info) {
   return guarded(env, "generatorState", [&]() -> napi_value {
     return makeNumber(env, putTensor(generatorAt(numberOf(env, Arguments(env, info).at[0])).get_state()));
@@ -124,7 +131,7 @@ void setOpenBlasThreads(int count) {
 
 napi_value setNumThreads(napi_env env, napi_callback_info info) {
   return guarded(env, "setNumThreads", [&]() -> napi_value {
-    const int count = static_cast<int>(numberOf(env, Arguments(env, info).at[0]));
+    const auto count = static_cast<int>(integerOf(env, Arguments(env, info).at[0]));
     at::set_num_threads(count);
     setOpenBlasThreads(count);
     return makeNothing(env);
@@ -144,7 +151,7 @@ napi_value setDeterministic(napi_env env, napi_callback_info info) {
 // Whether this libtorch has an element type of that number; 8-bit floats came with 2.1.
 napi_value knowsDType(napi_env env, napi_callback_info info) {
   return guarded(env, "knowsDType", [&]() -> napi_value {
-    const auto type = static_cast<at::ScalarType>(static_cast<int>(numberOf(env, Arguments(env, info).at[0])));
+    const auto type = static_cast<at::ScalarType>(integerOf(env, Arguments(env, info).at[0]));
     napi_value result;
     napi_get_boolean(env, std::string(c10::toString(type)).rfind("UNKNOWN", 0) != 0, &result);
     return result;
@@ -159,10 +166,22 @@ napi_value liveTensors(napi_env env, napi_callback_info) {
   return makeNumber(env, static_cast<double>(liveTensorCount()));
 }
 
+napi_value liveGenerators(napi_env env, napi_callback_info) {
+  return makeNumber(env, static_cast<double>(liveGeneratorCount()));
+}
+
 napi_value liveBytes(napi_env env, napi_callback_info) { return makeNumber(env, static_cast<double>(liveCpuBytes())); }
 
 napi_value cachedBytes(napi_env env, napi_callback_info) {
   return makeNumber(env, static_cast<double>(cachedCpuBytes()));
+}
+
+// setCacheLimit(bytes): how many bytes of freed CPU blocks are kept at most.
+napi_value setCacheLimit(napi_env env, napi_callback_info info) {
+  return guarded(env, "setCacheLimit", [&]() -> napi_value {
+    setCpuCacheLimit(integerOf(env, Arguments(env, info).at[0]));
+    return makeNothing(env);
+  });
 }
 
 // Tells the garbage collector what the tensors weigh; called at scope ends, not at every operator.
@@ -184,6 +203,7 @@ void registerRuntimeFunctions(napi_env env, napi_value exports) {
   addFunction(env, exports, "makeGenerator", makeGenerator);
   addFunction(env, exports, "defaultGenerator", defaultGenerator);
   addFunction(env, exports, "seedGenerator", seedGenerator);
+  addFunction(env, exports, "freeGenerator", freeGenerator);
   addFunction(env, exports, "generatorState", generatorState);
   addFunction(env, exports, "setGeneratorState", setGeneratorState);
   addFunction(env, exports, "setNumThreads", setNumThreads);
@@ -193,8 +213,10 @@ void registerRuntimeFunctions(napi_env env, napi_value exports) {
   addFunction(env, exports, "version", version);
   addFunction(env, exports, "configuration", configuration);
   addFunction(env, exports, "liveTensors", liveTensors);
+  addFunction(env, exports, "liveGenerators", liveGenerators);
   addFunction(env, exports, "liveBytes", liveBytes);
   addFunction(env, exports, "cachedBytes", cachedBytes);
+  addFunction(env, exports, "setCacheLimit", setCacheLimit);
   addFunction(env, exports, "reportMemory", reportMemory);
 }
 

@@ -45,12 +45,19 @@ napi_value free(napi_env env, napi_callback_info info) {
 napi_value freeAll(napi_env env, napi_callback_info info) {
   return guarded(env, "freeAll", [&]() -> napi_value {
     const Arguments arguments(env, info);
+    napi_typedarray_type type;
     void* data;
     size_t length;
-    napi_get_typedarray_info(env, arguments.at[0], nullptr, &length, &data, nullptr, nullptr);
-    const auto count = static_cast<size_t>(numberOf(env, arguments.at[1]));
+    if (napi_get_typedarray_info(env, arguments.at[0], &type, &length, &data, nullptr, nullptr) != napi_ok ||
+        type != napi_float64_array) {
+      throw BindingError("expected a Float64Array of handles");
+    }
+    const int64_t count = integerOf(env, arguments.at[1]);
+    if (count < 0 || static_cast<size_t>(count) > length) {
+      throw BindingError("got a count of " + std::to_string(count) + ", expected 0 to " + std::to_string(length));
+    }
     const auto* handles = static_cast<const double*>(data);
-    for (size_t i = 0; i < count && i < length; ++i) releaseTensor(handles[i]);
+    for (int64_t i = 0; i < count; ++i) releaseTensor(handles[i]);
     return makeNothing(env);
   });
 }
@@ -95,7 +102,7 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
     const Arguments arguments(env, info);
     const Bytes bytes = bytesOf(env, arguments.at[0]);
     const auto sizes = intsOf(env, arguments.at[1]);
-    const auto type = static_cast<at::ScalarType>(static_cast<int>(numberOf(env, arguments.at[2])));
+    const auto type = static_cast<at::ScalarType>(integerOf(env, arguments.at[2]));
     at::Tensor tensor = at::empty(sizes, at::TensorOptions().dtype(type));
     if (tensor.nbytes() != bytes.length) {
       throw BindingError("got " + std::to_string(bytes.length) + " bytes, expected " + std::to_string(tensor.nbytes()));

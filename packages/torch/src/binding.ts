@@ -40,6 +40,7 @@ type Native = {
   makeGenerator(device: string, seed: number | bigint): number;
   defaultGenerator(device: string): number;
   seedGenerator(generator: number, seed: number | bigint): void;
+  freeGenerator(generator: number): void;
   generatorState(generator: number): Handle;
   setGeneratorState(generator: number, state: Handle): void;
   setNumThreads(count: number): void;
@@ -55,8 +56,10 @@ type Native = {
   setTf32(on: boolean): void;
   emptyCache(): void;
   liveTensors(): number;
+  liveGenerators(): number;
   liveBytes(): number;
   cachedBytes(): number;
+  setCacheLimit(bytes: number): void;
   reportMemory(): void;
   recordEvent(device: string): number;
   elapsedMilliseconds(from: number, to: number): number;
@@ -96,6 +99,9 @@ function load(): Native {
       },
     );
   }
+  // An addon built before these were added does without them until it is built again.
+  addon.setCacheLimit ??= () => {};
+  addon.freeGenerator ??= () => {};
   addon.setErrorFactory(
     (operator, schema, shapes, detail) => new TorchError(operator, schema, shapes, detail),
   );

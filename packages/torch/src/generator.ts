@@ -5,6 +5,9 @@ import { native } from "./binding.ts";
 import type { Device } from "./dtype.ts";
 import { type Tensor, wrap } from "./tensor.ts";
 
+const collected = new FinalizationRegistry<number>((handle) => native.freeGenerator(handle));
+
+/** Freed by `free()`; one that is forgotten waits for the garbage collector. */
 export class Generator {
   readonly handle: number;
   readonly device: Device;
@@ -12,6 +15,12 @@ export class Generator {
   constructor(seed: number | bigint, device: Device = "cpu", handle = native.makeGenerator(device, seed)) {
     this.handle = handle;
     this.device = device;
+    collected.register(this, handle);
+  }
+
+  /** Frees the state now; a second call does nothing, and drawing from it throws. */
+  free(): void {
+    native.freeGenerator(this.handle);
   }
 
   manualSeed(seed: number | bigint): this {

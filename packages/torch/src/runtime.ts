@@ -1,7 +1,7 @@
 /**
  * The process around the tensors: threads, devices, memory, versions.
  */
-import { availableParallelism } from "node:os";
+import { availableParallelism, totalmem } from "node:os";
 import { native } from "./binding.ts";
 import type { Device } from "./dtype.ts";
 
@@ -112,6 +112,19 @@ function indexOf(device: Device): number {
 export function emptyCache(): void {
   native.emptyCache();
 }
+
+/**
+ * How many bytes of freed CPU blocks are kept for reuse: a quarter of what this process may use. In a container that is
+ * the container's limit, not the machine's memory: what is kept counts against it, and the kernel kills what exceeds it.
+ *
+ * @param memory `constrained` is the control group's limit in bytes: 0 where unknown, larger than `total` where there is none
+ */
+export function cacheLimitOf(memory: { readonly total: number; readonly constrained: number }): number {
+  const { total, constrained } = memory;
+  return Math.floor((constrained > 0 ? Math.min(total, constrained) : total) / 4);
+}
+
+native.setCacheLimit(cacheLimitOf({ total: totalmem(), constrained: process.constrainedMemory() }));
 
 // Debian's libtorch starts with one thread; every core is what a user expects. OMP_NUM_THREADS still decides when set.
 if (!process.env.OMP_NUM_THREADS) native.setNumThreads(availableParallelism());

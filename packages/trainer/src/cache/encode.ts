@@ -132,7 +132,9 @@ function encodeClip(vae: Vae, bytes: Uint8Array, excerpt: Excerpt): Tensor {
   return noGrad(() => {
     const posterior = vae.encode(pixelsFromBytes(bytes, excerpt));
     const generator = new Generator(seedFor("posterior", excerpt.id));
-    return vae.normalize(vae.sample(posterior, { generator })).to("cpu");
+    const latents = vae.normalize(vae.sample(posterior, { generator })).to("cpu");
+    generator.free();
+    return latents;
   });
 }
 

@@ -26,6 +26,7 @@ export class SampleOrder {
     if (epoch !== this.epoch) {
       const generator = new Generator(seedFor("order", this.seed, epoch));
       this.order = scope(() => randperm(this.count, { generator }).toArray());
+      generator.free();
       this.epoch = epoch;
     }
     return this.order[step % this.count] as number;

@@ -1,0 +1,72 @@
+/** The addon in worker threads: tables of their own, one registry of operators, and a clean end. */
+import { spawnSync } from "node:child_process";
+import { Worker } from "node:worker_threads";
+import { expect, test } from "vitest";
+import { addonPath } from "./binding.ts";
+
+/** The addon alone, because a worker thread has no loader for TypeScript. `body` sees `addon` and returns the answer. */
+function program(body: string): string {
+  return `
+    const { parentPort } = require("node:worker_threads");
+    const addon = require(${JSON.stringify(addonPath())});
+    const answer = (() => { ${body} })();
+    parentPort?.postMessage(answer);
+  `;
+}
+
+function runInWorker(body: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    const worker = new Worker(program(body), { eval: true });
+    let answer: unknown;
+    worker.on("message", (message) => {
+      answer = message;
+    });
+    worker.on("error", reject);
+    worker.on("exit", () => resolve(answer));
+  });
+}
+
+const CALCULATE = `
+  const names = addon.schemas("aten::").map((schema) => schema.slice(0, schema.indexOf("(")));
+  for (const name of names.slice(0, 1500)) addon.resolve(...(name + ".").split(".").slice(0, 2));
+  const ones = addon.resolve("aten::ones", "");
+  const multiply = addon.resolve("aten::matmul", "");
+  const weight = ones([64, 64], 6);
+  addon.setRequiresGrad(weight, true);
+  let out = weight;
+  for (let i = 0; i < 3; i++) out = multiply(out, weight);
+  const loss = addon.resolve("aten::sum", "")(out);
+  addon.backward([loss], undefined, false);
+  const gradient = addon.grad(weight);
+  const values = new Float32Array(64 * 64);
+  addon.readBytes(gradient, values);
+  addon.makeGenerator("cpu", 1);
+  return { first: values[0], tensors: addon.liveTensors(), generators: addon.liveGenerators() };
+`;
+
+test("worker threads calculate at the same time, each with tensors and generators of its own", async () => {
+  const answers = await Promise.all(Array.from({ length: 4 }, () => runInWorker(CALCULATE)));
+  // d/dW of the sum of W^4 with ones everywhere: 4 * 64^3.
+  for (const answer of answers) expect(answer).toEqual({ first: 4 * 64 ** 3, tensors: 6, generators: 1 });
+});
+
+test("a process whose worker threads hold tensors ends with 0, one of them being terminated", () => {
+  const holding = program(`${CALCULATE.replace("return", "globalThis.held = out; return")}`);
+  const main = `
+    const { Worker } = require("node:worker_threads");
+    const addon = require(${JSON.stringify(addonPath())});
+    globalThis.held = addon.resolve("aten::ones", "")([1000], 6);
+    const held = ${JSON.stringify(holding)};
+    const first = new Worker(held, { eval: true });
+    const second = new Worker(held + "; setInterval(() => {}, 1000)", { eval: true });
+    first.on("exit", () => second.terminate());
+    second.on("exit", (code) => process.stdout.write("second " + code));
+  `;
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["-e", main], { encoding: "utf8" });
+  expect({ status, signal, stdout, stderr }).toEqual({
+    status: 0,
+    signal: null,
+    stdout: "second 1",
+    stderr: "",
+  });
+});
