@@ -21,6 +21,17 @@ import { CommandError, run, SetupError } from "./run.mjs";
 /** One compiler of ATen's headers needs about this much. */
 const compilerBytes = 1.5e9;
 
+/**
+ * How many compilers fit into memory. In a container its limit counts, not the machine's memory.
+ *
+ * @param {{ cores: number, total: number, constrained: number }} machine `constrained`: the control group's limit in
+ *   bytes, 0 where unknown, larger than `total` where there is none
+ */
+export function compilersAtOnce({ cores, total, constrained }) {
+  const memory = constrained > 0 ? Math.min(total, constrained) : total;
+  return Math.max(1, Math.min(cores, Math.floor(memory / compilerBytes)));
+}
+
 /** @param {string} root the repository */
 function places(root) {
   const build = join(root, "packages/torch/build");
@@ -59,7 +70,11 @@ export async function buildAddon(root, libtorch, progress) {
   for (const name of ["CMakeCache.txt", "CMakeFiles", "build-info.json"]) {
     rmSync(join(build, name), { recursive: true, force: true });
   }
-  const parallel = Math.max(1, Math.min(availableParallelism(), Math.floor(totalmem() / compilerBytes)));
+  const parallel = compilersAtOnce({
+    cores: availableParallelism(),
+    total: totalmem(),
+    constrained: process.constrainedMemory(),
+  });
   try {
     progress("configuring", 0);
     await run("cmake", ["-S", native, "-B", build, ...cmakeSettings(libtorch, headers)]);

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { missingEntries } from "../lock.mjs";
-import { addonIsCurrent, cmakeSettings, recordBuild } from "./addon.mjs";
+import { addonIsCurrent, cmakeSettings, compilersAtOnce, recordBuild } from "./addon.mjs";
 import { installArchive } from "./archive.mjs";
 import { installDependencies, missingDependencies } from "./dependencies.mjs";
 import { CommandError, lineSplitter, run } from "./run.mjs";
@@ -157,6 +157,15 @@ describe("the addon", () => {
       "-DNODE_API_INCLUDE=/headers",
       "-DCUDA_INCLUDE=/opt/cuda",
     ]);
+  });
+
+  test("as many files are compiled at once as there are cores, and as fit into the memory of the container", () => {
+    const gb = 1e9;
+    const cores = 64;
+    expect(compilersAtOnce({ cores, total: 256 * gb, constrained: 0 })).toBe(64);
+    expect(compilersAtOnce({ cores, total: 256 * gb, constrained: 18446744073709552000 })).toBe(64);
+    expect(compilersAtOnce({ cores, total: 256 * gb, constrained: 4 * gb })).toBe(2);
+    expect(compilersAtOnce({ cores, total: 1 * gb, constrained: 0 })).toBe(1);
   });
 
   test("is current until its sources or its libtorch change", () => {
