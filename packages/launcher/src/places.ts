@@ -19,6 +19,12 @@ export function trainerProgram(): string {
   return built(process.env.LTX_TRAINER_PROGRAM ?? join(packagesFolder, "trainer/dist/main.js"), "trainer");
 }
 
+/** What a trainer opens besides its job's own files: its program, the addon, and the bundled base models. */
+export function trainerFiles(): string[] {
+  const addon = process.env.LTX_TRAINER_ADDON ?? join(packagesFolder, "torch/build/ltx_torch.node");
+  return [trainerProgram(), addon, join(repositoryFolder, "models")];
+}
+
 /**
  * The program that is the service.
  *

@@ -5,23 +5,49 @@
  * of its own, so that Ctrl-C reaches it through us only, and so that it can be ended together with what it started.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
+
+export type Account = { readonly uid: number; readonly gid: number };
 
 export type TiedOptions = {
   readonly env?: NodeJS.ProcessEnv | undefined;
   readonly stdio: SpawnOptions["stdio"];
   /** What the kernel sends the program when we are gone. */
   readonly whenOrphaned: "KILL" | "TERM";
+  /** Whom it runs as; default: as we do. Only root may name another. */
+  readonly account?: Account | undefined;
+  /** Neither it nor what it starts may gain privileges, by a set-uid program for example. */
+  readonly noNewPrivileges?: boolean;
 };
 
 /** The running Node program. */
 export function spawnTied(args: readonly string[], options: TiedOptions): ChildProcess {
   const setpriv = findOnPath("setpriv");
   const node = [process.execPath, ...args];
-  const [program = "", ...rest] =
-    setpriv === undefined ? node : [setpriv, "--pdeathsig", options.whenOrphaned, "--", ...node];
-  return spawn(program, rest, { stdio: options.stdio, env: options.env ?? process.env, detached: true });
+  const common = { stdio: options.stdio, env: options.env ?? process.env, detached: true };
+  if (setpriv === undefined) {
+    return spawn(process.execPath, [...args], { ...common, ...options.account });
+  }
+  return spawn(setpriv, [...privilegesOf(options), "--", ...node], common);
+}
+
+function privilegesOf({ whenOrphaned, account, noNewPrivileges }: TiedOptions): string[] {
+  const { uid, gid } = account ?? {};
+  return [
+    ...["--pdeathsig", whenOrphaned],
+    ...(noNewPrivileges ? ["--no-new-privs"] : []),
+    ...(account === undefined ? [] : ["--reuid", String(uid), "--regid", String(gid), "--clear-groups"]),
+  ];
+}
+
+/** When memory ends, the kernel ends this program before those it serves. Range -1000 to 1000, 0 by default. */
+export function sacrificeFirst(child: ChildProcess): void {
+  try {
+    writeFileSync(`/proc/${child.pid}/oom_score_adj`, "500");
+  } catch {
+    // It has ended already, or the system has no such file.
+  }
 }
 
 /** Ends a program and everything in its process group at once. Quiet when there is nothing left to end. */

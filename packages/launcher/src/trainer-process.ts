@@ -2,7 +2,7 @@
  * Running the trainer: a program started by path, given a job file, heard through JSON lines.
  */
 import type { ChildProcess } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -14,7 +14,7 @@ import {
   type TrainerCommand,
 } from "@ltx-trainer/contract";
 import { trainerProgram } from "./places.ts";
-import { killGroup, spawnTied } from "./spawn-tied.ts";
+import { type Account, killGroup, sacrificeFirst, spawnTied } from "./spawn-tied.ts";
 
 export type TrainerRun = {
   readonly command: TrainerCommand;
@@ -23,6 +23,8 @@ export type TrainerRun = {
   readonly jobFile?: string;
   /** Default: our own environment. */
   readonly env?: NodeJS.ProcessEnv;
+  /** For a job with strangers' data: no new privileges, first to be ended when memory ends, and an account of its own. */
+  readonly confinement?: { readonly account: Account | undefined };
   readonly onEvent: (event: JobEvent) => void;
   /** A line that is no event: something a library printed. */
   readonly onNoise: (line: string, stream: "stdout" | "stderr") => void;
@@ -55,11 +57,17 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
   const jobFile = run.jobFile ?? join(mkdtempSync(join(tmpdir(), "ltx-trainer-job-")), "job.json");
   // A data URI or a signed address may be secret.
   writeFileSync(jobFile, JSON.stringify(run.job), { mode: 0o600 });
+  const { confinement } = run;
+  const account = confinement?.account;
+  if (account !== undefined) chownSync(jobFile, account.uid, account.gid);
   const child = spawnTied([program, run.command, jobFile], {
     env: run.env,
     stdio: ["ignore", "pipe", "pipe"],
     whenOrphaned: "KILL",
+    account,
+    noNewPrivileges: confinement !== undefined,
   });
+  if (confinement !== undefined) sacrificeFirst(child);
   let stopRequests = 0;
   const outputs = listen(child, run, () => stopRequests > 0).finally(() => {
     if (run.jobFile === undefined) rmSync(dirname(jobFile), { recursive: true, force: true });

@@ -4,6 +4,7 @@ import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { countKeys, createKey, defaultUser } from "./access/keys.ts";
 import type { Config } from "./config.ts";
+import { makeDataFolder } from "./data-folder.ts";
 import { ChangeFeed } from "./db/change-feed.ts";
 import { type Database, type DatabaseAddress, openDatabase } from "./db/database.ts";
 import { migrate } from "./db/migrate.ts";
@@ -12,7 +13,7 @@ import { createApp } from "./http/app.ts";
 import { Retention } from "./jobs/retention.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
-import { explainStartFailure, makeDataFolder } from "./start-errors.ts";
+import { explainStartFailure } from "./start-errors.ts";
 import { DiskStore } from "./storage/disk-store.ts";
 import type { FileStore } from "./storage/file-store.ts";
 import { Signer } from "./storage/signer.ts";
@@ -95,6 +96,13 @@ async function databaseAddress(
   const postgres = new EmbeddedPostgres(config.home, log);
   undo.push(() => postgres.stop());
   await postgres.start();
+  log.info({ folder: postgres.folder }, "database: embedded PostgreSQL");
+  if (postgres.isElsewhere) {
+    log.warn(
+      { folder: postgres.folder, home: config.home },
+      "database: outside the data folder, which PostgreSQL's account cannot enter; back up with `ltx-trainer backup`",
+    );
+  }
   return postgres.address;
 }
 

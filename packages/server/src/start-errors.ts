@@ -1,29 +1,8 @@
 /** What can be wrong with a machine or a configuration when the server starts, in words with a remedy. */
-import { accessSync, constants, mkdirSync } from "node:fs";
 import { AppError } from "@ltx-trainer/contract";
 import type { Config } from "./config.ts";
 
 type Place = Pick<Config, "host" | "port" | "databaseUrl">;
-
-/**
- * Makes the data folder, closed to other accounts.
- *
- * @throws AppError `file_unreadable` when it cannot be made or written to
- */
-export function makeDataFolder(home: string): void {
-  try {
-    mkdirSync(home, { recursive: true, mode: 0o700 });
-    accessSync(home, constants.R_OK | constants.W_OK | constants.X_OK);
-  } catch (cause) {
-    throw new AppError({
-      code: "file_unreadable",
-      message: `data folder: got ${home}, which cannot be written to (${codeOf(cause)}); expected a folder of this account's`,
-      remedy: "Set LTX_TRAINER_HOME (or --home) to a folder that this account may write to.",
-      facts: { home },
-      cause,
-    });
-  }
-}
 
 /** An error of the start as one with a remedy, where it is of a known kind; any other as it is. */
 export function explainStartFailure(error: unknown, place: Place): unknown {

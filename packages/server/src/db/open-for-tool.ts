@@ -2,8 +2,8 @@
 import { sql } from "kysely";
 import { pino } from "pino";
 import type { Config } from "../config.ts";
+import { makeDataFolder } from "../data-folder.ts";
 import { EmbeddedPostgres } from "../postgres/embedded-postgres.ts";
-import { makeDataFolder } from "../start-errors.ts";
 import { type Database, type DatabaseAddress, openDatabase } from "./database.ts";
 
 const silent = pino({ level: "silent" });

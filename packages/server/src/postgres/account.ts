@@ -1,16 +1,26 @@
 /**
  * Under which account PostgreSQL runs, and where that account can reach it.
  *
- * PostgreSQL refuses to run as root. As root it runs as `postgres`, or on a machine without that account as `nobody`; neither
- * may enter root's home, so data and programs that lie there get a place under /var/lib instead.
+ * PostgreSQL refuses to run as root. As root it runs as `postgres`, or on a machine without that account as `nobody`, in the group
+ * that may enter the data folder. Neither may enter root's home, so data and programs that lie there get a place under
+ * /var/lib instead.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chownSync, cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import {
+  chownSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
-
-export type Account = { readonly uid: number; readonly gid: number };
+import type { Account } from "@ltx-trainer/launcher";
+import { trainerAccount } from "../data-folder.ts";
 
 const sharedFolder = "/var/lib/ltx-trainer";
 
@@ -26,7 +36,7 @@ export function unprivilegedAccount(): Account | undefined {
     .map((line) => line.split(":"));
   for (const wanted of ["postgres", "nobody"]) {
     const [, , uid, gid] = entries.find(([name]) => name === wanted) ?? [];
-    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) };
+    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: trainerAccount().gid };
   }
   throw new AppError({
     code: "tool_missing",
@@ -36,13 +46,21 @@ export function unprivilegedAccount(): Account | undefined {
   });
 }
 
-/** A folder the account owns: `wanted`, or where it cannot be reached, one under /var/lib that belongs to it. */
+/**
+ * A folder the account owns: `wanted`, or where it cannot be reached, one under /var/lib. A note in `wanted` then says where. One under
+ * /var/lib with a database in it stays in use.
+ */
 export function ownedFolder(wanted: string, account: Account | undefined): string {
   mkdirSync(wanted, { recursive: true, mode: 0o700 });
   if (account === undefined) return wanted;
-  const folder = canEnter(dirname(wanted), account) ? wanted : substituteFor(wanted);
+  const substitute = substituteFor(wanted);
+  const isUsed = existsSync(join(substitute, "data")) && !existsSync(join(wanted, "data"));
+  const folder = !isUsed && canEnter(dirname(wanted), account) ? wanted : substitute;
+  if (folder === substitute) mkdirSync(sharedFolder, { recursive: true, mode: 0o755 });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chownSync(folder, account.uid, account.gid);
+  const note = `The database of this data folder lies in ${folder}.\n`;
+  if (folder !== wanted) writeFileSync(join(wanted, "LOCATION.txt"), note);
   return folder;
 }
 
@@ -77,6 +95,5 @@ function canEnter(folder: string, { uid, gid }: Account): boolean {
 
 function substituteFor(folder: string): string {
   const hash = createHash("sha256").update(folder).digest("hex").slice(0, 12);
-  mkdirSync(sharedFolder, { recursive: true, mode: 0o755 });
   return join(sharedFolder, `${basename(folder)}-${hash}`);
 }

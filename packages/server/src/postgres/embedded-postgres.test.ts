@@ -1,5 +1,5 @@
 /** The embedded PostgreSQL: first start, stop, kill, take-over, and folders it may not enter. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -118,6 +118,18 @@ test.skipIf(process.getuid?.() !== 0)(
     folders.push(join(postgres.address.host, ".."));
     await postgres.start();
     expect(postgres.address.host).toMatch(/^\/var\/lib\/ltx-trainer\//);
+    expect(postgres.isElsewhere).toBe(true);
+    expect(readFileSync(join(home, "postgres/LOCATION.txt"), "utf8")).toContain(postgres.folder);
     expect(await ask(postgres, "select 1 as one")).toEqual([{ one: 1 }]);
   },
 );
+
+test("a folder for the socket that others could have made in the temporary folder is not used", () => {
+  const home = join(freshHome(), "long".repeat(25));
+  mkdirSync(home);
+  const { host } = postgresIn(home).address;
+  expect(host).not.toContain(home);
+  folders.push(host);
+  chmodSync(host, 0o777);
+  expect(() => postgresIn(home)).toThrow(/which others may write to/);
+});

@@ -7,15 +7,25 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chownSync, closeSync, existsSync, mkdirSync, openSync, renameSync, rmSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { AppError } from "@ltx-trainer/contract";
+import type { Account } from "@ltx-trainer/launcher";
 import pg from "pg";
 import type { Logger } from "pino";
-import { type Account, ownedFolder, reachablePrograms, unprivilegedAccount } from "./account.ts";
+import { ownedFolder, reachablePrograms, unprivilegedAccount } from "./account.ts";
 import { postgresFolder } from "./binaries.ts";
 import { removeStaleLocks, runningPid, socketName } from "./leftovers.ts";
 
@@ -47,7 +57,10 @@ export class EmbeddedPostgres {
   private readonly log: Logger;
   private readonly account: Account | undefined;
   private readonly programs: string;
-  private readonly folder: string;
+  /** Where the database lies. */
+  readonly folder: string;
+  /** Whether that is outside the data folder. */
+  readonly isElsewhere: boolean;
   private readonly socketFolder: string;
   private watch: NodeJS.Timeout | undefined;
   private isStopping = false;
@@ -58,6 +71,7 @@ export class EmbeddedPostgres {
     this.account = unprivilegedAccount();
     this.programs = join(reachablePrograms(postgresFolder(), "18", this.account), "bin");
     this.folder = ownedFolder(join(home, "postgres"), this.account);
+    this.isElsewhere = this.folder !== join(home, "postgres");
     this.socketFolder = socketFolderOf(this.folder, this.account);
     this.address = { host: this.socketFolder, user: superuser, database: "postgres" };
   }
@@ -209,6 +223,22 @@ function socketFolderOf(folder: string, account: Account | undefined): string {
   const isShort = join(inside, `${socketName}.lock`).length <= longestSocketPath;
   const chosen = isShort ? inside : join(tmpdir(), `ltx-trainer-${hash}`);
   mkdirSync(chosen, { recursive: true, mode: 0o700 });
+  const isOurs = isClosed(chosen, [process.getuid?.() ?? 0, account?.uid ?? 0]);
+  if (!isOurs) throw socketFolderTaken(chosen);
   if (account !== undefined) chownSync(chosen, account.uid, account.gid);
   return chosen;
+}
+
+/** Whether a folder is a real one that belongs to one of these accounts and lets nobody else in. */
+function isClosed(folder: string, owners: readonly number[]): boolean {
+  const status = lstatSync(folder);
+  return status.isDirectory() && owners.includes(status.uid) && (status.mode & 0o077) === 0;
+}
+
+function socketFolderTaken(folder: string): AppError {
+  return new AppError({
+    code: "file_unreadable",
+    message: `PostgreSQL: got ${folder}, which others may write to; expected a closed folder of this account's for its socket`,
+    remedy: "Remove that folder, or set LTX_TRAINER_HOME to a folder with a shorter path.",
+  });
 }

@@ -1,0 +1,102 @@
+/**
+ * Who trainers run as. They open strangers' files with ffmpeg and image libraries, so that a server started by root gives them an
+ * account of their own, which can reach neither the database, nor the store, nor other requests.
+ */
+import { spawnSync } from "node:child_process";
+import { constants, existsSync } from "node:fs";
+import { chmod, chown, copyFile, link, lstat, mkdir, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Account, trainerFiles } from "@ltx-trainer/launcher";
+import type { Logger } from "pino";
+import type { Config } from "../config.ts";
+import { trainerAccount } from "../data-folder.ts";
+
+export class Confinement {
+  /** Undefined: as the server. */
+  readonly account: Account | undefined;
+
+  private constructor(account: Account | undefined) {
+    this.account = account;
+  }
+
+  /** Under root an account of their own, where it can read what trainers need; else it is said why not. */
+  static find({ home, base }: Pick<Config, "home" | "base">, log: Logger): Confinement {
+    if (process.getuid?.() !== 0) return new Confinement(undefined);
+    const account = trainerAccount();
+    const named = base !== undefined && existsSync(base) ? [base] : [];
+    const files = [...trainerFiles(), join(home, "models"), ...named];
+    const unreadable = firstUnreadable(home, files, account);
+    if (unreadable === undefined) return new Confinement(account);
+    log.warn(
+      { path: unreadable, ...account },
+      "trainer: runs as root, because its own account cannot read this path",
+    );
+    return new Confinement(undefined);
+  }
+
+  /** Lets trainers enter a folder without seeing what is in it. */
+  async openWay(folder: string): Promise<void> {
+    if (this.account === undefined) return;
+    await mkdir(folder, { recursive: true, mode: 0o710 });
+    await chown(folder, 0, this.account.gid);
+    await chmod(folder, 0o710);
+  }
+
+  /** Lets the trainer have a folder with all that is in it. */
+  async giveFolder(folder: string): Promise<void> {
+    if (this.account === undefined) return;
+    const { uid, gid } = this.account;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await giveTree(folder, uid, gid);
+  }
+
+  /** Takes a folder back: no trainer of another request reaches it, although all have one account. */
+  async takeFolder(folder: string): Promise<void> {
+    if (this.account === undefined || !existsSync(folder)) return;
+    await chown(folder, 0, 0);
+  }
+
+  /** A path under which the trainer can read a file that lies in a closed folder: a link in `folder`, or a copy. */
+  async readable(path: string, folder: string): Promise<string> {
+    if (this.account === undefined) return path;
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const inside = join(folder, `given-${(await readdir(folder)).length}`);
+    await rm(inside, { force: true });
+    try {
+      await link(path, inside);
+    } catch {
+      await copyFile(path, inside, constants.COPYFILE_FICLONE);
+    }
+    // A link shares its mode with the file in the store, whose folder only root may enter.
+    await chmod(inside, 0o644);
+    await chown(folder, this.account.uid, this.account.gid);
+    return inside;
+  }
+}
+
+async function giveTree(path: string, uid: number, gid: number): Promise<void> {
+  const status = await lstat(path);
+  // Links into the store keep their owner.
+  if (status.isFile() && status.nlink > 1) return;
+  if (status.isSymbolicLink()) return;
+  if (status.uid !== uid) await chown(path, uid, gid);
+  if (!status.isDirectory()) return;
+  for (const name of await readdir(path)) await giveTree(join(path, name), uid, gid);
+}
+
+/** Asks the system itself: permissions have more sources than mode bits. What does not exist is readable. */
+function firstUnreadable(way: string, files: readonly string[], account: Account): string | undefined {
+  const script = `const [way, ...files] = process.argv.slice(1);
+  const isRefused = (path, mode) => {
+    try { require("node:fs").accessSync(path, mode); } catch (error) { return error.code !== "ENOENT"; }
+  };
+  console.log(isRefused(way, ${constants.X_OK}) ? way : files.find((path) => isRefused(path, ${constants.R_OK})) ?? "");`;
+  const asked = spawnSync(process.execPath, ["-e", script, way, ...files], {
+    ...account,
+    cwd: "/",
+    env: {},
+    encoding: "utf8",
+  });
+  if (asked.status !== 0) return process.execPath;
+  return asked.stdout.trim() || undefined;
+}
