@@ -7,6 +7,7 @@ import { AppError, describeIssue } from "@ltx-trainer/contract";
 import { homeFolder } from "@ltx-trainer/launcher";
 import { z } from "zod";
 import { type AccessConfig, accessConfig, accessSettings } from "./config/access.ts";
+import { type LimitConfig, limitConfig, limitSettings } from "./config/limits.ts";
 import { type StorageConfig, storageConfig, storageSettings } from "./config/storage.ts";
 import { trainerEnvironment } from "./config/trainer-environment.ts";
 import { type WebhookConfig, webhookConfig, webhookSettings } from "./config/webhooks.ts";
@@ -101,6 +102,7 @@ export const settings = {
   ...accessSettings,
   ...storageSettings,
   ...webhookSettings,
+  ...limitSettings,
 } as const;
 
 const Environment = z.object(settings);
@@ -126,6 +128,7 @@ export type Config = AccessConfig & {
   readonly logLevel: z.infer<typeof settings.LOG_LEVEL>;
   readonly storage: StorageConfig;
   readonly webhooks: WebhookConfig;
+  readonly limits: LimitConfig;
   /** What trainers inherit of our environment. */
   readonly trainerEnvironment: Readonly<Record<string, string>>;
 };
@@ -171,6 +174,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     ...accessConfig(values),
     storage: storageConfig(values),
     webhooks: webhookConfig(values),
+    limits: limitConfig(values),
     trainerEnvironment: trainerEnvironment(Object.fromEntries(given)),
   };
 }

@@ -11,6 +11,8 @@ type FileFacts = {
   readonly name: string;
   readonly userId: string;
   readonly contentType: string;
+  /** As its owner called it. */
+  readonly fileName?: string | null;
   /** JSON, or null for a file that everybody may read who knows its address. */
   readonly acl: string | null;
 };
@@ -28,7 +30,11 @@ export type NewFile = FileFacts & {
   readonly lifetimeSeconds: number | null;
 };
 
-export type StoredFile = FileFacts & { readonly sizeBytes: number; readonly isExpired: boolean };
+export type StoredFile = FileFacts & {
+  readonly fileName: string | null;
+  readonly sizeBytes: number;
+  readonly isExpired: boolean;
+};
 
 /** Adds rows of files; one that is there already stays as it is. */
 export async function insertFiles(db: Database, files: readonly NewFile[]): Promise<void> {
@@ -39,6 +45,7 @@ export async function insertFiles(db: Database, files: readonly NewFile[]): Prom
     name: file.name,
     user_id: file.userId,
     content_type: file.contentType,
+    file_name: file.fileName ?? null,
     size_bytes: file.sizeBytes,
     state: file.sizeBytes === null ? ("pending" as const) : ("complete" as const),
     origin: file.origin,
@@ -71,6 +78,7 @@ export async function findFile(
       "name",
       "user_id as userId",
       "content_type as contentType",
+      "file_name as fileName",
       "size_bytes as sizeBytes",
       "acl",
       sql<boolean>`expires_at is not null and expires_at <= now()`.as("isExpired"),
@@ -102,17 +110,33 @@ export async function completeFile(
   return (await persistently(() => update.execute())).length > 0;
 }
 
-/** Bytes that a user's files and parts of uploads take. */
-export async function usedBytes(db: Database, userId: string): Promise<number> {
-  const query = sql<{ bytes: number }>`
-    select (
-      (select coalesce(sum(size_bytes), 0) from files where user_id = ${userId})
-      + (select coalesce(sum(upload_parts.size_bytes), 0) from upload_parts
-         join uploads on uploads.id = upload_id join files on files.id = file_id
-         where user_id = ${userId})
-    )::bigint as bytes`;
-  const { rows } = await persistently(() => query.execute(db));
-  return rows[0]?.bytes ?? 0;
+export type Deletion =
+  | {
+      /** The bytes are for the caller to remove; parts too, of a file that was not complete. */
+      readonly id: string;
+      readonly uploadId: string | null;
+    }
+  /** A request that is yet to end reads it. */
+  | { readonly usedBy: string };
+
+/** Removes the row of a user's own file. @returns undefined when the user has no such file */
+export async function deleteOwnFile(
+  db: Database,
+  { store, name }: { readonly store: string; readonly name: string },
+  userId: string,
+): Promise<Deletion | undefined> {
+  const statement = sql<{ id: string; uploadId: string | null; usedBy: string | null }>`
+    with file as (
+      select files.id, uploads.id as upload_id, (
+        select requests.id from requests
+        where state in ('queued', 'running') and strpos(input, files.name) > 0 limit 1) as used_by
+      from files left join uploads on file_id = files.id
+      where files.store = ${store} and files.name = ${name} and files.user_id = ${userId}),
+    gone as (delete from files using file where files.id = file.id and file.used_by is null)
+    select id, upload_id as "uploadId", used_by as "usedBy" from file`;
+  const [row] = (await persistently(() => statement.execute(db))).rows;
+  if (row === undefined) return undefined;
+  return row.usedBy === null ? { id: row.id, uploadId: row.uploadId } : { usedBy: row.usedBy };
 }
 
 /**

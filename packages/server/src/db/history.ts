@@ -30,9 +30,15 @@ export type HistoryItem = {
   readonly endedAt: Date | null;
   readonly status: number | null;
   readonly runSeconds: number;
-  /** JSON; null when it was not to be kept, or was deleted. */
+  /** Of input and output together. */
+  readonly payloadBytes: number;
+};
+
+/** What a request carries, as JSON. */
+export type Payload = {
+  /** Null when it was not to be kept, or was deleted. */
   readonly input: string | null;
-  /** JSON; null also while there is none. */
+  /** Null also while there is none. */
   readonly output: string | null;
 };
 
@@ -45,7 +51,6 @@ const codes: Readonly<Record<Outcome, readonly [number, number]>> = {
 /** Requests that pass the filter, the newest first. */
 export async function findHistory(db: Database, filter: HistoryFilter): Promise<HistoryItem[]> {
   const { outcome, requestId, before } = filter;
-  const isKept = sql`stores_io and payload_removed_at is null`;
   let query = db
     .selectFrom("requests")
     .select([
@@ -57,8 +62,7 @@ export async function findHistory(db: Database, filter: HistoryFilter): Promise<
       "finished_at as endedAt",
       "response_status as status",
       "run_seconds as runSeconds",
-      sql<string | null>`case when ${isKept} then input end`.as("input"),
-      sql<string | null>`case when ${isKept} then response_body end`.as("output"),
+      "payload_bytes as payloadBytes",
     ])
     .where("user_id", "=", filter.userId)
     .where("endpoint", "=", filter.endpoint)
@@ -74,6 +78,19 @@ export async function findHistory(db: Database, filter: HistoryFilter): Promise<
   }
   const found = query;
   return persistently(() => found.execute());
+}
+
+/** What one of them carries: read by itself, because it can be large. */
+export async function findPayload(db: Database, id: string): Promise<Payload> {
+  const isKept = sql`stores_io and payload_removed_at is null`;
+  const query = db
+    .selectFrom("requests")
+    .select([
+      sql<string | null>`case when ${isKept} then input end`.as("input"),
+      sql<string | null>`case when ${isKept} then response_body end`.as("output"),
+    ])
+    .where("id", "=", id);
+  return (await persistently(() => query.executeTakeFirst())) ?? { input: null, output: null };
 }
 
 /** A file of a request whose row is gone, so that nobody can reach its bytes any more. */

@@ -43,9 +43,11 @@ export async function insertRequestOnce(
 
 async function insertBoth(db: Database, request: NewRequest, { key, bodyHash }: IdempotencyKey) {
   await db.transaction().execute(async (transaction) => {
+    // One of this name that has expired; the others are for `removeOldKeys`.
     await transaction
       .deleteFrom("idempotency_keys")
       .where("user_id", "=", request.userId)
+      .where("key", "=", key)
       .where("created_at", "<", oldest)
       .execute();
     await requestInsert(transaction, request).execute();
@@ -72,6 +74,20 @@ export async function findRequestByKey(
     .where("key", "=", key)
     .where("created_at", ">=", oldest);
   return persistently(() => query.executeTakeFirst());
+}
+
+/** Keys that a user can have; beyond that the oldest expire early. */
+const mostPerUser = 10_000;
+
+/** Removes the keys that count no more, and those above the limit of a user. */
+export async function removeOldKeys(db: Database, most = mostPerUser): Promise<void> {
+  const statement = sql`
+    delete from idempotency_keys where created_at < ${oldest} or (user_id, key) in (
+      select user_id, key from (
+        select user_id, key, row_number() over (partition by user_id order by created_at desc) as place
+        from idempotency_keys) as keys
+      where place > ${most})`;
+  await persistently(() => statement.execute(db));
 }
 
 const oldest = sql<Date>`now() - make_interval(hours => ${keyHours})`;

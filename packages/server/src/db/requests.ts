@@ -136,6 +136,16 @@ export async function countQueued(db: Database, endpoint: string): Promise<numbe
   return (await persistently(() => query.executeTakeFirstOrThrow())).count;
 }
 
+/** How many requests of a user wait. */
+export async function countWaitingOf(db: Database, userId: string): Promise<number> {
+  const query = db
+    .selectFrom("requests")
+    .select(sql<number>`count(*)`.as("count"))
+    .where("state", "=", "queued")
+    .where("user_id", "=", userId);
+  return (await persistently(() => query.executeTakeFirstOrThrow())).count;
+}
+
 /** The end of a request; `state` alone is given while it has none. Undefined when this user may see no such request. */
 export async function findAnswer(
   db: Database,

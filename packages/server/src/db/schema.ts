@@ -71,6 +71,7 @@ export type RequestsTable = {
   error: string | null;
   error_type: string | null;
   payload_removed_at: Time | null;
+  payload_bytes: ColumnType<number, never, never>;
 };
 
 export type RequestLogsTable = {
@@ -105,6 +106,7 @@ export type FilesTable = {
   name: string;
   user_id: string;
   content_type: string;
+  file_name: string | null;
   size_bytes: number | null;
   state: "pending" | "complete";
   origin: "upload" | "output";
@@ -129,6 +131,15 @@ export type UploadPartsTable = {
   size_bytes: number;
   etag: string;
   created_at: CreatedAt;
+};
+
+export type ByteReservationsTable = {
+  id: string;
+  user_id: string;
+  upload_id: string | null;
+  part_number: number | null;
+  bytes: number;
+  expires_at: Time;
 };
 
 export type WebhookDeliveriesTable = {
@@ -159,5 +170,6 @@ export type Tables = {
   files: FilesTable;
   uploads: UploadsTable;
   upload_parts: UploadPartsTable;
+  byte_reservations: ByteReservationsTable;
   webhook_deliveries: WebhookDeliveriesTable;
 };

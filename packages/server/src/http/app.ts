@@ -77,7 +77,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const authenticator = new Authenticator(db, log);
   const uploads = new Uploads({ db, store, config: config.storage });
   const access = new FileAccess(db, authenticator);
-  const queue = new RequestQueue(db, feed, uploads);
+  const queue = new RequestQueue(db, feed, { uploads, limits: config.limits });
   app.addHook("onClose", async () => queue.close());
   requireAdmission(app);
   const files = { config, db, authenticator, store, signer, uploads, access };

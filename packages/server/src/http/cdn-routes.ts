@@ -15,7 +15,7 @@ import type { Signer } from "../storage/signer.ts";
 import type { FileDescription, Uploads } from "../storage/uploads.ts";
 import { Admission } from "./admission.ts";
 import { passBodiesOn, streamOf } from "./body-stream.ts";
-import { contentTypeOf, lifecycleOf } from "./file-headers.ts";
+import { contentTypeOf, fileNameOf, lifecycleOf } from "./file-headers.ts";
 import type { JsonBody } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
@@ -130,7 +130,7 @@ async function describe(request: FastifyRequest, { access }: CdnRouteDeps): Prom
   return {
     ...lifecycleOf(request),
     userId,
-    fileName: [request.headers["x-fal-file-name"]].flat()[0],
+    fileName: fileNameOf([request.headers["x-fal-file-name"]].flat()[0]),
     contentType: contentTypeOf(request.headers["content-type"]),
   };
 }

@@ -1,4 +1,5 @@
 /** What headers say about a file that is uploaded. */
+import { isUtf8 } from "node:buffer";
 import type { FastifyRequest } from "fastify";
 import { type FileLifecycle, parseLifecycle } from "../storage/lifecycle.ts";
 
@@ -17,4 +18,11 @@ export function lifecycleOf(request: FastifyRequest): FileLifecycle {
   return name === undefined
     ? parseLifecycle("", undefined)
     : parseLifecycle(name, [request.headers[name]].flat()[0]);
+}
+
+/** A file's name from a header: HTTP gives it byte by byte, and clients that write other letters send UTF-8. */
+export function fileNameOf(header: string | undefined): string | undefined {
+  if (header === undefined) return undefined;
+  const bytes = Buffer.from(header, "latin1");
+  return isUtf8(bytes) ? bytes.toString("utf8") : header;
 }

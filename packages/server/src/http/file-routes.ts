@@ -4,11 +4,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
-import { findFile, type StoredFile } from "../db/files.ts";
+import { deleteOwnFile, findFile, type StoredFile } from "../db/files.ts";
 import { parseWire } from "../queue/parse-wire.ts";
 import { WireError } from "../queue/wire-error.ts";
 import type { FileAccess } from "../storage/file-access.ts";
-import { type FileAddress, isAddress, ownName } from "../storage/file-names.ts";
+import { type FileAddress, fileNameParameters, isAddress, ownName } from "../storage/file-names.ts";
 import type { ByteRange, FileStore } from "../storage/file-store.ts";
 import { decisionFor } from "../storage/lifecycle.ts";
 import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
@@ -39,6 +39,12 @@ export function addFileRoutes(app: FastifyInstance, deps: FileRouteDeps): void {
   app.post(`${path}/sign`, { onRequest: owned.onRequest }, (request, reply) =>
     sign(request, reply, { file: owned.of(request), ...deps }),
   );
+  const keyed = new Admission((request) =>
+    deps.access.keyHolder(request.headers.authorization, "the deletion of files"),
+  );
+  app.delete(path, { onRequest: keyed.onRequest }, (request, reply) =>
+    remove(request, reply, { userId: keyed.of(request).userId, ...deps }),
+  );
 }
 
 const noSuchFile = () => new WireError(404, { detail: "File not found" });
@@ -49,6 +55,31 @@ async function fileAt(request: FastifyRequest, db: Database): Promise<StoredFile
   const file = isAddress(address) ? await findFile(db, address) : undefined;
   if (file === undefined || file.isExpired) throw noSuchFile();
   return file;
+}
+
+/**
+ * Deletes a file, or an upload that is not complete. For a key of its owner: a token that was given out for uploading
+ * deletes nothing.
+ *
+ * @throws WireError 404, 409 while a request that is yet to end reads it
+ */
+async function remove(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { userId, db, store }: FileRouteDeps & { readonly userId: string },
+): Promise<FastifyReply> {
+  const address = request.params as FileAddress;
+  const deletion = isAddress(address) ? await deleteOwnFile(db, address, userId) : undefined;
+  if (deletion === undefined) throw noSuchFile();
+  if ("usedBy" in deletion) {
+    throw new WireError(409, {
+      detail: `The file is in use by request ${deletion.usedBy}: cancel it, or wait for its end`,
+    });
+  }
+  // Without its row nobody can reach the file. Bytes that stay are found as orphans later.
+  await store.remove(deletion.id);
+  if (deletion.uploadId !== null) await store.removeParts(deletion.uploadId);
+  return reply.code(204).send();
 }
 
 async function read(
@@ -118,11 +149,11 @@ async function refuseStrangers(
 const shown = /^(video|audio)\/|^image\/(png|jpeg|webp|gif|avif)$|^application\/json$|^text\/plain$/;
 
 /** Uploads are strangers' content under our own name: nothing in them may run. */
-function headersOf({ name, contentType }: StoredFile): Record<string, string> {
+function headersOf({ name, fileName, contentType }: StoredFile): Record<string, string> {
   const disposition = shown.test(contentType) ? "inline" : "attachment";
   return {
     "content-type": contentType,
-    "content-disposition": `${disposition}; filename="${ownName(name)}"`,
+    "content-disposition": `${disposition}; ${fileNameParameters(ownName(name), fileName)}`,
     "content-security-policy": "default-src 'none'; media-src 'self'; img-src 'self'; sandbox",
     "x-content-type-options": "nosniff",
     "cross-origin-resource-policy": "cross-origin",

@@ -3,7 +3,8 @@
  *
  * Source: fal.ai/docs/platform-apis/v1/models/requests; fal-ai/fal, `projects/fal/src/fal/cli/queue.py`.
  */
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import { Readable } from "node:stream";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { validate as isUuid } from "uuid";
 import type { Authenticator } from "../access/authenticate.ts";
 import type { Caller } from "../access/caller.ts";
@@ -13,6 +14,7 @@ import {
   countQueuedByUser,
   deletePayloads,
   findHistory,
+  findPayload,
   type HistoryItem,
   type OrphanedFile,
 } from "../db/history.ts";
@@ -34,7 +36,7 @@ export type HistoryRouteDeps = {
 
 /** Mounts the routes at the paths that the hosted service has on its own hosts. */
 export function addHistoryRoutes(app: FastifyInstance, deps: HistoryRouteDeps): void {
-  app.get("/v1/models/requests/by-endpoint", (request) => history(request, deps));
+  app.get("/v1/models/requests/by-endpoint", (request, reply) => history(request, reply, deps));
   const { authenticator } = deps;
   const forgetting = new Admission((request) =>
     authenticator.administrator(request.headers.authorization, "the payloads of requests"),
@@ -53,7 +55,14 @@ export function addHistoryRoutes(app: FastifyInstance, deps: HistoryRouteDeps): 
   );
 }
 
-async function history(request: FastifyRequest, { config, db, authenticator }: HistoryRouteDeps) {
+/** Payloads on a page: it ends early and gives a cursor, but has at least one request. */
+const mostPayloadBytes = 8 * 2 ** 20;
+
+async function history(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { config, db, authenticator }: HistoryRouteDeps,
+) {
   const { userId } = await authenticator.keyHolder(request.headers.authorization, "the history of requests");
   const { withPayloads, limit, ...filter } = readHistoryQuery(request.query, new Date());
   if (filter.endpoint !== config.endpoint) {
@@ -61,17 +70,35 @@ async function history(request: FastifyRequest, { config, db, authenticator }: H
   }
   // One more than asked for tells whether there is a next page.
   const found = await findHistory(db, { ...filter, userId, limit: limit + 1 });
-  const items = found.slice(0, limit);
+  const items = withPayloads ? withinBytes(found.slice(0, limit)) : found.slice(0, limit);
   const last = items.at(-1);
-  const hasMore = found.length > limit && last !== undefined;
-  return {
-    items: items.map((item) => shown(item, withPayloads)),
-    next_cursor: hasMore ? writeCursor(last.sequence) : null,
-    has_more: hasMore,
-  };
+  const hasMore = found.length > items.length && last !== undefined;
+  const end = { next_cursor: hasMore ? writeCursor(last.sequence) : null, has_more: hasMore };
+  if (!withPayloads) return reply.send({ items: items.map(shown), ...end });
+  return reply.type("application/json; charset=utf-8").send(Readable.from(pageOf(items, end, db)));
 }
 
-function shown(item: HistoryItem, withPayloads: boolean) {
+function withinBytes(items: readonly HistoryItem[]): readonly HistoryItem[] {
+  let bytes = 0;
+  const first = items.findIndex((item, index) => {
+    bytes += item.payloadBytes;
+    return index > 0 && bytes > mostPayloadBytes;
+  });
+  return first === -1 ? items : items.slice(0, first);
+}
+
+/** The page with payloads, one request at a time: as they are stored, without being parsed. */
+async function* pageOf(items: readonly HistoryItem[], end: object, db: Database): AsyncGenerator<string> {
+  yield '{"items":[';
+  for (const [index, item] of items.entries()) {
+    const { input, output } = await findPayload(db, item.id);
+    const start = JSON.stringify(shown(item)).slice(0, -1);
+    yield `${index === 0 ? "" : ","}${start},"json_input":${input ?? "null"},"json_output":${output ?? "null"}}`;
+  }
+  yield `],${JSON.stringify(end).slice(1)}`;
+}
+
+function shown(item: HistoryItem) {
   return {
     request_id: item.id,
     endpoint_id: item.endpoint,
@@ -81,12 +108,7 @@ function shown(item: HistoryItem, withPayloads: boolean) {
     status_code: item.status,
     /** Seconds of work. */
     duration: item.startedAt === null ? null : item.runSeconds,
-    ...(withPayloads ? { json_input: parsed(item.input), json_output: parsed(item.output) } : {}),
   };
-}
-
-function parsed(json: string | null): unknown {
-  return json === null ? null : JSON.parse(json);
 }
 
 type DeletionResult = { readonly link: string; readonly exception: string | null };

@@ -8,7 +8,9 @@ import { validate as isUuid } from "uuid";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { knownFiles, removeExpiredFiles } from "../db/files.ts";
+import { removeOldKeys } from "../db/idempotency.ts";
 import { recentRequests, removeOldPayloads } from "../db/payloads.ts";
+import { removeExpiredReservations } from "../db/reservations.ts";
 import { deleteExpiredTokens } from "../db/tokens.ts";
 import { knownUploads, removeExpiredUploads } from "../db/uploads.ts";
 import type { FileStore, StoreEntry } from "../storage/file-store.ts";
@@ -102,6 +104,8 @@ export async function sweep({
     return ids;
   });
   await deleteExpiredTokens(db);
+  await removeExpiredReservations(db);
+  await removeOldKeys(db);
   const folders = await sweepFolders(db, config.home, requestFolderDays);
   return { files, uploads: uploads.length, payloads, folders };
 }

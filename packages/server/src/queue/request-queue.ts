@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { type CancelResponse, isFinal, type QueueStatus, requestFailure } from "@ltx-trainer/contract";
 import { validate as isUuid, v7 as uuidv7 } from "uuid";
 import type { Caller } from "../access/caller.ts";
+import type { LimitConfig } from "../config/limits.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
 import {
@@ -13,6 +14,7 @@ import {
 } from "../db/idempotency.ts";
 import {
   countQueued,
+  countWaitingOf,
   findAnswer,
   findSummary,
   insertRequest,
@@ -28,6 +30,7 @@ import { SharedLogs } from "./shared-logs.ts";
 import { SharedReads } from "./shared-reads.ts";
 import { statusOf } from "./status.ts";
 import { StatusStreams } from "./status-stream.ts";
+import { acceptedInput, refusedInput } from "./stored-input.ts";
 import type { SubmissionOptions } from "./submission.ts";
 import { validateInput } from "./validate-input.ts";
 import { WireError } from "./wire-error.ts";
@@ -54,13 +57,19 @@ const pingMs = 15_000;
 export class RequestQueue {
   private readonly db: Database;
   private readonly uploads: Uploads;
+  private readonly limits: LimitConfig;
   private readonly summaries: SharedReads<RequestSummary | undefined>;
   private readonly streams: StatusStreams;
   private readonly logs: SharedLogs;
 
-  constructor(db: Database, feed: ChangeFeed, uploads: Uploads) {
+  constructor(
+    db: Database,
+    feed: ChangeFeed,
+    { uploads, limits }: { readonly uploads: Uploads; readonly limits: LimitConfig },
+  ) {
     this.db = db;
     this.uploads = uploads;
+    this.limits = limits;
     this.streams = new StatusStreams(db, feed);
     this.summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
     this.logs = new SharedLogs(db);
@@ -81,7 +90,8 @@ export class RequestQueue {
    * Accepts a request, whatever its input: what is wrong with that is the result.
    *
    * @returns how it stands; that of an earlier request when one was submitted under the same idempotency key
-   * @throws WireError 422 when that was with another body, 429 when the caller wants no longer queue than there is
+   * @throws WireError 422 when that was with another body; 429 when the caller wants no longer queue than there is, or
+   *   has as many requests in it as a user may have; 413, 507 when there is no room for what it carries
    */
   async submit(submission: Submission): Promise<QueueStatus> {
     const { caller, endpoint, path, publicUrl, options } = submission;
@@ -90,11 +100,15 @@ export class RequestQueue {
     const earlier = key && (await findRequestByKey(this.db, caller.userId, key));
     if (earlier !== undefined) return this.submitted(earlier, submission);
     await this.refuseLongQueue(endpoint, maxQueueLength);
+    await this.refuseBusyUser(caller.userId);
     const { refusal } = validateInput(path, submission.body);
     const id = uuidv7();
     const moving = { requestId: id, userId: caller.userId, publicUrl };
-    const { text } =
-      refusal === undefined ? await moveDataUris(submission, moving, this.uploads) : submission;
+    const input =
+      refusal === undefined
+        ? acceptedInput(await moveDataUris(submission, moving, this.uploads))
+        : refusedInput(submission);
+    await this.uploads.reservations.checkQuota(caller.userId, Buffer.byteLength(input));
     const request: NewRequest = {
       ...wishes,
       id,
@@ -103,7 +117,7 @@ export class RequestQueue {
       userId: caller.userId,
       keyId: caller.keyId,
       publicUrl,
-      input: text === "" ? "null" : text,
+      input,
       refusal,
     };
     if (key !== undefined) return this.submitted(await insertRequestOnce(this.db, request, key), submission);
@@ -204,6 +218,16 @@ export class RequestQueue {
     if (waiting <= limit) return;
     throw new WireError(429, {
       detail: `Queue is too long: ${waiting} requests wait, fal_max_queue_length allows ${limit}`,
+      error_type: "bad_request",
+    });
+  }
+
+  /** Submissions that come at the same time may pass together: the limit guards the queue, it is not exact. */
+  private async refuseBusyUser(userId: string): Promise<void> {
+    const waiting = await countWaitingOf(this.db, userId);
+    if (waiting < this.limits.waitingPerUser) return;
+    throw new WireError(429, {
+      detail: `Too many requests: ${waiting} of yours wait already, expected fewer than ${this.limits.waitingPerUser}. Wait for some to end, or cancel them.`,
       error_type: "bad_request",
     });
   }

@@ -1,5 +1,5 @@
 /** The bytes of files on the local disk, under ids of our own: no name from outside ever becomes a path. */
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { constants, createReadStream, createWriteStream } from "node:fs";
 import {
   copyFile,
@@ -16,10 +16,11 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Readable, Transform } from "node:stream";
+import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { diskFull, unlimited } from "./allowance.ts";
 import type { Allowance, ByteRange, FileStore, StoreEntry, Written } from "./file-store.ts";
+import { measure } from "./measure.ts";
 
 export class DiskStore implements FileStore {
   private readonly files: string;
@@ -128,24 +129,15 @@ async function publish(beside: string, path: string): Promise<void> {
 
 async function writeWhole(path: string, body: Readable, allowance: Allowance): Promise<Written> {
   const beside = await besides(path);
-  const hash = createHash("sha256");
-  let sizeBytes = 0;
-  const count = new Transform({
-    transform(piece: Buffer, _encoding, done) {
-      sizeBytes += piece.length;
-      if (sizeBytes > allowance.bytes) return done(allowance.refusal(sizeBytes));
-      hash.update(piece);
-      done(null, piece);
-    },
-  });
+  const { stream, written } = measure(allowance);
   try {
-    await pipeline(body, count, createWriteStream(beside, { mode: 0o600, flush: true }));
+    await pipeline(body, stream, createWriteStream(beside, { mode: 0o600, flush: true }));
   } catch (error) {
     await rm(beside, { force: true });
     throw (error as NodeJS.ErrnoException).code === "ENOSPC" ? diskFull() : error;
   }
   await publish(beside, path);
-  return { sizeBytes, hash: hash.digest("hex") };
+  return written();
 }
 
 async function* joined(paths: readonly string[]): AsyncGenerator<Buffer> {

@@ -23,6 +23,11 @@ export class FileAccess {
     return caller;
   }
 
+  /** The caller by key alone. @throws WireError 401, 403 for a token */
+  keyHolder(authorization: string | undefined, what: string): Promise<Caller> {
+    return this.authenticator.keyHolder(authorization, what);
+  }
+
   /** The same for files that need no caller: credentials that say nothing count as none. */
   async callerIfAny(authorization: string | undefined): Promise<Caller | undefined> {
     if (authorization === undefined || authorization === "") return undefined;

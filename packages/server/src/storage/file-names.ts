@@ -36,9 +36,42 @@ export function ownName(name: string): string {
   return name.slice(name.indexOf("_") + 1);
 }
 
-/** Letters, digits, dots, dashes: no folders, no dots in front, the extension kept. */
+/** Letters, digits, dots, dashes: no folders, no dots in front, the extension kept, also behind a name of other letters. */
 function plainName(name: string): string {
-  const last = name.split(/[/\\]/).at(-1) ?? "";
-  const plain = last.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._-]+/, "");
-  return plain === "" ? "file" : plain.slice(-longestName).replace(/^[._-]+/, "") || "file";
+  const last = lastSegment(name);
+  const [extension = ""] = /(?<=.)\.[A-Za-z0-9]{1,10}$/.exec(last) ?? [];
+  const stem = plain(last.slice(0, last.length - extension.length)).slice(-(longestName - extension.length));
+  return `${plain(stem) || "file"}${extension}`;
+}
+
+function plain(text: string): string {
+  return text.replace(/[^A-Za-z0-9._-]+/g, "_").replace(/^[._-]+/, "");
+}
+
+function lastSegment(name: string): string {
+  return name.split(/[/\\]/).at(-1) ?? "";
+}
+
+/** Of the name that is kept, in characters. */
+const longestOwnName = 200;
+
+/** The name as its owner wrote it, for downloads: no folders, no control characters. Undefined when nothing is left. */
+export function storedName(name: string | undefined): string | undefined {
+  const clean = lastSegment(name ?? "")
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what must not stay
+    .replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "")
+    .trim();
+  const short = [...clean].slice(-longestOwnName).join("");
+  return short === "" || short === "." || short === ".." ? undefined : short;
+}
+
+/** How a download is called: in ASCII for everybody, and as its owner wrote it. Source: RFC 6266, RFC 5987. */
+export function fileNameParameters(asciiName: string, fileName: string | null): string {
+  const ascii = `filename="${asciiName}"`;
+  if (fileName === null || fileName === asciiName) return ascii;
+  const encoded = encodeURIComponent(fileName).replace(
+    /['()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `${ascii}; filename*=UTF-8''${encoded}`;
 }

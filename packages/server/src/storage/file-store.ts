@@ -14,9 +14,14 @@ export type Written = {
 
 /** How many bytes somebody may still store. */
 export type Allowance = {
+  /** So many may come without asking. */
   readonly bytes: number;
   /** The answer to a body of so many bytes or more. */
   readonly refusal: (bytes: number) => WireError;
+  /** Asks for room for so many bytes in all. @throws WireError when there is none */
+  readonly extend?: (bytes: number) => Promise<void>;
+  /** Called with the bytes received so far. */
+  readonly note?: (bytes: number) => void;
 };
 
 /** First and last byte, both included. */

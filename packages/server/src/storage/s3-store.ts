@@ -4,16 +4,16 @@
  * The SDK is loaded when a bucket is configured, and is an optional dependency. Credentials come from where the SDK looks
  * for them: the environment, a profile, the machine's role.
  */
-import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
 import { join } from "node:path";
-import { PassThrough, Readable, Transform } from "node:stream";
+import { PassThrough, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AppError } from "@ltx-trainer/contract";
 import type { S3StoreConfig } from "../config/storage.ts";
 import { unlimited } from "./allowance.ts";
 import type { Allowance, ByteRange, FileStore, StoreEntry, Written } from "./file-store.ts";
+import { measure } from "./measure.ts";
 
 type Sdk = typeof import("@aws-sdk/client-s3") & Pick<typeof import("@aws-sdk/lib-storage"), "Upload">;
 
@@ -139,16 +139,7 @@ export class S3Store implements FileStore {
 
   /** Nothing appears under the key unless all of it came. */
   private async put(key: string, body: Readable, allowance: Allowance): Promise<Written> {
-    const hash = createHash("sha256");
-    let sizeBytes = 0;
-    const count = new Transform({
-      transform(piece: Buffer, _encoding, done) {
-        sizeBytes += piece.length;
-        if (sizeBytes > allowance.bytes) return done(allowance.refusal(sizeBytes));
-        hash.update(piece);
-        done(null, piece);
-      },
-    });
+    const { stream, written } = measure(allowance);
     const sent = new PassThrough();
     const upload = new this.sdk.Upload({
       client: this.client,
@@ -158,13 +149,13 @@ export class S3Store implements FileStore {
     });
     const uploading = upload.done();
     try {
-      await Promise.all([pipeline(body, count, sent), uploading]);
+      await Promise.all([pipeline(body, stream, sent), uploading]);
     } catch (error) {
       await upload.abort().catch(() => {});
       await uploading.catch(() => {});
       throw error;
     }
-    return { sizeBytes, hash: hash.digest("hex") };
+    return written();
   }
 
   private async get(key: string, range?: ByteRange): Promise<Readable> {

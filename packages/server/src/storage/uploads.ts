@@ -6,13 +6,22 @@ import type { StorageConfig } from "../config/storage.ts";
 import type { Database } from "../db/database.ts";
 import { completeFile, insertFiles, type NewFile } from "../db/files.ts";
 import { persistently } from "../db/persist.ts";
-import { findUpload, forgetParts, insertUpload, partsOf, recordPart, type Upload } from "../db/uploads.ts";
+import {
+  findUpload,
+  forgetParts,
+  insertUpload,
+  partsOf,
+  recordPart,
+  type Upload,
+  type UploadPart,
+} from "../db/uploads.ts";
 import { WireError } from "../queue/wire-error.ts";
-import { allowanceOf } from "./allowance.ts";
-import { type FileAddress, newAddress } from "./file-names.ts";
-import type { FileStore } from "./file-store.ts";
+import { tooLarge } from "./allowance.ts";
+import { type FileAddress, newAddress, storedName } from "./file-names.ts";
+import type { FileStore, Written } from "./file-store.ts";
 import type { FileLifecycle } from "./lifecycle.ts";
 import { checkPartList } from "./part-list.ts";
+import { Reservations } from "./reservations.ts";
 
 export type UploadDeps = {
   readonly db: Database;
@@ -39,25 +48,29 @@ export const mostParts = 10_000;
 
 export class Uploads {
   private readonly deps: UploadDeps;
+  /** Room for bytes, also for what requests carry. */
+  readonly reservations: Reservations;
   private readonly underWay = new Map<string, Promise<void>>();
 
   constructor(deps: UploadDeps) {
     this.deps = deps;
+    this.reservations = new Reservations(deps);
   }
 
   /** Stores a file that comes with its description. @throws WireError 413, 507 */
   async receive(description: FileDescription, { body, length }: Body): Promise<FileAddress> {
-    const { db, store } = this.deps;
+    const { store } = this.deps;
     const file = newFile(description);
-    const allowance = await this.allowance(description.userId, { announcedBytes: length });
-    const { sizeBytes, hash } = await store.write(file.id, body, allowance);
-    await persistently(() => insertFiles(db, [{ ...file, sizeBytes, hash }]));
+    await this.reservations.during({ userId: description.userId, announcedBytes: length }, async (room) => {
+      const written = await store.write(file.id, body, room);
+      await room.settle((db) => insertFiles(db, [{ ...file, ...written }]));
+    });
     return file;
   }
 
   /** Announces a file. @throws WireError 413, 507 when there is no room for any */
   async begin(description: FileDescription): Promise<{ readonly id: string; readonly file: FileAddress }> {
-    await this.allowance(description.userId, {});
+    await this.reservations.check(description.userId, 0);
     const [id, file] = [uuidv7(), newFile(description)];
     await insertUpload(this.deps.db, id, file, this.deps.config.uploadSeconds);
     return { id, file };
@@ -82,9 +95,10 @@ export class Uploads {
         if ((await hashOf(body)) !== upload.hash) throw alreadyComplete();
         return;
       }
-      const allowance = await this.allowance(upload.userId, { announcedBytes: length });
-      const written = await this.deps.store.write(upload.fileId, body, allowance);
-      await completeFile(this.deps.db, upload.fileId, written);
+      await this.reservations.during({ userId: upload.userId, announcedBytes: length }, async (room) => {
+        const written = await this.deps.store.write(upload.fileId, body, room);
+        await room.settle((db) => completeFile(db, upload.fileId, written));
+      });
     });
   }
 
@@ -94,21 +108,20 @@ export class Uploads {
       throw WireError.badRequest(`part number: got ${number}, expected 1 to ${mostParts}`);
     }
     if (upload.isComplete) throw alreadyComplete();
-    const { db, store } = this.deps;
-    const others = (await partsOf(db, upload.id)).filter((part) => part.number !== number);
-    const earlierBytes = others.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-    const allowance = await this.allowance(upload.userId, { earlierBytes, announcedBytes: length });
-    const { sizeBytes, hash } = await store.writePart(upload.id, number, body, allowance);
-    const etag = `"${hash.slice(0, 32)}"`;
-    await recordPart(db, upload.id, { number, sizeBytes, etag });
-    return etag;
+    const part = { uploadId: upload.id, number };
+    return this.reservations.during({ userId: upload.userId, part, announcedBytes: length }, async (room) => {
+      const { sizeBytes, hash } = await this.deps.store.writePart(upload.id, number, body, room);
+      const etag = `"${hash.slice(0, 32)}"`;
+      await room.settle((db) => recordPart(db, upload.id, { number, sizeBytes, etag }));
+      return etag;
+    });
   }
 
   /**
    * Joins the parts into the file. Repeating it does nothing.
    *
    * @param list `{"parts": [{"partNumber", "etag"}]}`, in any order
-   * @throws WireError 400 for parts that are missing, empty, too short or not those that came
+   * @throws WireError 400 for parts that are missing, empty, too short or not those that came; 413, 507
    */
   async complete({ id }: Upload, list: unknown): Promise<void> {
     return this.oneAtATime(id, async () => {
@@ -116,11 +129,24 @@ export class Uploads {
       if (upload.isComplete) return;
       const { db, store } = this.deps;
       const parts = checkPartList(list, await partsOf(db, id));
-      const numbers = parts.map(({ number }) => number);
-      await completeFile(db, upload.fileId, await store.assemble(upload.fileId, id, numbers));
-      await forgetParts(db, id);
+      const written = await this.assemble(upload, parts);
+      // In one step: the bytes count once at any time.
+      await persistently(() =>
+        db.transaction().execute(async (transaction) => {
+          await completeFile(transaction, upload.fileId, written);
+          await forgetParts(transaction, id);
+        }),
+      );
       await store.removeParts(id);
     });
+  }
+
+  private async assemble({ id, fileId }: Upload, parts: readonly UploadPart[]): Promise<Written> {
+    const { store, config } = this.deps;
+    const bytes = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+    if (bytes > config.maxUploadBytes) throw tooLarge(config.maxUploadBytes)(bytes);
+    const numbers = parts.map(({ number }) => number);
+    return this.reservations.duringCopy(bytes, () => store.assemble(fileId, id, numbers));
   }
 
   /** Clients that lost an answer ask again while the first try still runs. */
@@ -134,23 +160,13 @@ export class Uploads {
       if (this.underWay.get(id) === mine) this.underWay.delete(id);
     }
   }
-
-  private allowance(
-    userId: string,
-    { earlierBytes, announcedBytes }: { earlierBytes?: number; announcedBytes?: number | undefined },
-  ) {
-    const { db, store, config } = this.deps;
-    return allowanceOf({ db, store, config }, userId, {
-      earlierBytes: earlierBytes ?? 0,
-      announcedBytes: announcedBytes ?? 0,
-    });
-  }
 }
 
 function newFile({ fileName, ...description }: FileDescription): NewFile & FileAddress {
   return {
     ...description,
     ...newAddress(fileName),
+    fileName: storedName(fileName) ?? null,
     id: uuidv7(),
     sizeBytes: null,
     origin: "upload",
