@@ -9,7 +9,6 @@ import {
   type TrainerCommand,
   TrainJob,
   TrainOutputs,
-  unknownKeys,
 } from "@ltx-trainer/contract";
 import { homeFolder } from "@ltx-trainer/launcher";
 import type { Console } from "./console.ts";
@@ -28,7 +27,6 @@ export async function train(options: Options, console: Console): Promise<void> {
   const output = typeof data === "string" ? defaultOutput(data) : "my-lora";
   const job = makeJob(TrainJob, options, {
     command: "train",
-    console,
     out: resolve(textOr(options.out, output)),
   });
   const outputs = TrainOutputs.parse(await work("train", job, console));
@@ -51,7 +49,7 @@ export async function train(options: Options, console: Console): Promise<void> {
 
 /** Says what a training would do with a dataset. */
 export async function inspect(options: Options, console: Console): Promise<void> {
-  const job = makeJob(InspectJob, options, { command: "inspect", console });
+  const job = makeJob(InspectJob, options, { command: "inspect" });
   const { report, plan } = InspectOutputs.parse(await work("inspect", job, console));
   console.result(renderReport(report), { ...report, ...(plan === undefined ? {} : { plan }) });
 }
@@ -59,7 +57,7 @@ export async function inspect(options: Options, console: Console): Promise<void>
 /** Makes a video. */
 export async function generate(options: Options, console: Console): Promise<void> {
   const out = resolve(textOr(options.out, freeName(".", "video", ".mp4")));
-  const job = makeJob(GenerateJob, options, { command: "generate", console, out });
+  const job = makeJob(GenerateJob, options, { command: "generate", out });
   const outputs = GenerateOutputs.parse(await work("generate", job, console));
   const { width, height, frames, frame_rate, seed } = outputs;
   const { lora_modules: modulesCount, lora_keys_unmatched: unmatched } = outputs;
@@ -81,16 +79,15 @@ export async function listModels(options: Options, console: Console): Promise<vo
   console.result([...(lines.length === 0 ? ["no base model found"] : lines), hint].join("\n"), outputs);
 }
 
-type JobContext = { readonly command: string; readonly console: Console; readonly out?: string };
+type JobContext = { readonly command: string; readonly out?: string };
 
-/** The job: checked options, absolute paths, and a word on what was not understood. */
+/** The job: checked options and absolute paths. */
 function makeJob(
   schema: typeof TrainJob | typeof InspectJob | typeof GenerateJob,
   options: Options,
   context: JobContext,
 ) {
-  const { command, console, out } = context;
-  for (const key of unknownKeys(schema, options)) console.say(`warning: unknown option ignored: ${key}`);
+  const { command, out } = context;
   const data = options.training_data_url;
   const paths = {
     home: homeFolder(options.home as string | undefined),

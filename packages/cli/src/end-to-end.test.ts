@@ -14,8 +14,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { TrainOutputs } from "@ltx-trainer/contract";
+import { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { readConfig } from "./config-file.ts";
 
 const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
 const tinyBase = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.meta.url));
@@ -127,6 +128,11 @@ describe("train", () => {
     for (const file of [outputs.lora_file, outputs.lora_file_comfyui, outputs.config_file, outputs.video]) {
       expect(existsSync(file as string), String(file)).toBe(true);
     }
+    const again = readConfig(outputs.config_file, TrainJob);
+    expect(again).toMatchObject({
+      ignored: [],
+      options: { rank: 4, number_of_steps: steps, trigger_phrase: "zxq" },
+    });
     const metrics = bytes("whole", "metrics.jsonl").toString().trimEnd().split("\n");
     expect(metrics.map((line) => JSON.parse(line).step)).toEqual(
       Array.from({ length: steps }, (_, i) => i + 1),

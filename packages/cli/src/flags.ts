@@ -3,7 +3,6 @@
  *
  * Flags hold only what the user typed. Defaults and limits are the schema's business, once everything is together.
  */
-import { readFileSync } from "node:fs";
 import {
   AppError,
   type FieldGroup,
@@ -36,27 +35,6 @@ export function typedFields(command: Command, fields: Fields): Record<string, un
     if (value !== undefined) typed[field] = value;
   }
   return typed;
-}
-
-/**
- * The fields of a JSON file, as `--config` takes it.
- *
- * @throws AppError `invalid_options` when it is not a JSON object
- */
-export function readConfig(path: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (typeof value === "object" && value !== null && !Array.isArray(value))
-      return value as Record<string, unknown>;
-    throw new TypeError("got something else than an object");
-  } catch (cause) {
-    throw new AppError({
-      code: "invalid_options",
-      message: `--config: ${path}: ${(cause as Error).message}, expected a JSON file such as { "rank": 32 }`,
-      facts: { path },
-      cause,
-    });
-  }
 }
 
 /**

@@ -1,12 +1,21 @@
 /** The commands of `ltx-trainer`, their help, and what their ends mean for the exit status. */
 import { readFileSync } from "node:fs";
-import { AppError, exitCodes, generateFields, localFields, toAppError } from "@ltx-trainer/contract";
+import {
+  AppError,
+  exitCodes,
+  generateFields,
+  InspectJob,
+  localFields,
+  TrainJob,
+  toAppError,
+} from "@ltx-trainer/contract";
 import { Command, CommanderError } from "commander";
 import { backup, restore } from "./backup.ts";
 import { generate, inspect, listModels, train } from "./commands.ts";
+import { readConfig } from "./config-file.ts";
 import { type Console, makeConsole } from "./console.ts";
 import { doctor } from "./doctor.ts";
-import { addFlags, readConfig, typedFields } from "./flags.ts";
+import { addFlags, typedFields } from "./flags.ts";
 import * as help from "./help.ts";
 import { type CreateOptions, createKey, listKeys, revokeKey } from "./keys.ts";
 import { type ServeOptions, serve } from "./serve.ts";
@@ -15,6 +24,11 @@ const jsonFlag = ["--json", "Progress to stderr; the last line of stdout is one 
 const homeFlag = [
   "--home <folder>",
   "Data folder (default: LTX_TRAINER_HOME, else ~/.ltx-trainer).",
+] as const;
+
+const configFlag = [
+  "--config <file>",
+  "Read options from a JSON file, or from the config.json of a finished training; flags override it.",
 ] as const;
 
 /** Fields that `inspect` has no use for. */
@@ -77,10 +91,12 @@ function addTrain(program: Command, console: Console): void {
     .argument("[data]", help.dataArgument);
   addFlags(command, localFields, ["training_data_url"]);
   command
-    .option("--config <file>", "Options from a JSON file; flags come before it.")
+    .option(...configFlag)
     .option(...jsonFlag)
     .addHelpText("after", help.trainExamples)
-    .action(async (data: string | undefined) => train(dataOptions(command, data), console));
+    .action(async (data: string | undefined) =>
+      train(dataOptions(command, data, TrainJob, console), console),
+    );
 }
 
 function addInspect(program: Command, console: Console): void {
@@ -91,10 +107,12 @@ function addInspect(program: Command, console: Console): void {
     .argument("[data]", help.dataArgument);
   addFlags(command, localFields, ["training_data_url", ...trainingOnly]);
   command
-    .option("--config <file>", "Options from a JSON file; flags come before it.")
+    .option(...configFlag)
     .option(...jsonFlag)
     .addHelpText("after", help.inspectExamples)
-    .action(async (data: string | undefined) => inspect(dataOptions(command, data), console));
+    .action(async (data: string | undefined) =>
+      inspect(dataOptions(command, data, InspectJob, console), console),
+    );
 }
 
 function addGenerate(program: Command, console: Console): void {
@@ -175,10 +193,18 @@ function addBackup(program: Command, console: Console): void {
 }
 
 /** The config file, then the flags, then the argument. */
-function dataOptions(command: Command, data: string | undefined): Record<string, unknown> {
-  const config = command.getOptionValue("config") as string | undefined;
+function dataOptions(
+  command: Command,
+  data: string | undefined,
+  schema: typeof TrainJob | typeof InspectJob,
+  console: Console,
+): Record<string, unknown> {
+  const path = command.getOptionValue("config") as string | undefined;
+  const config = path === undefined ? { options: {}, ignored: [] } : readConfig(path, schema);
+  for (const key of config.ignored)
+    console.say(`warning: --config: ignored, not an option of this version: ${key}`);
   return {
-    ...(config === undefined ? {} : readConfig(config)),
+    ...config.options,
     ...typedFields(command, localFields),
     ...(data === undefined ? {} : { training_data_url: data }),
   };
