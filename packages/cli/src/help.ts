@@ -17,7 +17,7 @@ export const dataArgument = "zip file, folder, single video or image, http(s) UR
 
 export const trainSummary = "Train a LoRA on a zip or folder of clips.";
 export const train =
-  "Trains a LoRA. The data are videos (.mp4 .mov .avi .mkv .webm .m4v) and images (.png .jpg .webp .heic ...) at any folder " +
+  "Trains a LoRA. The data are videos (.mp4 .mov .mkv .webm .mts ...) and images (.png .jpg .webp .heic ...) at any folder " +
   "depth; a text file of the same name beside one is its caption. What cannot be used is left out, with the reason.";
 
 export const trainExamples = `

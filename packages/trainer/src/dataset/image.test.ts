@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { decodeImage, decodePages, type ImageFile, pagesOnScreen, probeImage } from "./image.ts";
 import { ffmpeg, temporaryFolder } from "./testing/media.ts";
 
-const file = (path: string): ImageFile => ({ path, name: "picture", isHeic: false });
+const file = (path: string): ImageFile => ({ path, name: "picture", decoder: "sharp" });
 const pixel = (pixels: Uint8Array, index: number) => [...pixels.subarray(index * 3, index * 3 + 3)];
 
 /** Left half red, right half blue. */
@@ -25,7 +25,12 @@ test("a photo that a camera marked as turned is turned", async () => {
     .withMetadata({ orientation: 6 })
     .jpeg({ quality: 95 })
     .toFile(path);
-  expect(await probeImage(file(path))).toEqual({ width: 32, height: 64, delaysMs: [expect.any(Number)] });
+  expect(await probeImage(file(path))).toEqual({
+    width: 32,
+    height: 64,
+    pages: 1,
+    delaysMs: [expect.any(Number)],
+  });
   const pixels = await decodeImage(file(path), { width: 32, height: 64 });
   expect(pixel(pixels, 16)[0]).toBeGreaterThan(200);
   expect(pixel(pixels, 63 * 32 + 16)[2]).toBeGreaterThan(200);
@@ -93,12 +98,16 @@ test("a damaged or foreign file is refused by name", async () => {
   writeFileSync(join(folder, "cut.png"), good.subarray(0, good.length / 2));
   writeFileSync(join(folder, "text.png"), "hello");
   const size = { width: 16, height: 16 };
-  for (const name of ["cut.png", "text.png"]) {
-    const refused = decodeImage({ path: join(folder, name), name, isHeic: false }, size);
+  const reasons = {
+    "cut.png": "the image cannot be decoded: ",
+    "text.png": "no image of a kind that is read: ",
+  };
+  for (const [name, reason] of Object.entries(reasons)) {
+    const refused = decodeImage({ path: join(folder, name), name, decoder: "sharp" as const }, size);
     await expect.soft(refused, name).rejects.toMatchObject({ code: "media_unreadable" });
-    await expect.soft(refused, name).rejects.toThrow(new RegExp(`^${name}: the image cannot be decoded: `));
+    await expect.soft(refused, name).rejects.toThrow(new RegExp(`^${name}: ${reason}`));
   }
-  const heic = { path: join(folder, "text.png"), name: "a.heic", isHeic: true };
+  const heic = { path: join(folder, "text.png"), name: "a.heic", decoder: "heic" as const };
   await expect(decodeImage(heic, size)).rejects.toMatchObject({ code: "media_unreadable" });
 });
 

@@ -3,20 +3,50 @@
  *
  * EXIF rotation is applied, colour profiles are converted to sRGB, transparency lies on black. Shrinking is bicubic and
  * antialiased. HEIC is decoded by libheif (sharp's build has no HEVC), which applies the file's own rotation but not its
- * colour profile: wide-gamut phone photos lose a little saturation.
+ * colour profile: wide-gamut phone photos lose a little saturation. BMP, which sharp's build lacks too, is decoded by ffmpeg.
  *
  * Shapes: pixels are `[h, w, 3]` or `[f, h, w, 3]`, one byte each.
  */
-import { readFile } from "node:fs/promises";
-import type { Size } from "@ltx-trainer/contract";
+import { open, readFile } from "node:fs/promises";
+import { AppError, type Size } from "@ltx-trainer/contract";
 import decodeHeic from "heic-decode";
-import sharp, { type Sharp } from "sharp";
+import { type Sharp, sharp } from "./fenced-sharp.ts";
+import { firstComplaint, inputArguments, runTool } from "./ffmpeg.ts";
+import { isCameraRaw } from "./media-kinds.ts";
 import { unreadable } from "./probe.ts";
 
-/** `isHeic` by content: phones and web sites give HEIC the names of other formats. */
-export type ImageFile = { readonly path: string; readonly name: string; readonly isHeic: boolean };
+/** `decoder` by content: phones and web sites give HEIC the names of other formats. */
+export type ImageFile = {
+  readonly path: string;
+  readonly name: string;
+  readonly decoder: "sharp" | "heic" | "bmp";
+};
+
+const sharpTypes = /^image\/(jpeg|a?png|webp|gif|tiff|avif)$/;
+
+/**
+ * The image with the decoder it needs.
+ *
+ * @param mime what its contents are; "" when they are not recognised
+ * @throws AppError `media_unreadable` when it is of a kind that is not read
+ */
+export function imageFile(file: { readonly path: string; readonly name: string }, mime: string): ImageFile {
+  const { path, name } = file;
+  // Raw photos are TIFF files whose first picture is a thumbnail.
+  const isRaw = isCameraRaw(name) && mime === "image/tiff";
+  if (/^image\/hei[cf]/.test(mime)) return { path, name, decoder: "heic" };
+  if (mime === "image/bmp") return { path, name, decoder: "bmp" };
+  if (mime !== "" && (isRaw || !sharpTypes.test(mime))) throw unreadable(name, notRead(mime));
+  return { path, name, decoder: "sharp" };
+}
+
+function notRead(mime: string): string {
+  return `no image of a kind that is read${mime === "" ? "" : ` (${mime})`}: save it as PNG or JPEG`;
+}
 
 export type ImageInfo = Size & {
+  /** Pictures in the file, of which the first is used unless it is an animation. */
+  readonly pages: number;
   /** How long each picture stays, in milliseconds; one entry for a still image. */
   readonly delaysMs: readonly number[];
 };
@@ -35,14 +65,18 @@ const defaultDelayMs = 100;
  */
 export async function probeImage(file: ImageFile): Promise<ImageInfo> {
   return explained(file, async () => {
-    if (file.isHeic) {
+    if (file.decoder === "heic") {
       const { width, height } = await heicPixels(file);
-      return { width, height, delaysMs: [0] };
+      return { width, height, pages: 1, delaysMs: [0] };
+    }
+    if (file.decoder === "bmp") {
+      const { width, height } = await (await openBmp(file)).metadata();
+      return { width, height, pages: 1, delaysMs: [0] };
     }
     const { pages = 1, delay, autoOrient, format } = await sharp(file.path, options).metadata();
     const isAnimation = pages > 1 && (format === "gif" || format === "webp");
     const delaysMs = Array.from({ length: isAnimation ? pages : 1 }, (_, page) => delayOf(delay?.[page]));
-    return { width: autoOrient.width, height: autoOrient.height, delaysMs };
+    return { width: autoOrient.width, height: autoOrient.height, pages, delaysMs };
   });
 }
 
@@ -57,7 +91,7 @@ function delayOf(milliseconds: number | undefined): number {
  */
 export async function decodeImage(file: ImageFile, size: Size): Promise<Uint8Array> {
   return explained(file, async () => {
-    const image = file.isHeic ? await openHeic(file) : sharp(file.path, options);
+    const image = await openers[file.decoder](file);
     return rgb(cover(image.autoOrient(), size), size.width * size.height * 3);
   });
 }
@@ -150,6 +184,41 @@ async function openHeic(file: ImageFile): Promise<Sharp> {
   return sharp(data, { raw: { width, height, channels: 4 } });
 }
 
+const openers = {
+  sharp: async (file: ImageFile) => sharp(file.path, options),
+  heic: openHeic,
+  bmp: openBmp,
+} as const;
+
+async function openBmp(file: ImageFile): Promise<Sharp> {
+  const pieces: Uint8Array[] = [];
+  const asPng = ["-frames:v", "1", "-c:v", "png", "-compression_level", "1", "-f", "image2pipe", "pipe:1"];
+  const result = await runTool(
+    "ffmpeg",
+    ["-nostdin", "-f", "bmp_pipe", ...inputArguments(file.path), ...asPng],
+    {
+      what: file.name,
+      timeoutMs: 120_000,
+      onOutput: (piece) => pieces.push(piece),
+    },
+  );
+  if (pieces.length === 0) throw new Error(firstComplaint(result.errors) || "not one pixel can be decoded");
+  return sharp(Buffer.concat(pieces), options);
+}
+
+/** Pictures in an animated PNG, which has their number in front of the first one; undefined when it is not found there. */
+export async function countApngPictures(path: string): Promise<number | undefined> {
+  const handle = await open(path, "r");
+  try {
+    const head = Buffer.alloc(65_536);
+    const { bytesRead } = await handle.read(head, 0, head.length, 0);
+    const at = head.subarray(0, bytesRead).indexOf("acTL", 0, "latin1");
+    return at < 0 || at + 8 > bytesRead ? undefined : head.readUInt32BE(at + 4);
+  } finally {
+    await handle.close();
+  }
+}
+
 async function heicPixels(file: ImageFile) {
   return decodeHeic({ buffer: await readFile(file.path) });
 }
@@ -159,12 +228,14 @@ async function explained<T>(file: ImageFile, work: () => Promise<T>): Promise<T>
   try {
     return await work();
   } catch (error) {
+    if (error instanceof AppError) throw error;
     const text = error instanceof Error ? error.message : String(error);
     const reason =
       text
         .replace(/^Input file /, "it ")
         .replaceAll(file.path, file.name)
         .split("\n")[0] ?? "";
+    if (/unsupported image format/.test(reason)) throw unreadable(file.name, notRead(""), error);
     throw unreadable(file.name, `the image cannot be decoded: ${reason}`, error);
   }
 }

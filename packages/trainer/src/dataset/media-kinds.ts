@@ -8,11 +8,9 @@ import { imageExtensions, mediaExtensions as readExtensions, videoExtensions } f
  */
 const otherVideos = [
   ...[".rm", ".rmvb", ".swf", ".braw", ".r3d", ".ogm", ".divx", ".insv", ".m2v", ".mpe", ".mjpeg"],
-] as const;
-const otherImages = [
-  ...[".svg", ".jxl", ".jp2", ".psd", ".tga", ".exr", ".heics", ".xcf"],
-  ...[".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"],
-] as const;
+];
+const rawPhotos = [".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"];
+const otherImages = [...[".svg", ".jxl", ".jp2", ".psd", ".tga", ".exr", ".heics", ".xcf"], ...rawPhotos];
 const videos: ReadonlySet<string> = new Set([...videoExtensions, ...otherVideos]);
 const images: ReadonlySet<string> = new Set([...imageExtensions, ...otherImages]);
 
@@ -31,6 +29,11 @@ export function extensionOf(path: string): string {
 /** `a/Clip` of `a/Clip.MP4`. */
 export function withoutExtension(path: string): string {
   return path.slice(0, path.length - extensionOf(path).length);
+}
+
+/** Whether it is called as a camera's raw photo. */
+export function isCameraRaw(path: string): boolean {
+  return rawPhotos.includes(extensionOf(path));
 }
 
 export function fileKind(path: string): FileKind {

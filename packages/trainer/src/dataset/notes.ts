@@ -42,6 +42,10 @@ export function blackNotes(
   return [`${black.length} of ${counted(samples.length, "sample")} black from beginning to end: ${place}`];
 }
 
+export function pageNotes(pages: number): string[] {
+  return pages > 1 ? [`holds ${pages} pictures: the first is used`] : [];
+}
+
 /** Above this share, what is cut off is worth a line. */
 const muchCropped = 0.2;
 

@@ -10,14 +10,16 @@ import type { ReportSample } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
 import { planWindows, type Window } from "./clips.ts";
 import {
+  countApngPictures,
   decodeImage,
   decodePages,
   type ImageFile,
   type ImageInfo,
+  imageFile,
   pagesOnScreen,
   probeImage,
 } from "./image.ts";
-import { blackNotes, counted, sizeNotes, videoNotes } from "./notes.ts";
+import { blackNotes, counted, pageNotes, sizeNotes, videoNotes } from "./notes.ts";
 import { probeVideo, unreadable } from "./probe.ts";
 import type { DatasetOptions, Excerpt } from "./types.ts";
 import { type Clock, decodeVideo, type Survey, surveyVideo, type VideoFile } from "./video.ts";
@@ -56,9 +58,9 @@ export async function examine(
   signal?: AbortSignal,
 ): Promise<Examined> {
   const contentHash = await hashFile(file);
-  const { kind, isHeic } = await contentKind(file);
+  const { kind, mime } = await contentKind(file);
   if (kind === "video") return examineVideo(file, contentHash, options, signal);
-  const image = { ...file, isHeic };
+  const image = imageFile(file, mime);
   const info = await probeImage(image);
   return info.delaysMs.length > 1
     ? examineAnimation(image, info, contentHash, options)
@@ -168,7 +170,7 @@ async function examineImage(
     width: info.width,
     height: info.height,
     pieces: [{ excerpt, line }],
-    notes: sizeNotes(info, options),
+    notes: [...pageNotes(info.pages), ...sizeNotes(info, options)],
   };
 }
 
@@ -253,11 +255,15 @@ async function hashFile({ path, name }: MediaFile): Promise<string> {
 }
 
 /** Contents win over names; what is not recognised is what its name says. */
-async function contentKind(file: MediaFile): Promise<{ kind: MediaFile["kind"]; isHeic: boolean }> {
-  const mime = (await fileTypeFromFile(file.path))?.mime ?? "";
-  const isHeic = /^image\/hei[cf]/.test(mime);
-  if (mime.startsWith("video/")) return { kind: "video", isHeic };
-  return { kind: mime.startsWith("image/") ? "image" : file.kind, isHeic };
+async function contentKind({ path, name, kind }: MediaFile) {
+  try {
+    const mime = (await fileTypeFromFile(path))?.mime ?? "";
+    const isAnimation = mime === "image/apng" && (await countApngPictures(path)) !== 1;
+    if (mime.startsWith("video/") || isAnimation) return { kind: "video", mime } as const;
+    return { kind: mime.startsWith("image/") ? "image" : kind, mime } as const;
+  } catch (error) {
+    throw unreadable(name, `it cannot be read: ${(error as Error).message}`, error);
+  }
 }
 
 function round(rate: number): string {

@@ -5,7 +5,7 @@
  */
 import { rename, writeFile } from "node:fs/promises";
 import type { Size } from "@ltx-trainer/contract";
-import sharp, { type OverlayOptions } from "sharp";
+import { type OverlayOptions, sharp } from "../dataset/fenced-sharp.ts";
 
 export type SheetRow = {
   /** Stands over the row. */

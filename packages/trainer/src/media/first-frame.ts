@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AppError, type Size } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
-import { decodeImage } from "../dataset/image.ts";
+import { decodeImage, imageFile } from "../dataset/image.ts";
 import { locateFile } from "../dataset/open.ts";
 import { unreadable } from "../dataset/probe.ts";
 import { sourceName } from "../dataset/source-policy.ts";
@@ -52,5 +52,5 @@ async function load(
   if (mime !== "" && !mime.startsWith("image/")) {
     throw unreadable(name, `got a file of type ${mime}, expected an image`);
   }
-  return decodeImage({ path, name, isHeic: /^image\/hei[cf]/.test(mime) }, size);
+  return decodeImage(imageFile({ path, name }, mime), size);
 }
