@@ -5,24 +5,18 @@
  * limited, checksums are verified, links and encrypted entries are refused. One damaged entry does not spoil the others.
  */
 import { createWriteStream } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
 import { AppError } from "@ltx-trainer/contract";
-import {
-  configure,
-  ERR_ENCRYPTED_CENTRAL_DIRECTORY,
-  type FileEntry,
-  Reader,
-  ZipReader,
-} from "@zip.js/zip.js";
+import { ERR_ENCRYPTED_CENTRAL_DIRECTORY, ERR_SPLIT_ZIP_FILE, type FileEntry } from "@zip.js/zip.js";
 import { asDiskFull } from "./disk.ts";
 import { extensionOf } from "./media-kinds.ts";
 import type { DatasetLimits } from "./types.ts";
-
-configure({ useWebWorkers: false });
+import { readNames } from "./zip-names.ts";
+import { ZipFile } from "./zip-reader.ts";
 
 /** A file inside an archive. */
 export type ArchiveEntry = {
@@ -59,50 +53,25 @@ export async function openArchive(
 ): Promise<Archive> {
   const handle = await open(path, "r");
   try {
-    const reader = new ZipReader(new HandleReader(handle), {
-      filenameValidation: "tolerant",
-      maxAppendedDataSize: Number.POSITIVE_INFINITY,
-    });
-    const entries: ArchiveEntry[] = [];
+    const zip = await ZipFile.open(handle, limits.entries);
+    if (zip.entries.length > limits.entries) throw tooManyEntries(name, limits.entries);
     const budget = { bytes: limits.unpackedBytes };
-    for await (const entry of reader.getEntriesGenerator()) {
-      if (entry.directory) continue;
-      if (entries.length >= limits.entries) throw tooManyEntries(name, limits.entries);
-      const number = String(entries.length + 1).padStart(6, "0");
-      const target = join(folder, `${number}${safeExtension(entry.filename)}`);
-      entries.push(describe(entry, { name, target, limits, budget }));
-    }
+    const names = readNames(zip.entries);
+    const entries = zip.entries.map((entry, index): ArchiveEntry => {
+      const entryPath = names[index] as string;
+      const number = String(index + 1).padStart(6, "0");
+      const target = join(folder, `${number}${safeExtension(entryPath)}`);
+      return {
+        path: entryPath,
+        sizeBytes: entry.uncompressedSize,
+        refusal: refusalOf(entry),
+        unpack: async () => unpack(await zip.locate(index), entryPath, { name, target, limits, budget }),
+      };
+    });
     return { entries, close: () => handle.close() };
   } catch (error) {
     await handle.close();
     throw explain(name, error);
-  }
-}
-
-/** Entries of a zip are read where they are, not through memory. */
-class HandleReader extends Reader<FileHandle> {
-  readonly #handle: FileHandle;
-
-  constructor(handle: FileHandle) {
-    super(handle);
-    this.#handle = handle;
-  }
-
-  override async init(): Promise<void> {
-    await super.init?.();
-    this.size = (await this.#handle.stat()).size;
-  }
-
-  override async readUint8Array(index: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const wanted = Math.max(0, Math.min(length, this.size - index));
-    const bytes = new Uint8Array(wanted);
-    let filled = 0;
-    while (filled < wanted) {
-      const { bytesRead } = await this.#handle.read(bytes, filled, wanted - filled, index + filled);
-      if (bytesRead === 0) break;
-      filled += bytesRead;
-    }
-    return bytes.subarray(0, filled);
   }
 }
 
@@ -114,14 +83,26 @@ type Unpacking = {
   readonly budget: { bytes: number };
 };
 
-function describe(entry: FileEntry, unpacking: Unpacking): ArchiveEntry {
-  const path = entry.filename.replaceAll("\\", "/").replace(/^(\.?\/)+/, "");
-  return {
-    path: path === "" ? "(no name)" : path,
-    sizeBytes: entry.uncompressedSize,
-    refusal: entry.symlink ? "a link, not a file" : entry.encrypted ? "protected by a password" : undefined,
-    unpack: () => unpack(entry, path, unpacking),
-  };
+/** Stored, Deflate, Deflate64. */
+const readMethods = new Set([0, 8, 9]);
+
+/** Source: APPNOTE.TXT 6.3.10, section 4.4.5. */
+const methodNames: Readonly<Record<number, string>> = {
+  1: "Shrink",
+  6: "Implode",
+  12: "bzip2",
+  14: "LZMA",
+  93: "Zstandard",
+  95: "XZ",
+  98: "PPMd",
+};
+
+function refusalOf({ symlink, encrypted, compressionMethod }: FileEntry): string | undefined {
+  if (symlink) return "a link, not a file";
+  if (encrypted) return "protected by a password";
+  if (readMethods.has(compressionMethod)) return undefined;
+  const method = methodNames[compressionMethod] ?? `method ${compressionMethod}`;
+  return `packed with ${method}, expected Deflate or no compression: zip it again with the usual settings`;
 }
 
 async function unpack(
@@ -159,7 +140,7 @@ async function unpack(
 
 /** Kept so that people find their way in the work folder; nothing is decided by it. */
 function safeExtension(path: string): string {
-  const extension = extensionOf(path.replaceAll("\\", "/"));
+  const extension = extensionOf(path);
   return /^\.[a-z0-9]{1,5}$/.test(extension) ? extension : "";
 }
 
@@ -186,6 +167,7 @@ function explain(name: string, error: unknown): AppError {
   if (error instanceof AppError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   if (reason === ERR_ENCRYPTED_CENTRAL_DIRECTORY) return encryptedArchive(name);
+  if (reason === ERR_SPLIT_ZIP_FILE || isNamedPart(name)) return splitArchive(name);
   return new AppError({
     code: "zip_damaged",
     message: `${name}: the archive is damaged or cut short: ${reason}`,
@@ -202,6 +184,22 @@ function damagedEntry(name: string, path: string, error: unknown): AppError {
     message: `${name}: ${path}: ${reason}`,
     facts: { file: path, reason },
     cause: error,
+  });
+}
+
+/** Whether a file is called as a part of a split zip is: `a.z01`, `a.zip.001`. */
+export function isNamedPart(name: string): boolean {
+  return /\.(z\d\d|zip\.\d{3})$/i.test(name);
+}
+
+/** The error for one part of an archive in several files. */
+export function splitArchive(name: string): AppError {
+  return new AppError({
+    code: "not_a_zip",
+    message: `${name}: got one part of a zip that was split into several files, expected a whole zip`,
+    remedy:
+      "Join the parts (`zip -s 0 split.zip --out whole.zip`), or zip the files again without splitting.",
+    facts: { got: "one part of a split zip" },
   });
 }
 

@@ -4,32 +4,18 @@
  * Files are sorted by path, so that the same data give the same samples in the same order on every machine.
  */
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, realpath, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, open, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AppError } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
-import { openArchive } from "./archive.ts";
+import { isNamedPart, openArchive, splitArchive } from "./archive.ts";
 import { download } from "./fetch.ts";
+import { listFolder } from "./folder.ts";
 import { logEvery } from "./log-progress.ts";
-import { fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
+import { fileKind, withoutExtension } from "./media-kinds.ts";
 import { sourceName } from "./source-policy.ts";
-import { type DatasetLimits, defaultLimits, type PrepareContext } from "./types.ts";
-
-/** A file of the dataset before anything has looked inside. */
-export type SourceFile = {
-  /** Inside the archive or folder, with `/`; for people and for pairing. */
-  readonly path: string;
-  readonly sizeBytes: number;
-  /** Why it cannot be read; undefined when it can. */
-  readonly refusal: string | undefined;
-  /**
-   * Its path on disk, after unpacking it where that is needed.
-   *
-   * @throws AppError
-   */
-  locate(): Promise<string>;
-};
+import { type DatasetLimits, defaultLimits, type PrepareContext, type SourceFile } from "./types.ts";
 
 export type Source = {
   /** For people; a data URI is shortened. */
@@ -69,10 +55,20 @@ export async function locateFile(source: string, context: Context): Promise<stri
 
 async function openLocal(path: string, name: string, context: Context): Promise<Source> {
   const found = await statSource(path, name);
-  if (found.isDirectory()) return openFolder(path, name);
+  if (found.isDirectory()) return openFolder(path, name, context);
   if (!found.isFile()) throw notADataset(name, "something that is neither a file nor a folder");
   if (await isZip(path)) return openZip(path, name, context);
-  return openSingle(path, name);
+  if (await isMedium(path)) return openSingle(path, name);
+  const end = await findZipEnd(path);
+  if (end === "part" || isNamedPart(name)) throw splitArchive(name);
+  // Programs that unpack themselves are zips with a beginning of their own.
+  if (end === "whole") return openZip(path, name, context);
+  throw notADataset(name, await kindOfFile(path));
+}
+
+async function isMedium(path: string): Promise<boolean> {
+  const mime = (await fileTypeFromFile(path))?.mime ?? "";
+  return /^(video|image)\//.test(mime) || ["video", "image"].includes(fileKind(path));
 }
 
 async function openZip(path: string, name: string, context: Context): Promise<Source> {
@@ -89,48 +85,27 @@ async function openZip(path: string, name: string, context: Context): Promise<So
   return { name, files: files.sort(byPath), close: archive.close };
 }
 
-async function openFolder(folder: string, name: string): Promise<Source> {
-  const files = await listFolder(folder, "", new Set());
+async function openFolder(path: string, name: string, { workFolder }: Context): Promise<Source> {
+  const files = await listFolder(path, join(workFolder, "renamed"));
   return { name, files: files.sort(byPath), close: async () => {} };
-}
-
-/** Links are followed, each folder once. Junk is listed too, so that the report can say it was ignored. */
-async function listFolder(folder: string, prefix: string, seen: Set<string>): Promise<SourceFile[]> {
-  const real = await realpath(folder);
-  if (seen.has(real)) return [];
-  seen.add(real);
-  const files: SourceFile[] = [];
-  for (const name of (await readdir(folder)).sort()) {
-    const path = prefix + name;
-    const location = join(folder, name);
-    const found = await stat(location).catch((error: Error) => error);
-    if (found instanceof Error) files.push(sourceFile(path, location, 0, `cannot be read: ${found.message}`));
-    else if (found.isFile()) files.push(sourceFile(path, location, found.size));
-    else if (found.isDirectory() && !isJunk(path))
-      files.push(...(await listFolder(location, `${path}/`, seen)));
-  }
-  return files;
-}
-
-function sourceFile(path: string, location: string, sizeBytes: number, refusal?: string): SourceFile {
-  return { path, sizeBytes, refusal, locate: async () => location };
 }
 
 /** One video or image, with the caption that lies beside it. */
 async function openSingle(path: string, name: string): Promise<Source> {
   const detected = await fileTypeFromFile(path);
-  const mime = detected?.mime ?? "";
-  const isMedia = /^(video|image)\//.test(mime) || ["video", "image"].includes(fileKind(path));
-  if (!isMedia) throw notADataset(name, await kindOfFile(path, detected));
   // A download has no extension of its own: what it is decides.
   const mediaName = ["video", "image"].includes(fileKind(path))
     ? basename(path)
     : `${basename(path)}.${detected?.ext}`;
   const caption = `${withoutExtension(path)}.txt`;
   const captionStat = await stat(caption).catch(() => undefined);
-  const files = [sourceFile(mediaName, path, (await stat(path)).size)];
-  if (captionStat?.isFile()) files.push(sourceFile(basename(caption), caption, captionStat.size));
+  const files = [presentFile(mediaName, path, (await stat(path)).size)];
+  if (captionStat?.isFile()) files.push(presentFile(basename(caption), caption, captionStat.size));
   return { name, files, close: async () => {} };
+}
+
+function presentFile(path: string, location: string, sizeBytes: number): SourceFile {
+  return { path, sizeBytes, refusal: undefined, locate: async () => location };
 }
 
 async function statSource(path: string, name: string) {
@@ -165,8 +140,38 @@ async function isZip(path: string): Promise<boolean> {
   }
 }
 
-async function kindOfFile(path: string, detected: { readonly mime: string } | undefined): Promise<string> {
-  if (detected !== undefined) return `a file of type ${detected.mime}`;
+/** What the record at a zip's end says: whether the file is all of the zip, or the last of several parts. */
+async function findZipEnd(path: string): Promise<"whole" | "part" | undefined> {
+  const handle = await open(path, "r");
+  try {
+    const { size } = await handle.stat();
+    const tail = Buffer.alloc(Math.min(size, longestZipEnd));
+    await handle.read(tail, 0, tail.length, size - tail.length);
+    const start = tail.lastIndexOf("PK\x05\x06", undefined, "latin1");
+    if (start === -1 || start + shortestZipEnd > tail.length) return undefined;
+    return tail.readUInt16LE(start + 4) === 0 ? "whole" : "part";
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Bytes of that record, without and with the longest comment. */
+const shortestZipEnd = 22;
+const longestZipEnd = shortestZipEnd + 0xffff;
+
+const archiveNames: Readonly<Record<string, string>> = {
+  "application/x-rar-compressed": "a RAR archive",
+  "application/x-7z-compressed": "a 7z archive",
+  "application/x-tar": "a tar archive",
+  "application/gzip": "a gzip file",
+  "application/x-bzip2": "a bzip2 file",
+  "application/x-xz": "an xz file",
+  "application/zstd": "a Zstandard file",
+};
+
+async function kindOfFile(path: string): Promise<string> {
+  const detected = await fileTypeFromFile(path);
+  if (detected !== undefined) return archiveNames[detected.mime] ?? `a file of type ${detected.mime}`;
   const handle = await open(path, "r");
   try {
     const buffer = Buffer.alloc(512);
@@ -186,7 +191,9 @@ function notADataset(name: string, got: string): AppError {
     message: `${name}: got ${got}, expected a zip, a folder, a video or an image`,
     remedy: isPage
       ? "The address leads to a page about the file. Use the direct download link."
-      : "Zip the folder with the videos, images and captions, and pass that.",
+      : Object.values(archiveNames).includes(got)
+        ? "Unpack it, and pass the folder or a zip of it."
+        : "Zip the folder with the videos, images and captions, and pass that.",
     facts: { got },
   });
 }

@@ -7,7 +7,13 @@
  */
 import { extensionOf, fileKind, isJunk, withoutExtension } from "./media-kinds.ts";
 
-export type Pairing<File extends { readonly path: string }> = {
+type Named = {
+  readonly path: string;
+  /** Why it cannot be read. */
+  readonly refusal?: string | undefined;
+};
+
+export type Pairing<File extends Named> = {
   readonly media: readonly {
     readonly file: File;
     readonly kind: "video" | "image";
@@ -35,7 +41,7 @@ export function referenceName(path: string): string {
  *
  * @param options.references look for references; else files named like one are media like any other
  */
-export function pairFiles<File extends { readonly path: string }>(
+export function pairFiles<File extends Named>(
   files: readonly File[],
   options: { readonly references: boolean } = { references: false },
 ): Pairing<File> {
@@ -49,11 +55,13 @@ export function pairFiles<File extends { readonly path: string }>(
     else if (seen.has(file.path)) ignored.push({ file, reason: "a second file of the same name" });
     else if (companions.all.has(file)) continue;
     else if (kind === "video" || kind === "image") media.push({ file, kind, ...companions.of(file, kind) });
-    else ignored.push({ file, reason: otherReason(file.path) });
+    else ignored.push({ file, reason: file.refusal ?? otherReason(file.path) });
     seen.add(file.path);
   }
   const names = new MediaNames(media);
-  for (const file of companions.unused()) ignored.push({ file, reason: names.whyUnused(file.path) });
+  for (const file of companions.unused()) {
+    ignored.push({ file, reason: file.refusal ?? names.whyUnused(file.path) });
+  }
   return { media, ignored };
 }
 
@@ -84,7 +92,7 @@ type Medium<File> = {
 };
 
 /** Finds what a companion nobody asked for was meant for. */
-class MediaNames<File extends { readonly path: string }> {
+class MediaNames<File extends Named> {
   readonly #beside = new Map<string, Medium<File>[]>();
   readonly #anywhere = new Map<string, Medium<File>>();
 
@@ -122,7 +130,7 @@ function lastPart(path: string): string {
 }
 
 /** Captions and references, and who asked for them. */
-class Companions<File extends { readonly path: string }> {
+class Companions<File extends Named> {
   readonly all: ReadonlySet<File>;
   readonly #captions: ByName<File>;
   readonly #references: { readonly video: ByName<File>; readonly image: ByName<File> };
@@ -156,7 +164,7 @@ class Companions<File extends { readonly path: string }> {
 }
 
 /** Exact names first, then those composed of other characters; other cases only if exactly one file fits. */
-class ByName<File extends { readonly path: string }> {
+class ByName<File extends Named> {
   readonly #exact = new Map<string, File>();
   readonly #composed = new Map<string, File>();
   readonly #folded = new Map<string, File[]>();

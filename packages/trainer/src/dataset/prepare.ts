@@ -12,12 +12,12 @@ import { encryptedArchive } from "./archive.ts";
 import { type Caption, makeCaption, readWords } from "./captions.ts";
 import { logEvery } from "./log-progress.ts";
 import { fileKind, isJunk, mediaExtensions } from "./media-kinds.ts";
-import { openSource, type Source, type SourceFile } from "./open.ts";
+import { openSource, type Source } from "./open.ts";
 import { isNamedReference, pairFiles, referenceName } from "./pair.ts";
 import { pairPieces } from "./references.ts";
 import { makeReport, nothingUsable } from "./report.ts";
 import { type Examined, examine } from "./samples.ts";
-import type { Dataset, DatasetOptions, PrepareContext, Sample } from "./types.ts";
+import type { Dataset, DatasetOptions, PrepareContext, Sample, SourceFile } from "./types.ts";
 
 /** A caption file above this size is no caption. */
 const maxCaptionBytes = 64 * 1024;

@@ -95,12 +95,13 @@ function decodeUtf8(bytes: Uint8Array): DecodedText | undefined {
   return { text: repaired, encoding: "UTF-8 with damaged characters", isCertain: false };
 }
 
-const alphabets = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /[\u0530-\u07ff]/u];
-
-function mixesAlphabets(text: string): boolean {
+/** Whether one word holds letters of several alphabets: a sign that its bytes are UTF-8 by chance only. */
+export function mixesAlphabets(text: string): boolean {
   const words = text.match(/[^\0-\x7f\s]+/g) ?? [];
   return words.some((word) => alphabets.filter((alphabet) => alphabet.test(word)).length > 1);
 }
+
+const alphabets = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek}/u, /[\u0530-\u07ff]/u];
 
 function guess(bytes: Uint8Array): DecodedText | undefined {
   let best: { readonly text: string; readonly encoding: string; readonly score: number } | undefined;
@@ -111,6 +112,32 @@ function guess(bytes: Uint8Array): DecodedText | undefined {
     if (best === undefined || score > best.score) best = { text, encoding, score };
   }
   return best && { text: best.text, encoding: best.encoding, isCertain: false };
+}
+
+/**
+ * Names that share one legacy encoding, which is guessed from all of them.
+ *
+ * @param fallback the same names read as CP437, which no decoder of Node knows
+ */
+export function decodeNames(names: readonly Uint8Array[], fallback: readonly string[]): readonly string[] {
+  if (names.length === 0) return [];
+  const bytes = Buffer.concat(names.flatMap((name) => [name, Buffer.from("\n")]));
+  let best = { score: scoreNames(fallback.join("\n"), bytes, "cp437"), names: fallback };
+  for (const [label] of legacyEncodings) {
+    const text = label === "windows-1252" ? decodeWindows1252(bytes) : decodeAs(label, bytes);
+    if (text === undefined) continue;
+    const score = scoreNames(text, bytes, label);
+    const split = text.split("\n").slice(0, -1);
+    if (score > best.score && split.length === names.length) best = { score, names: split };
+  }
+  return best.names;
+}
+
+/** A letter beyond ASCII before a backslash is half of a character: nobody calls folders so. */
+function scoreNames(text: string, bytes: Uint8Array, label: string): number {
+  const foreign = text.match(/[^\0-\x7f]/g)?.length ?? 0;
+  const torn = text.match(/[^\0-\x7f]\\/g)?.length ?? 0;
+  return scoreText(text, bytes, label) - (foreign === 0 ? 0 : torn / foreign);
 }
 
 /** Undefined when the bytes are not valid in the encoding. */

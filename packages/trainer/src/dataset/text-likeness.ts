@@ -22,6 +22,7 @@ type Alphabet = keyof typeof letters;
 
 const alphabetOf: Readonly<Record<string, Alphabet>> = {
   "windows-1252": "western",
+  cp437: "western",
   "windows-1250": "central",
   "windows-1254": "turkish",
   "windows-1251": "cyrillic",

@@ -1,6 +1,21 @@
 /** What the rest of the trainer sees of a dataset. */
 import type { DatasetReport } from "@ltx-trainer/contract";
 
+/** A file of the dataset before anything has looked inside. */
+export type SourceFile = {
+  /** Inside the archive or folder, with `/`; for people and for pairing. */
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Why it cannot be read; undefined when it can. */
+  readonly refusal: string | undefined;
+  /**
+   * Its path on disk, after unpacking it where that is needed.
+   *
+   * @throws AppError
+   */
+  locate(): Promise<string>;
+};
+
 /** Decisions of the plan that shape the samples. */
 export type DatasetOptions = {
   /** Frames of a full sample: 8k + 1. */
