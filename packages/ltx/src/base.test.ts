@@ -1,5 +1,14 @@
 /** Base model folders: described, loaded, hashed, refused. */
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CheckpointError, noGrad, openTensors, Parameters } from "@ltx-trainer/torch";
@@ -14,7 +23,7 @@ import { Transformer } from "./transformer/transformer.ts";
 
 const tiny = fixturePath("folder/tiny");
 
-test("a folder is described by its configurations alone", () => {
+test("a folder is described by its configurations", () => {
   const base = openBase(tiny);
   expect(base.name).toBe("tiny");
   expect(base.family).toBe("custom");
@@ -109,6 +118,53 @@ describe("a copy that was changed", () => {
     bytes[bytes.length - 1]! ^= 1;
     writeFileSync(path, bytes);
     expect(await openBase(folder).hash()).not.toBe(before);
+  });
+
+  test("keeps its hash whatever lies beside the files that are loaded", async () => {
+    const before = await openBase(folder).hash();
+    for (const component of ["scheduler", "text_encoder", "tokenizer", "transformer", "vae"]) {
+      mkdirSync(join(folder, component, ".ipynb_checkpoints"));
+      mkdirSync(join(folder, component, "old"));
+      for (const name of [".DS_Store", "._diffusion_pytorch_model.safetensors", "README.md", "model.bin"])
+        writeFileSync(join(folder, component, name), "left behind");
+    }
+    expect(await openBase(folder).hash()).toBe(before);
+    openBase(folder).loadVae().parameters.free();
+  });
+
+  test.each([
+    "scheduler/scheduler_config.json",
+    "text_encoder/config.json",
+    "tokenizer/tokenizer_config.json",
+    "transformer/config.json",
+    "vae/config.json",
+  ])("has another hash when %s changes", async (file) => {
+    const before = await openBase(folder).hash();
+    edit(file, (json) => {
+      json.note = "changed";
+    });
+    expect(await openBase(folder).hash()).not.toBe(before);
+  });
+
+  test("has another hash when a shard or its index changes", async () => {
+    const hashes = [await openBase(folder).hash()];
+    const names = readdirSync(join(folder, "transformer")).filter((name) => name.includes(".safetensors"));
+    expect(names).toHaveLength(3);
+    for (const name of names) {
+      appendFileSync(join(folder, "transformer", name), " ");
+      hashes.push(await openBase(folder).hash());
+    }
+    expect(new Set(hashes).size).toBe(4);
+  });
+
+  test("with a tokenizer that has more ids than the text encoder has rows is refused", () => {
+    edit("text_encoder/config.json", (json) => {
+      json.vocab_size = 50;
+    });
+    expect(() => openBase(folder)).toThrow(ConfigError);
+    expect(() => openBase(folder)).toThrow(
+      /tokenizer: got \d+ token ids, expected at most 50, the text_encoder's vocab_size.*copy both folders/,
+    );
   });
 
   test("names every key that does not fit", () => {

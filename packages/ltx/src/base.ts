@@ -1,8 +1,8 @@
 /**
  * A base model on disk: a diffusers folder with a transformer, a VAE, a text encoder, a tokenizer and a scheduler.
  *
- * Opening reads only the configurations; each component is loaded when asked for, so that a training can hold one big
- * model at a time. What diffusers' configurations do not say stands in `model_index.json` under `_ltx_trainer`
+ * Opening reads only configurations and vocabulary; each component is loaded when asked for, so that a training can hold
+ * one big model at a time. What diffusers' configurations do not say stands in `model_index.json` under `_ltx_trainer`
  * (`name`, `family`, `text_length`, `causal_time`), or is worked out from the components.
  *
  * Source: huggingface/diffusers@58eb52c, `scripts/convert_ltx_to_diffusers.py` (folder layout);
@@ -10,9 +10,16 @@
  */
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { open, readdir } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import { type Device, type DType, openTensors, Parameters, type TensorSource } from "@ltx-trainer/torch";
+import {
+  type Device,
+  type DType,
+  openTensors,
+  Parameters,
+  type TensorSource,
+  tensorFiles,
+} from "@ltx-trainer/torch";
 import {
   parseSchedulerConfig,
   parseTransformerConfig,
@@ -26,7 +33,7 @@ import type { ScheduleRule } from "./schedule.ts";
 import { textEncoderSource } from "./t5/checkpoint.ts";
 import { parseT5Config, type T5Config } from "./t5/config.ts";
 import { T5Encoder } from "./t5/encoder.ts";
-import { T5Tokenizer } from "./t5/tokenizer.ts";
+import { T5Tokenizer, tokenizerFiles } from "./t5/tokenizer.ts";
 import { Transformer } from "./transformer/transformer.ts";
 import { parseVaeConfig, type VaeConfig } from "./vae/config.ts";
 import { Vae } from "./vae/vae.ts";
@@ -67,6 +74,7 @@ export class BaseModel {
   readonly causalTimeCoordinates: boolean;
   /** Tokens a caption is padded to. */
   readonly textLength: number;
+  readonly #tokenizer: T5Tokenizer;
 
   constructor(folder: string) {
     this.folder = folder;
@@ -87,6 +95,7 @@ export class BaseModel {
       "text_length",
       defaultTextLength(folder, this.family, this.causalTimeCoordinates),
     );
+    this.#tokenizer = T5Tokenizer.fromFolder(join(folder, "tokenizer"));
     this.#check();
   }
 
@@ -117,11 +126,11 @@ export class BaseModel {
   }
 
   loadTokenizer(): T5Tokenizer {
-    return T5Tokenizer.fromFolder(join(this.folder, "tokenizer"));
+    return this.#tokenizer;
   }
 
   /**
-   * SHA-256 that names this model's contents.
+   * SHA-256 that names this model's contents: of the files that are loaded, whatever else lies beside them.
    *
    * Small files enter whole. Of a weight file its size, its header and 64 evenly spread windows of 64 KiB enter:
    * any training or conversion changes those, and 28 GB are named in a second.
@@ -129,8 +138,7 @@ export class BaseModel {
   async hash(): Promise<string> {
     const hash = createHash("sha256");
     for (const component of COMPONENTS) {
-      const files = await readdir(join(this.folder, component));
-      for (const file of files.sort()) {
+      for (const file of loadedFiles(this.folder, component)) {
         hash.update(`${component}/${file}\n`);
         await hashFile(join(this.folder, component, file), hash);
       }
@@ -169,6 +177,14 @@ export class BaseModel {
       const expected = `${this.transformerConfig.captionChannels}, the transformer's caption_channels`;
       throw new ConfigError(`${this.folder}, text_encoder d_model`, `${this.t5Config.dModel}`, expected);
     }
+    if (this.#tokenizer.idCount > this.t5Config.vocabSize) {
+      throw new ConfigError(
+        `${this.folder}, tokenizer`,
+        `${this.#tokenizer.idCount} token ids`,
+        `at most ${this.t5Config.vocabSize}, the text_encoder's vocab_size`,
+        "They are of two models; copy both folders from one.",
+      );
+    }
   }
 }
 
@@ -176,6 +192,14 @@ function requireComponent(folder: string, index: ConfigFields, component: string
   if (!index.has(component) || !existsSync(join(folder, component))) {
     throw new ConfigError(folder, `no ${component}`, `the components ${COMPONENTS.join(", ")}`);
   }
+}
+
+/** The files of a component that loading reads, sorted. */
+function loadedFiles(folder: string, component: (typeof COMPONENTS)[number]): string[] {
+  const path = join(folder, component);
+  if (component === "scheduler") return ["scheduler_config.json"];
+  if (component === "tokenizer") return tokenizerFiles(path);
+  return ["config.json", ...tensorFiles(path)].toSorted();
 }
 
 function familyOf(name: string, config: TransformerConfig): BaseFamily {

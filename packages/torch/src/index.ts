@@ -82,7 +82,13 @@ export {
   torchConfiguration,
   torchVersion,
 } from "./runtime.ts";
-export { type OpenTensors, openTensors, SafetensorsFile, writeSafetensors } from "./safetensors.ts";
+export {
+  type OpenTensors,
+  openTensors,
+  SafetensorsFile,
+  tensorFiles,
+  writeSafetensors,
+} from "./safetensors.ts";
 export { SafetensorsError } from "./safetensors-header.ts";
 export { keep, scope } from "./scope.ts";
 export { Tensor } from "./tensor.ts";

@@ -95,22 +95,47 @@ export type OpenTensors = TensorSource & {
  */
 export function openTensors(path: string): OpenTensors {
   if (!statSync(path).isDirectory()) return SafetensorsFile.open(path);
-  const names = readdirSync(path).toSorted();
+  const { index, files } = weightFiles(path);
+  return index === undefined
+    ? SafetensorsFile.open(join(path, files[0] as string))
+    : openShards(path, join(path, index));
+}
+
+/** The names of the files `openTensors` reads in a folder, sorted. @throws SafetensorsError as it does */
+export function tensorFiles(folder: string): string[] {
+  const { index, files } = weightFiles(folder);
+  return [...files, ...(index === undefined ? [] : [index])].toSorted();
+}
+
+/** One file, or the shards of an index. What the Mac's Finder leaves beside them (`._name`) is nobody's weights. */
+function weightFiles(folder: string): { index: string | undefined; files: readonly string[] } {
+  const names = readdirSync(folder)
+    .filter((name) => !name.startsWith("."))
+    .toSorted();
   const index = names.find((name) => name.endsWith(".safetensors.index.json"));
-  if (index) return openShards(path, join(path, index));
+  if (index) return { index, files: [...new Set(Object.values(readIndex(join(folder, index))))] };
   const files = names.filter((name) => name.endsWith(".safetensors"));
-  const [only] = files;
-  if (files.length === 1 && only) return SafetensorsFile.open(join(path, only));
+  if (files.length === 1) return { index, files };
   const found = files.length === 0 ? "none" : files.join(", ");
   throw new SafetensorsError(
-    `${path}: got ${found}, expected one .safetensors file, or shards with a .safetensors.index.json`,
+    `${folder}: got ${found}, expected one .safetensors file, or shards with a .safetensors.index.json`,
   );
 }
 
+/** Which shard holds a tensor, by the tensor's name. */
+function readIndex(path: string): Record<string, string> {
+  let index: { weight_map?: Record<string, string> };
+  try {
+    index = JSON.parse(readFileSync(path, "utf8"));
+  } catch (cause) {
+    throw new SafetensorsError(`${path}: got no JSON (${String(cause)}), expected an index of shards`);
+  }
+  if (!index?.weight_map) throw new SafetensorsError(`${path}: no "weight_map" in this index`);
+  return index.weight_map;
+}
+
 function openShards(folder: string, indexPath: string): OpenTensors {
-  const index: { weight_map?: Record<string, string> } = JSON.parse(readFileSync(indexPath, "utf8"));
-  if (!index.weight_map) throw new SafetensorsError(`${indexPath}: no "weight_map" in this index`);
-  const home = new Map(Object.entries(index.weight_map));
+  const home = new Map(Object.entries(readIndex(indexPath)));
   const shards = new Map<string, SafetensorsFile>();
   for (const name of new Set(home.values())) shards.set(name, SafetensorsFile.open(join(folder, name)));
   const shardOf = (name: string): SafetensorsFile => {

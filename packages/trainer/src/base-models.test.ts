@@ -63,8 +63,7 @@ describe("a damaged model is the user's to mend", () => {
   test.each(cases)("%s", (name, damage, load) => {
     const folder = install(name);
     damage(folder);
-    const base = openJobBase(name, home, false);
-    expect(() => load(base)).toThrow(
+    expect(() => load(openJobBase(name, home, false))).toThrow(
       expect.objectContaining({
         code: "base_invalid",
         message: expect.stringContaining(`base model in ${folder}`),

@@ -73,19 +73,11 @@ export class T5Tokenizer {
    * @throws Error when the folder holds neither, or they are not a T5 vocabulary
    */
   static fromFolder(folder: string): T5Tokenizer {
-    const pieceFile = join(folder, "spiece.model");
-    const jsonFile = join(folder, "tokenizer.json");
-    if (!existsSync(pieceFile) && !existsSync(jsonFile)) {
-      throw new Error(
-        `T5Tokenizer: got no spiece.model and no tokenizer.json in ${folder}, expected one of them; ` +
-          "copy the tokenizer folder of the base model",
-      );
-    }
-    const configFile = join(folder, "tokenizer_config.json");
-    const written = existsSync(configFile) ? (readJson(configFile) as T5TokenizerConfig) : {};
-    const { pieces, config } = existsSync(pieceFile)
-      ? { pieces: readPieceModel(readFileSync(pieceFile)), config: written }
-      : fromTokenizerJson(readJson(jsonFile), written);
+    const [vocabulary, configFile] = tokenizerFiles(folder).map((name) => join(folder, name));
+    const written = configFile === undefined ? {} : (readJson(configFile) as T5TokenizerConfig);
+    const { pieces, config } = vocabulary!.endsWith(".model")
+      ? { pieces: readPieceModel(readFileSync(vocabulary!)), config: written }
+      : fromTokenizerJson(readJson(vocabulary!), written);
     const ids = new Map(pieces.pieces.map((piece, id) => [piece.text, id]));
     const unknown = pieces.pieces.find((piece) => piece.type === pieceType.unknown)!.text;
     return new T5Tokenizer(new UnigramModel(pieces), specialTokens(ids, unknown, config), config);
@@ -149,6 +141,23 @@ export class T5Tokenizer {
     const startTrimmed = afterSpecial ? text.replace(leadingBlanks, "") : text;
     return beforeSpecial ? startTrimmed.replace(trailingBlanks, "") : startTrimmed;
   }
+}
+
+/**
+ * The names of the files `fromFolder` reads: the vocabulary, then the configuration if there is one.
+ *
+ * @throws Error when there is no vocabulary
+ */
+export function tokenizerFiles(folder: string): [string] | [string, string] {
+  const vocabulary = ["spiece.model", "tokenizer.json"].find((name) => existsSync(join(folder, name)));
+  if (vocabulary === undefined) {
+    throw new Error(
+      `T5Tokenizer: got no spiece.model and no tokenizer.json in ${folder}, expected one of them; ` +
+        "copy the tokenizer folder of the base model",
+    );
+  }
+  const config = "tokenizer_config.json";
+  return existsSync(join(folder, config)) ? [vocabulary, config] : [vocabulary];
 }
 
 /** A `tokenizer.json` lists its special tokens itself, the extra ids included. */
