@@ -10,9 +10,13 @@ export function resolved(root: SchemaNode, node: SchemaNode): SchemaNode {
   return typeof target === "object" ? target : {};
 }
 
+/** Made once: it takes a millisecond, and a body may be wrong in many places. */
+const schemas = new WeakMap<z.ZodType, SchemaNode>();
+
 /** The type that a schema gives to the value at a path (`integer`, `string`), or undefined when it gives none. */
 export function typeAt(schema: z.ZodType, path: readonly PropertyKey[]): string | undefined {
-  const root: SchemaNode = z.toJSONSchema(schema, { io: "output" });
+  const root: SchemaNode = schemas.get(schema) ?? z.toJSONSchema(schema, { io: "output" });
+  schemas.set(schema, root);
   let node: SchemaNode = root;
   for (const key of path) {
     const next = typeof key === "number" ? node.items : node.properties?.[String(key)];

@@ -94,7 +94,10 @@ export const settings = {
     .int()
     .min(1024)
     .default(128 * 2 ** 20)
-    .meta({ description: "Largest request body that is not an upload; data URIs count." }),
+    .meta({
+      description:
+        "Largest submission, data URIs included. Everything but the data URIs may have 1 MiB; so may every other body that is not an upload.",
+    }),
   LOG_LEVEL: z
     .enum(["fatal", "error", "warn", "info", "debug", "trace", "silent"])
     .default("info")

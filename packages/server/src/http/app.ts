@@ -3,6 +3,7 @@ import { type KeyObject, randomBytes } from "node:crypto";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Logger } from "pino";
 import { Authenticator } from "../access/authenticate.ts";
+import { LargeBodies } from "../body/large-bodies.ts";
 import type { Config } from "../config.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
@@ -10,7 +11,7 @@ import { RequestQueue } from "../queue/request-queue.ts";
 import { FileAccess } from "../storage/file-access.ts";
 import type { FileStore } from "../storage/file-store.ts";
 import type { Signer } from "../storage/signer.ts";
-import { Uploads } from "../storage/uploads.ts";
+import { mostParts, Uploads } from "../storage/uploads.ts";
 import { requireAdmission } from "./admission.ts";
 import { limitBodyTime } from "./body-deadline.ts";
 import { passBodiesOn } from "./body-stream.ts";
@@ -21,7 +22,7 @@ import { addFileRoutes } from "./file-routes.ts";
 import { addHealthRoutes } from "./health-routes.ts";
 import { addHistoryRoutes } from "./history-routes.ts";
 import { addHomePage } from "./home-page.ts";
-import { parseJsonBodies } from "./json-body.ts";
+import { parseJsonBodies, smallBodyBytes } from "./json-body.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import { addOpenApiRoutes } from "./openapi-routes.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
@@ -47,8 +48,6 @@ export type AppDeps = {
 
 /** For a body that is read into memory. */
 const bodyTimeMs = 120_000;
-/** Of everything but inputs with data URIs in them. */
-const smallBodyBytes = 2 ** 20;
 
 /** The application, ready to listen. */
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -78,7 +77,11 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const uploads = new Uploads({ db, store, config: config.storage });
   const access = new FileAccess(db, authenticator);
   const queue = new RequestQueue(db, feed, { uploads, limits: config.limits });
-  app.addHook("onClose", async () => queue.close());
+  const largeBodies = new LargeBodies(log);
+  app.addHook("onClose", async () => {
+    queue.close();
+    largeBodies.close();
+  });
   requireAdmission(app);
   const files = { config, db, authenticator, store, signer, uploads, access };
   // Before the time limit, which does not hold for uploads.
@@ -90,13 +93,16 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   addOpenApiRoutes(app, config);
   addHomePage(app, config);
   await app.register(async (scope) => {
-    parseJsonBodies(scope);
+    parseJsonBodies(scope, { mostValues: 4 * mostParts });
+    addUploadRoutes(scope, files);
+  });
+  await app.register(async (scope) => {
+    parseJsonBodies(scope, { largeBodies });
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
     addRunRoutes(scope, "/run", { config, queue, authenticator, log });
     addTokenRoutes(scope, "/rest/tokens", { db, authenticator });
     addHistoryRoutes(scope, { config, db, authenticator, store });
     addStorageRoutes(scope, "/rest/storage", files);
-    addUploadRoutes(scope, files);
     addFileRoutes(scope, files);
     refuseProxyCalls(scope);
   });

@@ -55,7 +55,7 @@ test("a body for the memory is cut off after its time, however busily it trickle
   });
   expect(await trickle(port, "/")).toBe(408);
   const answer = await fetch(`http://127.0.0.1:${port}/`, { method: "POST", body: "[1]" });
-  expect(await answer.json()).toEqual({ text: "[1]", value: [1] });
+  expect(await answer.json()).toEqual({ text: "[1]", value: [1], files: [] });
   for (const body of [undefined, "{}"]) {
     const late = await fetch(`http://127.0.0.1:${port}/slow`, { method: "POST", ...(body ? { body } : {}) });
     expect(late.status).toBe(200);

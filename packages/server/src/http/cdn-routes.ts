@@ -16,7 +16,7 @@ import type { FileDescription, Uploads } from "../storage/uploads.ts";
 import { Admission } from "./admission.ts";
 import { passBodiesOn, streamOf } from "./body-stream.ts";
 import { contentTypeOf, fileNameOf, lifecycleOf } from "./file-headers.ts";
-import type { JsonBody } from "./json-body.ts";
+import { jsonOf } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
 export type CdnRouteDeps = {
@@ -120,7 +120,7 @@ async function complete(
   upload: Upload,
   { uploads, config }: CdnRouteDeps,
 ): Promise<FastifyReply> {
-  await uploads.complete(upload, ((request.body ?? { value: undefined }) as JsonBody).value);
+  await uploads.complete(upload, jsonOf(request).value);
   const url = fileUrl(publicUrlFor(request, config), upload);
   return reply.send({ access_url: url, file_url: url });
 }

@@ -6,7 +6,7 @@ import { type FileLifecycle, parseLifecycle } from "../storage/lifecycle.ts";
 /** A content type as it can be sent back; what is none becomes that of plain bytes. */
 export function contentTypeOf(value: string | undefined): string {
   const plain = (value ?? "").trim();
-  return /^[\w.+-]+\/[\w.+-]+(\s*;\s*[\w-]+=[\w."-]+)*$/.test(plain) && plain.length <= 255
+  return plain.length <= 255 && /^[\w.+-]+\/[\w.+-]+(\s*;\s*[\w-]+=[\w."-]+)*$/.test(plain)
     ? plain
     : "application/octet-stream";
 }

@@ -14,7 +14,7 @@ import { decisionFor } from "../storage/lifecycle.ts";
 import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
 import { Admission } from "./admission.ts";
 import { parseRange } from "./byte-range.ts";
-import type { JsonBody } from "./json-body.ts";
+import { jsonOf } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
 export type FileRouteDeps = {
@@ -185,8 +185,7 @@ async function sign(
   reply: FastifyReply,
   { file, signer, config }: FileRouteDeps & { readonly file: StoredFile },
 ): Promise<FastifyReply> {
-  const { value } = (request.body ?? { value: undefined }) as JsonBody;
-  const { duration } = parseWire(SignBody, value ?? {});
+  const { duration } = parseWire(SignBody, jsonOf(request).value ?? {});
   const url = signer.signedUrl(publicUrlFor(request, config), file, duration);
   return reply.send({ url, expires_at: new Date(Date.now() + duration * 1000).toISOString() });
 }

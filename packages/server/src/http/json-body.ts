@@ -1,32 +1,119 @@
 /**
  * Bodies that are JSON, whatever their content type says: clients send `application/json` with nothing behind it, and
- * curl sends JSON as a form. The text is kept beside the value: it is what a request stores.
+ * curl sends JSON as a form.
+ *
+ * Up to 1 MiB is read here, in a few milliseconds; what is larger goes to a thread. Either way the caller is known by now.
  */
-import { jsonInvalidDetail } from "@ltx-trainer/contract";
-import type { FastifyInstance } from "fastify";
+import type { Readable } from "node:stream";
+import { jsonInvalidDetail, requestFailure } from "@ltx-trainer/contract";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { LargeBodies, LargeBody } from "../body/large-bodies.ts";
+import { type JsonBody, type JsonLimits, readJson } from "../body/read-json.ts";
+import { BodyRefusal } from "../body/scan-json.ts";
 import { WireError } from "../queue/wire-error.ts";
 
-export type JsonBody = {
-  readonly text: string;
-  /** Undefined for an empty body. */
-  readonly value: unknown;
-};
+/** Of everything but the data URIs in a submission. */
+export const smallBodyBytes = 2 ** 20;
 
-/** Makes `request.body` a `JsonBody` on every route of `app`. */
-export function parseJsonBodies(app: FastifyInstance): void {
-  app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", { parseAs: "buffer" }, async (_request: unknown, body: unknown) =>
-    parse(body as Buffer),
-  );
+/** A submission has some twenty. */
+const mostValues = 10_000;
+
+/** What a route finds when nothing was sent. */
+export const emptyBody: JsonBody = { text: "", value: undefined, files: [] };
+
+/** The body of a request to a route under `parseJsonBodies`. */
+export function jsonOf(request: FastifyRequest): JsonBody {
+  return (request.body as JsonBody | null | undefined) ?? emptyBody;
 }
 
-function parse(bytes: Buffer): JsonBody {
-  if (bytes.length === 0) return { text: "", value: undefined };
+const heldBodies = new WeakMap<FastifyRequest, LargeBody>();
+
+/** Lets the next large body in. For routes whose answer comes long after they have taken what they need. */
+export function releaseBody(request: FastifyRequest): void {
+  heldBodies.get(request)?.release();
+}
+
+export type JsonOptions = {
+  readonly largeBodies?: LargeBodies;
+  readonly mostValues?: number;
+};
+
+/**
+ * Makes `request.body` a `JsonBody` on every route of `app`. A route's `bodyLimit` says how much may come in all.
+ *
+ * @param options.largeBodies for routes that take more than 1 MiB
+ */
+export function parseJsonBodies(app: FastifyInstance, options: JsonOptions = {}): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (request: FastifyRequest, payload: Readable) =>
+    read(request, payload, options),
+  );
+  if (options.largeBodies === undefined) return;
+  app.addHook("onRequest", async (request, reply) => {
+    // Also without an answer: a client that goes away gets none.
+    if (request.method === "POST") reply.raw.once("close", () => releaseBody(request));
+  });
+}
+
+async function read(request: FastifyRequest, payload: Readable, options: JsonOptions): Promise<JsonBody> {
+  const limit = request.routeOptions.bodyLimit ?? smallBodyBytes;
+  const announced = Number(request.headers["content-length"] ?? 0);
+  if (announced > limit) throw tooLarge(announced, limit);
+  const limits: JsonLimits = {
+    mostBytes: Math.min(smallBodyBytes, limit),
+    mostValues: options.mostValues ?? mostValues,
+  };
+  let held: Buffer[] = [];
+  let length = 0;
+  let large: LargeBody | undefined;
+  const begin = (lengthBytes: number) => {
+    large = options.largeBodies?.begin(lengthBytes);
+    if (large !== undefined) heldBodies.set(request, large);
+    for (const piece of held) large?.write(piece);
+    if (large !== undefined) held = [];
+  };
+  if (announced > smallBodyBytes) begin(announced);
+  await forEachPiece(payload, (piece) => {
+    length += piece.length;
+    if (length > limit) throw tooLarge(length, limit);
+    if (large === undefined) held.push(piece);
+    else large.write(piece);
+    if (large === undefined && length > smallBodyBytes) begin(0);
+  });
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return { text, value: JSON.parse(text) };
+    return large === undefined ? readJson(Buffer.concat(held), limits) : await large.end(limits);
   } catch (error) {
-    const reason = error instanceof SyntaxError ? error.message : "the body is not UTF-8";
-    throw new WireError(422, { detail: [jsonInvalidDetail(reason)] });
+    if (!(error instanceof BodyRefusal)) throw error;
+    throw error.status === 413
+      ? refused(`body: ${error.message}`)
+      : new WireError(422, { detail: [jsonInvalidDetail(error.message)] });
   }
+}
+
+/** By events: leaving a loop over the stream would close the connection before the answer. */
+function forEachPiece(payload: Readable, take: (piece: Buffer) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: unknown) => {
+      payload.off("data", onData).off("end", settle).off("error", settle).off("close", onClose);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const onClose = () => settle(new WireError(400, { detail: "The connection ended within the body" }));
+    const onData = (piece: Buffer) => {
+      try {
+        take(piece);
+      } catch (error) {
+        settle(error);
+      }
+    };
+    payload.on("data", onData).once("end", settle).once("error", settle).once("close", onClose);
+  });
+}
+
+function tooLarge(bytes: number, limit: number): WireError {
+  return refused(`body: got ${bytes} bytes or more, expected at most ${limit}`);
+}
+
+function refused(detail: string): WireError {
+  return WireError.of(requestFailure(413, "bad_request", detail));
 }

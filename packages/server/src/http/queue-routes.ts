@@ -9,7 +9,7 @@ import type { RequestQueue, Submission } from "../queue/request-queue.ts";
 import { readSubmissionOptions } from "../queue/submission.ts";
 import { WireError } from "../queue/wire-error.ts";
 import { Admission } from "./admission.ts";
-import type { JsonBody } from "./json-body.ts";
+import { jsonOf } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 import { goneSignal, sendStatusStream } from "./stream-routes.ts";
 
@@ -89,7 +89,7 @@ export function submissionOf(
   caller: Caller,
   config: Config,
 ): Submission {
-  const { text, value } = (request.body ?? { text: "", value: undefined }) as JsonBody;
+  const { text, value, files } = jsonOf(request);
   const query = request.query as Record<string, string | string[] | undefined>;
   return {
     caller,
@@ -98,6 +98,7 @@ export function submissionOf(
     publicUrl: publicUrlFor(request, config),
     text,
     body: value,
+    files,
     options: readSubmissionOptions({
       header: (name) => [request.headers[name]].flat()[0],
       query: (name) => [query[name]].flat()[0],

@@ -10,6 +10,7 @@ import { authorizationOf } from "../access/authenticate.ts";
 import type { Caller } from "../access/caller.ts";
 import { parseRequestPath } from "../queue/request-path.ts";
 import { WireError } from "../queue/wire-error.ts";
+import { releaseBody } from "./json-body.ts";
 import { admit, type Exchange, type QueueRouteDeps, sendAnswer, submissionOf } from "./queue-routes.ts";
 import { goneSignal } from "./stream-routes.ts";
 
@@ -54,6 +55,7 @@ async function run(
   const signal = AbortSignal.any([goneSignal(reply), closing]);
   const submission = submissionOf(request, target, caller, config);
   const { request_id: id } = await queue.submit(submission);
+  releaseBody(request);
   const answer = await queue.end(caller, id, signal);
   if (answer !== undefined) return sendAnswer(reply, id, answer);
   if (submission.options.idempotencyKey === null) await abandon(id, caller, deps);

@@ -13,7 +13,7 @@ import type { Signer } from "../storage/signer.ts";
 import type { Uploads } from "../storage/uploads.ts";
 import { Admission } from "./admission.ts";
 import { contentTypeOf, lifecycleOf } from "./file-headers.ts";
-import type { JsonBody } from "./json-body.ts";
+import { jsonOf } from "./json-body.ts";
 import { publicUrlFor } from "./reached-as.ts";
 
 export type StorageRouteDeps = {
@@ -106,5 +106,5 @@ async function token(
 }
 
 function bodyOf(request: FastifyRequest): unknown {
-  return ((request.body ?? { value: undefined }) as JsonBody).value ?? {};
+  return jsonOf(request).value ?? {};
 }

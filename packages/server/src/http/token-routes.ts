@@ -8,7 +8,7 @@ import { type IssuedToken, issueToken } from "../access/tokens.ts";
 import type { Database } from "../db/database.ts";
 import { WireError } from "../queue/wire-error.ts";
 import { Admission } from "./admission.ts";
-import type { JsonBody } from "./json-body.ts";
+import { jsonOf } from "./json-body.ts";
 
 export type TokenRouteDeps = { readonly db: Database; readonly authenticator: Authenticator };
 
@@ -60,7 +60,7 @@ async function issue(
   caller: Caller,
   { db }: Pick<TokenRouteDeps, "db">,
 ): Promise<IssuedToken> {
-  const { value } = (request.body ?? { value: undefined }) as Partial<JsonBody>;
+  const { value } = jsonOf(request);
   const parsed = TokenRequest.safeParse(value ?? {}, { reportInput: true });
   if (!parsed.success) {
     throw new WireError(422, { detail: pydanticDetail(TokenRequest, parsed.error.issues, value ?? {}) });

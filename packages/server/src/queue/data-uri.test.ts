@@ -23,15 +23,15 @@ describe("a data URI", () => {
     ["data:,100%", "application/octet-stream", "100%"],
     ["data:text/plain;base64,", "text/plain", ""],
   ])("%s", (uri, contentType, text) => {
-    const parsed = parseDataUri(uri);
+    const parsed = parseDataUri(Buffer.from(uri));
     expect(parsed?.contentType).toBe(contentType);
-    expect(parsed?.bytes.toString("latin1")).toBe(text);
+    expect(Buffer.from(parsed?.bytes ?? []).toString("latin1")).toBe(text);
   });
 
   test.each(["data:text/plain;base64", "data:", "data:a/b;base64,a*b", "data:a/b;base64,a=bc"])(
     "%s is none",
     (uri) => {
-      expect(parseDataUri(uri)).toBeUndefined();
+      expect(parseDataUri(Buffer.from(uri))).toBeUndefined();
     },
   );
 });
@@ -108,10 +108,40 @@ test("large ones become files that only their owner can read; everything else of
 
 test.each([
   ["small", "data:text/plain,hello"],
-  ["broken", `data:text/plain;base64,${"*".repeat(2000)}`],
   ["no data URI", `https://example.com/${"a".repeat(2000)}`],
 ])("what is %s stays as it came", async (_what, source) => {
   expect(await inputAfter({ training_data_url: source })).toEqual({ training_data_url: source });
+});
+
+test("one that cannot be read is the result at once, and is not kept", async () => {
+  const source = `data:text/plain;base64,${"*".repeat(2000)}`;
+  const validation = [{ prompt: "a", image_url: source }];
+  const input = await inputAfter({ training_data_url: source });
+  expect(input).toEqual({ training_data_url: expect.stringMatching(/^data:[^*]*\(2023 characters\)$/) });
+  for (const [body, field] of [
+    [{ training_data_url: source }, "training_data_url"],
+    [{ training_data_url: "https://example.com/a.zip", validation }, "validation"],
+  ] as const) {
+    const { request_id: id } = QueueStatus.parse((await service.call("POST", endpoint, { body })).body);
+    expect(await service.call("GET", `${endpoint}/requests/${id}`)).toMatchObject({
+      status: 422,
+      body: { detail: [{ loc: ["body", field], type: "file_download_error" }] },
+    });
+  }
+});
+
+test("one of megabytes takes the way through a thread to the same place, also under an idempotency key", async () => {
+  const bytes = Buffer.alloc(2 ** 21, "data");
+  const body = { training_data_url: `data:video/mp4;base64,${bytes.toString("base64")}` };
+  const headers = { "idempotency-key": "large" };
+  const input = await inputAfter(body);
+  const read = await fetch(input.training_data_url, { headers: { authorization: service.authorization } });
+  expect(Buffer.from(await read.arrayBuffer()).equals(bytes)).toBe(true);
+  const submit = (given: unknown) => service.call("POST", endpoint, { body: given, headers });
+  const first = QueueStatus.parse((await submit(body)).body);
+  expect((await submit(body)).body).toMatchObject({ request_id: first.request_id });
+  const other = { training_data_url: body.training_data_url.replace("ZGF0", "ZGF1") };
+  expect((await submit(other)).status).toBe(422);
 });
 
 describe("an address of our own storage", () => {

@@ -1,98 +1,80 @@
-/** Inputs that come inside the request: large data URIs become files, so that a request stays small wherever it goes. */
-import { Readable } from "node:stream";
-import { fileUrl, type PublicUrl } from "../public-urls.ts";
-import type { Uploads } from "../storage/uploads.ts";
-
-/** Below this a file would cost more than it saves. */
-const smallestMoved = 1024;
-
-export type Moving = {
-  readonly requestId: string;
-  readonly userId: string;
-  readonly publicUrl: PublicUrl;
-};
-
-/** A body and the text that says it. */
-export type InputText = { readonly text: string; readonly body: unknown };
-
 /**
- * The same input with addresses of files in place of its data URIs. What cannot be read as one stays as it is: what is
- * wrong with it is the result.
+ * Data URIs, from bytes to bytes. Every loop here passes over its input once: it is a caller's, and may be 100 MiB long.
  *
- * @throws WireError 413, 507 when there is no room for them
+ * Source: RFC 2397.
  */
-export async function moveDataUris(input: InputText, moving: Moving, uploads: Uploads): Promise<InputText> {
-  const { body } = input;
-  if (!isRecord(body)) return input;
-  const move = async (value: unknown) => moveOne(value, moving, uploads);
-  const data = await move(body.training_data_url);
-  const validation = Array.isArray(body.validation)
-    ? await Promise.all(
-        body.validation.map(async (item: unknown) =>
-          isRecord(item) && isLarge(item.image_url)
-            ? { ...item, image_url: await move(item.image_url) }
-            : item,
-        ),
-      )
-    : body.validation;
-  const isSame =
-    data === body.training_data_url &&
-    (!Array.isArray(validation) ||
-      validation.every((item, index) => item === (body.validation as unknown[])[index]));
-  if (isSame) return input;
-  const moved = {
-    ...body,
-    training_data_url: data,
-    ...(validation === undefined ? {} : { validation }),
-  };
-  return { text: JSON.stringify(moved), body: moved };
-}
 
-async function moveOne(value: unknown, moving: Moving, uploads: Uploads): Promise<unknown> {
-  const parsed = isLarge(value) ? parseDataUri(value) : undefined;
-  if (parsed === undefined) return value;
-  const file = await uploads.receive(
-    {
-      userId: moving.userId,
-      fileName: `input.${parsed.contentType.split("/")[1] ?? "bin"}`,
-      contentType: parsed.contentType,
-      lifetimeSeconds: null,
-      // Nobody but its owner ever saw the address; whoever learns it from a log reads nothing.
-      acl: JSON.stringify({ default: "hide" }),
-      inputOf: moving.requestId,
-    },
-    { body: Readable.from([parsed.bytes]), length: parsed.bytes.length },
-  );
-  return fileUrl(moving.publicUrl, file);
-}
+export type DataUri = { readonly contentType: string; readonly bytes: Uint8Array<ArrayBuffer> };
 
-function isLarge(value: unknown): value is string {
-  return typeof value === "string" && value.length >= smallestMoved && /^data:/i.test(value);
-}
+/** Type and parameters before the comma. */
+const longestHead = 1024;
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** The bytes of a data URI; undefined for one that is malformed. Source: RFC 2397. */
-export function parseDataUri(
-  uri: string,
-): { readonly contentType: string; readonly bytes: Buffer } | undefined {
-  const comma = uri.indexOf(",");
+/** What a data URI holds; undefined for one that is malformed. */
+export function parseDataUri(uri: Uint8Array): DataUri | undefined {
+  const comma = uri.subarray(0, longestHead).indexOf(commaCode);
   if (comma === -1) return undefined;
-  const [type = "", ...parameters] = uri.slice("data:".length, comma).split(";");
-  const data = uri.slice(comma + 1);
+  const head = Buffer.from(uri.subarray("data:".length, comma)).toString("latin1");
+  const [type = "", ...parameters] = head.split(";");
   const contentType = /^[\w.+-]+\/[\w.+-]+$/.test(type) ? type.toLowerCase() : "application/octet-stream";
-  if (parameters.at(-1)?.trim().toLowerCase() !== "base64") {
-    return { contentType, bytes: bytesOfPercent(data) };
-  }
-  if (!/^[A-Za-z0-9+/_\s-]*={0,2}\s*$/.test(data)) return undefined;
-  return { contentType, bytes: Buffer.from(data, "base64") };
+  const data = uri.subarray(comma + 1);
+  const isBase64 = parameters.at(-1)?.trim().toLowerCase() === "base64";
+  const bytes = isBase64 ? bytesOfBase64(data) : bytesOfPercent(data);
+  return bytes && { contentType, bytes };
 }
 
-function bytesOfPercent(data: string): Buffer {
-  return Buffer.from(
-    data.replace(/%([0-9a-f]{2})/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))),
-    "latin1",
-  );
+const commaCode = ",".charCodeAt(0);
+const percent = "%".charCodeAt(0);
+const padding = "=".charCodeAt(0);
+
+const none = 255;
+const blank = 254;
+/** The six bits of each character, of both alphabets; white space may stand anywhere. */
+const sixBits = tableOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/");
+sixBits["-".charCodeAt(0)] = 62;
+sixBits["_".charCodeAt(0)] = 63;
+for (const space of " \t\n\v\f\r") sixBits[space.charCodeAt(0)] = blank;
+const fourBits = tableOf("0123456789abcdef");
+for (const [index, letter] of [..."ABCDEF"].entries()) fourBits[letter.charCodeAt(0)] = 10 + index;
+
+function tableOf(alphabet: string): Uint8Array {
+  const table = new Uint8Array(256).fill(none);
+  for (const [index, character] of [...alphabet].entries()) table[character.charCodeAt(0)] = index;
+  return table;
+}
+
+function bytesOfBase64(data: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
+  const bytes = new Uint8Array(Math.ceil((data.length * 3) / 4));
+  let [length, held, bits, paddings] = [0, 0, 0, 0];
+  // By index: `for of` over bytes takes several times as long.
+  for (let at = 0; at < data.length; at++) {
+    const character = data[at] as number;
+    const value = sixBits[character] as number;
+    if (value === blank) continue;
+    if (character === padding) paddings++;
+    else if (value === none || paddings > 0) return undefined;
+    else {
+      held = ((held << 6) | value) & 0xffff;
+      bits += 6;
+      if (bits < 8) continue;
+      bits -= 8;
+      bytes[length++] = held >> bits;
+    }
+  }
+  return paddings > 2 ? undefined : bytes.subarray(0, length);
+}
+
+/** What is not encoded stands for itself. */
+function bytesOfPercent(data: Uint8Array): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(data.length);
+  let length = 0;
+  for (let at = 0; at < data.length; at++) {
+    const high = data[at] === percent ? (fourBits[data[at + 1] ?? 0] as number) : none;
+    const low = high === none ? none : (fourBits[data[at + 2] ?? 0] as number);
+    if (low === none) bytes[length++] = data[at] as number;
+    else {
+      bytes[length++] = high * 16 + low;
+      at += 2;
+    }
+  }
+  return bytes.subarray(0, length);
 }

@@ -3,6 +3,9 @@ import { describeIssue } from "@ltx-trainer/contract";
 import type { z } from "zod";
 import { WireError } from "./wire-error.ts";
 
+/** A list of thousands may be wrong in every entry. */
+const mostIssues = 20;
+
 /**
  * The value as the schema has it.
  *
@@ -16,6 +19,8 @@ export function parseWire<Schema extends z.ZodType>(
 ): z.output<Schema> {
   const parsed = schema.safeParse(value, { reportInput: true });
   if (parsed.success) return parsed.data;
-  const said = parsed.error.issues.map((issue) => describeIssue(issue).message.replace(/^options: /, ""));
+  const said = parsed.error.issues
+    .slice(0, mostIssues)
+    .map((issue) => describeIssue(issue).message.replace(/^options: /, ""));
   throw WireError.badRequest(`${where}: ${said.join("; ")}`);
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { type CancelResponse, isFinal, type QueueStatus, requestFailure } from "@ltx-trainer/contract";
 import { validate as isUuid, v7 as uuidv7 } from "uuid";
 import type { Caller } from "../access/caller.ts";
+import type { InlineFile } from "../body/read-json.ts";
 import type { LimitConfig } from "../config/limits.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
@@ -25,7 +26,7 @@ import {
 import { cancelQueued, requestCancel } from "../db/transitions.ts";
 import type { PublicUrl } from "../public-urls.ts";
 import type { Uploads } from "../storage/uploads.ts";
-import { moveDataUris } from "./data-uri.ts";
+import { storeInlineFiles } from "./inline-files.ts";
 import { SharedLogs } from "./shared-logs.ts";
 import { SharedReads } from "./shared-reads.ts";
 import { statusOf } from "./status.ts";
@@ -40,10 +41,11 @@ export type Submission = {
   readonly endpoint: string;
   readonly path: string;
   readonly publicUrl: PublicUrl;
-  /** As it came: JSON, or nothing. */
+  /** JSON, or nothing, without what became files. */
   readonly text: string;
   /** What it says; undefined for nothing. */
   readonly body: unknown;
+  readonly files: readonly InlineFile[];
   readonly options: SubmissionOptions;
 };
 
@@ -101,12 +103,12 @@ export class RequestQueue {
     if (earlier !== undefined) return this.submitted(earlier, submission);
     await this.refuseLongQueue(endpoint, maxQueueLength);
     await this.refuseBusyUser(caller.userId);
-    const { refusal } = validateInput(path, submission.body);
+    const { refusal } = validateInput(path, submission.body, submission.files);
     const id = uuidv7();
-    const moving = { requestId: id, userId: caller.userId, publicUrl };
+    const storing = { requestId: id, userId: caller.userId, publicUrl };
     const input =
       refusal === undefined
-        ? acceptedInput(await moveDataUris(submission, moving, this.uploads))
+        ? acceptedInput(await storeInlineFiles(submission, storing, this.uploads))
         : refusedInput(submission);
     await this.uploads.reservations.checkQuota(caller.userId, Buffer.byteLength(input));
     const request: NewRequest = {
@@ -238,10 +240,11 @@ async function* mapped<From, To>(source: AsyncIterable<From>, map: (value: From)
 }
 
 /** The client's key, with what it stands for: the words as they came. */
-function keyOf({ options, endpoint, path, text }: Submission): IdempotencyKey | undefined {
+function keyOf({ options, endpoint, path, text, files }: Submission): IdempotencyKey | undefined {
   if (options.idempotencyKey === null) return undefined;
-  const bodyHash = createHash("sha256").update(`${endpoint}/${path}\n${text}`).digest();
-  return { key: options.idempotencyKey, bodyHash };
+  const hash = createHash("sha256").update(`${endpoint}/${path}\n${text}`);
+  for (const { digest } of files) hash.update(`\n${digest}`);
+  return { key: options.idempotencyKey, bodyHash: hash.digest() };
 }
 
 function otherBody(key: string | null, id: string): WireError {

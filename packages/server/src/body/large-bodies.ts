@@ -1,0 +1,122 @@
+/**
+ * Bodies above 1 MiB, which only submissions with data URIs in them may have: each goes piece by piece to a thread of its
+ * own, which parses it and decodes the files, and ends with it. The event loop sees small pieces alone.
+ *
+ * So many at a time, because each is held whole, and its files as well: more are told to come again.
+ */
+import { Worker } from "node:worker_threads";
+import type { Logger } from "pino";
+import { WireError } from "../queue/wire-error.ts";
+import type { JsonBody, JsonLimits } from "./read-json.ts";
+import { BodyRefusal } from "./scan-json.ts";
+import type { FromWorker, ToWorker } from "./worker.ts";
+
+/** Compiled, also when the rest runs from its sources: a thread knows no TypeScript. */
+const program = new URL("../../dist/body/worker.js", import.meta.url);
+
+export type LargeBodyLimits = {
+  /** At the same time. */
+  readonly most: number;
+  /** From the last byte to the result. */
+  readonly timeMs: number;
+};
+
+const defaults: LargeBodyLimits = { most: 4, timeMs: 60_000 };
+
+/** Of the thread's JavaScript; the body itself lies outside. */
+const memory = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 };
+
+export class LargeBodies {
+  private readonly log: Pick<Logger, "error">;
+  private readonly limits: LargeBodyLimits;
+  private readonly open = new Set<LargeBody>();
+
+  constructor(log: Pick<Logger, "error">, limits = defaults) {
+    this.log = log;
+    this.limits = limits;
+  }
+
+  /** Takes a place for a body. @throws WireError 503 when all are taken */
+  begin(lengthBytes: number): LargeBody {
+    if (this.open.size >= this.limits.most) throw busy(this.limits.most);
+    const body: LargeBody = new LargeBody({
+      lengthBytes,
+      timeMs: this.limits.timeMs,
+      log: this.log,
+      onRelease: () => this.open.delete(body),
+    });
+    this.open.add(body);
+    return body;
+  }
+
+  close(): void {
+    for (const body of this.open) body.release();
+  }
+}
+
+type Options = {
+  readonly lengthBytes: number;
+  readonly timeMs: number;
+  readonly log: Pick<Logger, "error">;
+  readonly onRelease: () => void;
+};
+
+/** One body, from its first piece until what came inside it is stored. */
+export class LargeBody {
+  private readonly options: Options;
+  private readonly worker: Worker;
+  private readonly result: Promise<FromWorker>;
+
+  constructor(options: Options) {
+    this.options = options;
+    this.worker = new Worker(program, { resourceLimits: memory, execArgv: [], env: {} });
+    this.result = new Promise((resolve, reject) => {
+      this.worker.once("message", resolve);
+      this.worker.once("error", reject);
+      this.worker.once("exit", () => reject(new Error("the thread ended without a result")));
+    });
+    // Whoever gives up before the end asks for no result.
+    this.result.catch(() => {});
+    this.send({ kind: "start", lengthBytes: options.lengthBytes });
+  }
+
+  write(piece: Uint8Array): void {
+    // A copy: the piece is a part of a larger buffer, which Node uses again.
+    const bytes = new Uint8Array(piece);
+    this.send({ kind: "piece", bytes }, [bytes.buffer]);
+  }
+
+  /** What the body holds. @throws BodyRefusal; WireError 503 when the thread fails or takes too long */
+  async end(limits: JsonLimits): Promise<JsonBody> {
+    this.send({ kind: "end", limits });
+    const timer = setTimeout(() => void this.worker.terminate(), this.options.timeMs);
+    try {
+      const answer = await this.result;
+      if (answer.kind === "refused") throw new BodyRefusal(answer.status, answer.reason);
+      const { text, files } = answer.body;
+      return { text, value: text === "" ? undefined : JSON.parse(text), files };
+    } catch (error) {
+      if (error instanceof BodyRefusal) throw error;
+      this.options.log.error({ err: error }, "large body: not read");
+      throw new WireError(503, { detail: "The body could not be read; try again" }, { "retry-after": "5" });
+    } finally {
+      clearTimeout(timer);
+      void this.worker.terminate();
+    }
+  }
+
+  /** Gives the place to the next one. */
+  release(): void {
+    void this.worker.terminate();
+    this.options.onRelease();
+  }
+
+  private send(message: ToWorker, transferred: ArrayBuffer[] = []): void {
+    this.worker.postMessage(message, transferred);
+  }
+}
+
+function busy(most: number): WireError {
+  const detail = `${most} large requests are being read already; send it again, or upload the file first`;
+  return new WireError(503, { detail }, { "retry-after": "5" });
+}

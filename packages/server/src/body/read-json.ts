@@ -1,0 +1,169 @@
+/**
+ * A body as its routes see it: small JSON, and beside it the files that came inside it as data URIs.
+ *
+ * The same for all bodies, in this thread or in another: `large-bodies.ts` decides where. Nothing but Node is imported here,
+ * so that a thread starts soon.
+ */
+import { isUtf8 } from "node:buffer";
+import { createHash, randomBytes } from "node:crypto";
+import { parseDataUri } from "../queue/data-uri.ts";
+import { BodyRefusal, type Span, scanJson } from "./scan-json.ts";
+
+/** Where the API takes files: `["training_data_url"]` or `["validation", 0, "image_url"]`. */
+export type FilePlace = readonly (string | number)[];
+
+export type InlineFile = {
+  readonly place: FilePlace;
+  readonly contentType: string;
+  /** Undefined for a data URI that cannot be read. */
+  readonly bytes: Uint8Array<ArrayBuffer> | undefined;
+  /** sha256 of the data URI as it came, in hexadecimal. */
+  readonly digest: string;
+};
+
+export type JsonBody = {
+  /** The body as it came, but for the data URIs that became files: in their places stand words about them. Empty for none. */
+  readonly text: string;
+  /** What the text says; undefined for an empty body. */
+  readonly value: unknown;
+  readonly files: readonly InlineFile[];
+};
+
+/** More than this are nowhere allowed. */
+const mostFiles = 100;
+
+export type JsonLimits = {
+  /** Of everything but the data URIs that become files. */
+  readonly mostBytes: number;
+  /** Lists, objects, and what is in them. */
+  readonly mostValues: number;
+};
+
+/** Reads a body. @throws BodyRefusal */
+export function readJson(bytes: Uint8Array, { mostBytes, mostValues }: JsonLimits): JsonBody {
+  if (bytes.length === 0) return { text: "", value: undefined, files: [] };
+  if (!isUtf8(bytes)) throw new BodyRefusal(422, "the body is not UTF-8");
+  const spans = scanJson(bytes, mostValues).slice(0, mostFiles);
+  const places = placesOf(bytes, spans, mostBytes);
+  const placed = spans.flatMap((span, index) => {
+    const place = places[index];
+    return place === undefined ? [] : [{ span, place, ...fileAt(bytes, span) }];
+  });
+  const cuts = placed.map(({ span, contentType }) => ({
+    ...span,
+    words: `data:${contentType};base64,... (${span.end - span.start} characters)`,
+  }));
+  const text = textWithout(bytes, cuts, mostBytes);
+  return { text, value: parse(text), files: placed.map(({ span: _span, ...file }) => file) };
+}
+
+type Cut = Span & { readonly words: string };
+
+/** @throws BodyRefusal 413 */
+function textWithout(bytes: Uint8Array, cuts: readonly Cut[], mostBytes: number): string {
+  const size = cuts.reduce((left, { start, end }) => left - (end - start), bytes.length);
+  if (size > mostBytes) {
+    throw new BodyRefusal(
+      413,
+      `got ${size} bytes beside training data and images, expected at most ${mostBytes}`,
+    );
+  }
+  const pieces: Uint8Array[] = [];
+  let from = 0;
+  for (const { start, end, words } of cuts) {
+    pieces.push(bytes.subarray(from, start), Buffer.from(words));
+    from = end;
+  }
+  pieces.push(bytes.subarray(from));
+  return new TextDecoder("utf-8").decode(Buffer.concat(pieces));
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new BodyRefusal(422, (error as SyntaxError).message);
+  }
+}
+
+/** The place of each span, or undefined for one that stands where no file is taken. */
+function placesOf(bytes: Uint8Array, spans: readonly Span[], mostBytes: number): (FilePlace | undefined)[] {
+  if (spans.length === 0) return [];
+  const mark = `data:,${randomBytes(16).toString("hex")}.`;
+  const value = marked(bytes, spans, mark, mostBytes);
+  const found = new Map<unknown, FilePlace>();
+  if (isRecord(value)) {
+    found.set(value.training_data_url, ["training_data_url"]);
+    for (const [index, item] of (Array.isArray(value.validation) ? value.validation : []).entries()) {
+      if (isRecord(item)) found.set(item.image_url, ["validation", index, "image_url"]);
+    }
+  }
+  return spans.map((_span, index) => found.get(mark + index));
+}
+
+function marked(bytes: Uint8Array, spans: readonly Span[], mark: string, mostBytes: number): unknown {
+  const cuts = spans.map((span, index) => ({ ...span, words: mark + index }));
+  const text = textWithout(bytes, cuts, mostBytes);
+  try {
+    return JSON.parse(text);
+  } catch {
+    // The text without marks says where it is wrong, in words that are the same each time.
+    parse(text.replaceAll(mark, "data:,"));
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function fileAt(bytes: Uint8Array, { start, end }: Span): Omit<InlineFile, "place"> {
+  const written = bytes.subarray(start, end);
+  const uri = withoutEscapes(written);
+  const parsed = uri && parseDataUri(uri);
+  return {
+    contentType: parsed?.contentType ?? "application/octet-stream",
+    bytes: parsed?.bytes,
+    digest: createHash("sha256").update(written).digest("hex"),
+  };
+}
+
+const backslash = 0x5c;
+const escapes: Readonly<Record<string, string>> = {
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+};
+
+/** A text of JSON as bytes; undefined when it has escapes for characters that no data URI has. @throws BodyRefusal 422 */
+function withoutEscapes(written: Uint8Array): Uint8Array | undefined {
+  let from = written.indexOf(backslash);
+  if (from === -1) return written;
+  const bytes = new Uint8Array(written.length);
+  bytes.set(written.subarray(0, from));
+  let [length, isPlain] = [from, true];
+  for (; from < written.length; from++) {
+    const byte = written[from] as number;
+    if (byte !== backslash) {
+      bytes[length++] = byte;
+      continue;
+    }
+    const letter = String.fromCharCode(written[++from] ?? 0);
+    const code = letter === "u" ? codeOf(written, from + 1) : escapes[letter]?.charCodeAt(0);
+    if (code === undefined) throw new BodyRefusal(422, "an escape in a text that JSON does not know");
+    if (letter === "u") from += 4;
+    isPlain &&= code < 0x80;
+    bytes[length++] = code;
+  }
+  return isPlain ? bytes.subarray(0, length) : undefined;
+}
+
+function codeOf(written: Uint8Array, at: number): number | undefined {
+  const digits = String.fromCharCode(...written.subarray(at, at + 4));
+  return /^[0-9a-f]{4}$/i.test(digits) ? Number.parseInt(digits, 16) : undefined;
+}
