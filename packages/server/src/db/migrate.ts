@@ -11,6 +11,7 @@ import * as storage from "./migrations/0005-storage.ts";
 import * as history from "./migrations/0006-history.ts";
 import * as webhookShares from "./migrations/0007-webhook-shares.ts";
 import * as quotas from "./migrations/0009-quotas.ts";
+import * as logLimits from "./migrations/0010-log-limits.ts";
 
 /** In order. A step that was released is never changed; a later one corrects it. */
 const migrations: Readonly<Record<string, Migration>> = {
@@ -22,6 +23,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   "0006-history": history,
   "0007-webhook-shares": webhookShares,
   "0009-quotas": quotas,
+  "0010-log-limits": logLimits,
 };
 
 /**

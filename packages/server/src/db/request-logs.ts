@@ -1,7 +1,8 @@
 /** What trainings say: lines of log, and one row of numbers a step. */
-import { type LogLevel, type LogLine, withoutCredentials } from "@ltx-trainer/contract";
+import { type LogLevel, shorten } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
+import { type KeptLine, type LogLimits, leftOut, leftOutMessage, logLimits } from "./log-limits.ts";
 import { persistently } from "./persist.ts";
 import type { Lease } from "./transitions.ts";
 
@@ -18,8 +19,13 @@ export type StepMetrics = {
   readonly memoryBytes: number;
 };
 
-/** Adds lines, as long as the lease holds. */
-export async function appendLogs(db: Database, lease: Lease, entries: readonly LogEntry[]): Promise<void> {
+/** Adds lines, as long as the lease holds. Of a log that becomes too long the middle is left out. */
+export async function appendLogs(
+  db: Database,
+  lease: Lease,
+  entries: readonly LogEntry[],
+  limits: LogLimits = logLimits,
+): Promise<void> {
   if (entries.length === 0) return;
   const statement = sql`
     insert into request_logs (request_id, at, level, message)
@@ -31,6 +37,36 @@ export async function appendLogs(db: Database, lease: Lease, entries: readonly L
     ) with ordinality as entry (at, level, message, place)
     where exists (select from requests where id = ${lease.requestId} and lease_id = ${lease.leaseId})
     order by place`;
+  await persistently(() => statement.execute(db));
+  await leaveOutMiddle(db, lease.requestId, limits);
+}
+
+/** The first line of the middle stands for all of it, those that it stood for before included. */
+async function leaveOutMiddle(
+  db: Database,
+  requestId: string,
+  { first, last, slack }: LogLimits,
+): Promise<void> {
+  const count = db
+    .selectFrom("request_logs")
+    .select(sql<number>`count(*)`.as("lines"))
+    .where("request_id", "=", requestId);
+  const { lines } = await persistently(() => count.executeTakeFirstOrThrow());
+  if (lines <= first + last + slack) return;
+  const [before, after] = leftOutMessage(0).split("0") as [string, string];
+  const statement = sql`
+    with places as (
+      select sequence, left_out, row_number() over (order by sequence) as place, count(*) over () as lines
+      from request_logs where request_id = ${requestId}),
+    middle as (select sequence, left_out from places where place > ${first} and place <= lines - ${last}),
+    mark as (select min(sequence) as sequence, sum(greatest(left_out, 1)) as total from middle),
+    gone as (
+      delete from request_logs using middle, mark
+      where request_id = ${requestId} and request_logs.sequence = middle.sequence
+        and request_logs.sequence <> mark.sequence)
+    update request_logs set
+      level = 'WARN', left_out = mark.total, message = ${before} || mark.total || ${after}
+    from mark where request_id = ${requestId} and request_logs.sequence = mark.sequence`;
   await persistently(() => statement.execute(db));
 }
 
@@ -56,7 +92,7 @@ export async function recordSteps(db: Database, lease: Lease, steps: readonly St
 }
 
 export type LogPage = {
-  readonly lines: readonly LogLine[] /** Give it as `after` to go on. */;
+  readonly lines: readonly KeptLine[] /** Give it as `after` to go on. */;
   readonly last: number;
 };
 
@@ -64,16 +100,17 @@ export type LogPage = {
 export async function readLogs(db: Database, requestId: string, after = 0): Promise<LogPage> {
   const query = db
     .selectFrom("request_logs")
-    .select(["sequence", "at", "level", "message"])
+    .select(["sequence", "at", "level", "message", "left_out"])
     .where("request_id", "=", requestId)
     .where("sequence", ">", after)
     .orderBy("sequence");
   const rows = await persistently(() => query.execute());
-  const lines = rows.map(({ at, level, message }) => ({
+  const lines = rows.map(({ at, level, message, left_out: count }) => ({
     message,
     level: level as LogLevel,
     source: "USER" as const,
     timestamp: at.toISOString(),
+    ...(count === 0 ? {} : { [leftOut]: count }),
   }));
   return { lines, last: rows.at(-1)?.sequence ?? after };
 }
@@ -96,10 +133,9 @@ export async function readSteps(db: Database, requestId: string): Promise<StepMe
 }
 
 /** Of a message, in characters. A program that was started may print anything. */
-const longestMessage = 4_000;
+const longestMessage = { stringLength: 4_000, total: 4_000 } as const;
 
 /** Without credentials of addresses, and without the one character that PostgreSQL's text cannot hold. */
 function storable(message: string): string {
-  const text = message.length > longestMessage ? `${message.slice(0, longestMessage)}...` : message;
-  return withoutCredentials(text).replaceAll("\u0000", "\ufffd");
+  return String(shorten(message, longestMessage)).replaceAll("\u0000", "\ufffd");
 }

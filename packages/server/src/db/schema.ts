@@ -80,6 +80,7 @@ export type RequestLogsTable = {
   at: Time;
   level: string;
   message: string;
+  left_out: Generated<number>;
 };
 
 export type RequestMetricsTable = {

@@ -114,13 +114,16 @@ function wantsLogs(request: FastifyRequest): boolean {
 
 async function status({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
   const id = target.request?.id ?? "";
-  const body = await deps.queue.status(caller, id, {
+  const { isOver, text } = await deps.queue.status(caller, id, {
     publicUrl: publicUrlFor(request, deps.config),
     logs: wantsLogs(request),
   });
   // The code alone tells some clients that it is over.
-  const code = body.status === "COMPLETED" ? 200 : 202;
-  return reply.code(code).header("x-fal-request-id", id).send(body);
+  return reply
+    .code(isOver ? 200 : 202)
+    .header("x-fal-request-id", id)
+    .type("application/json; charset=utf-8")
+    .send(text);
 }
 
 async function stream({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {

@@ -49,6 +49,8 @@ export type Submission = {
   readonly options: SubmissionOptions;
 };
 
+export type StatusText = { readonly isOver: boolean; readonly text: string };
+
 type View = { readonly publicUrl: PublicUrl; readonly logs: boolean };
 
 /** Clients poll several times a second, and several may poll the same request. */
@@ -138,12 +140,14 @@ export class RequestQueue {
     return statusOf(shown, submission.publicUrl, null);
   }
 
-  /** @throws WireError 404 */
-  async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<QueueStatus> {
+  /** The status as JSON: with the lines of the log that were written once for all who poll. @throws WireError 404 */
+  async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<StatusText> {
     const summary = await this.summary(caller, id);
-    const isWanted = logs && summary.state !== "queued";
-    const lines = isWanted ? (await this.logs.get(id, isFinal(summary.state))).lines : [];
-    return statusOf(summary, publicUrl, logs ? lines : null);
+    const isOver = isFinal(summary.state);
+    const { logs: _none, ...status } = statusOf(summary, publicUrl, null);
+    if (!logs) return { isOver, text: JSON.stringify({ ...status, logs: null }) };
+    const lines = summary.state === "queued" ? "[]" : (await this.logs.get(id, isOver)).json;
+    return { isOver, text: `${JSON.stringify(status).slice(0, -1)},"logs":${lines}}` };
   }
 
   /**

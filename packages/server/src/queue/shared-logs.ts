@@ -3,6 +3,7 @@
  * new is read.
  */
 import type { Database } from "../db/database.ts";
+import { foldLines, type KeptLine } from "../db/log-limits.ts";
 import { type LogPage, readLogs } from "../db/request-logs.ts";
 import { SharedReads } from "./shared-reads.ts";
 
@@ -10,16 +11,36 @@ import { SharedReads } from "./shared-reads.ts";
 const maxAgeMs = 500;
 /** Then everything is read anew: lines may have been deleted, which nobody tells. */
 const maxKeptMs = 10_000;
-/** Requests kept; logs have a few hundred lines. */
-const mostKept = 200;
+/** Lines kept, of all requests together; a log has a few hundred. */
+const mostKept = 100_000;
 
-type Kept = { readonly page: LogPage; readonly until: number };
+/** The log of a request so far. */
+export class SharedLog {
+  readonly lines: readonly KeptLine[];
+  /** Where it ends. */
+  readonly last: number;
+  private text: string | undefined;
+
+  constructor({ lines, last }: LogPage) {
+    this.lines = foldLines(lines);
+    this.last = last;
+  }
+
+  /** As JSON: made once for all who ask before there is something new. */
+  get json(): string {
+    this.text ??= JSON.stringify(this.lines);
+    return this.text;
+  }
+}
+
+type Kept = { readonly log: SharedLog; readonly until: number };
 
 export class SharedLogs {
   private readonly kept = new Map<string, Kept>();
-  private readonly reads: SharedReads<LogPage>;
+  private lineCount = 0;
+  private readonly reads: SharedReads<SharedLog>;
   /** Apart from the others: what was read before the end may lack the last lines, when news of them is still on its way. */
-  private readonly readsAfterEnd: SharedReads<LogPage>;
+  private readonly readsAfterEnd: SharedReads<SharedLog>;
 
   constructor(db: Database) {
     const read = (id: string) => this.read(db, id);
@@ -32,7 +53,7 @@ export class SharedLogs {
    *
    * @param isOver whether the request is known to have its end; then no line is missing
    */
-  get(requestId: string, isOver = false): Promise<LogPage> {
+  get(requestId: string, isOver = false): Promise<SharedLog> {
     return (isOver ? this.readsAfterEnd : this.reads).get(requestId);
   }
 
@@ -47,23 +68,29 @@ export class SharedLogs {
     this.readsAfterEnd.clear();
   }
 
-  private async read(db: Database, id: string): Promise<LogPage> {
+  private async read(db: Database, id: string): Promise<SharedLog> {
     const known = this.kept.get(id);
     const isUsable = known !== undefined && known.until > performance.now();
     const until = isUsable ? known.until : performance.now() + maxKeptMs;
-    const before: LogPage = isUsable ? known.page : { lines: [], last: 0 };
+    const before = isUsable ? known.log : new SharedLog({ lines: [], last: 0 });
     const added = await readLogs(db, id, before.last);
-    const page =
-      added.lines.length === 0 ? before : { lines: [...before.lines, ...added.lines], last: added.last };
-    this.keep(id, { page, until });
-    return page;
+    const log =
+      added.lines.length === 0
+        ? before
+        : new SharedLog({ lines: [...before.lines, ...added.lines], last: added.last });
+    this.keep(id, { log, until });
+    return log;
   }
 
   private keep(id: string, kept: Kept): void {
     // A read that began earlier may end later: it knows less.
     const known = this.kept.get(id);
-    if (known !== undefined && known.until === kept.until && known.page.last > kept.page.last) return;
-    if (known === undefined && this.kept.size >= mostKept) this.kept.clear();
+    if (known !== undefined && known.until === kept.until && known.log.last > kept.log.last) return;
+    this.lineCount += kept.log.lines.length - (known?.log.lines.length ?? 0);
+    if (this.lineCount > mostKept) {
+      this.kept.clear();
+      this.lineCount = kept.log.lines.length;
+    }
     this.kept.set(id, kept);
   }
 }

@@ -108,6 +108,27 @@ test("everybody gets every line once and in order, those who come late and those
   expect(silent).toMatchObject({ lines: [], states: ["running", "succeeded"] });
 });
 
+test("a follower that takes nothing gets the start and the end of a flood when it goes on", async () => {
+  const id = await submit();
+  const updates = streams.follow(id, { logs: true, signal: new AbortController().signal, silenceMs: 60_000 });
+  expect((await updates.next()).value).toMatchObject({ summary: { state: "queued" } });
+  const lease = await begin();
+  const all = Array.from({ length: 6_000 }, (_, index) => `line ${index}`);
+  const other = follow(id);
+  for (let start = 0; start < all.length; start += 500) {
+    await say(lease, ...all.slice(start, start + 500));
+    await expect.poll(() => other.lines.at(-1)).toBe(all[Math.min(start + 499, all.length - 1)]);
+  }
+  const taken = ((await updates.next()).value as StatusUpdate).lines.map(({ message }) => message);
+  expect(taken.length).toBeLessThanOrEqual(2_500);
+  expect(taken[0]).toBe("line 0");
+  expect(taken.at(-1)).toBe("line 5999");
+  await succeed(test_.db, lease, { body: "{}", headers: {}, files: [] });
+  await other.over;
+  expect(other.lines).toEqual(all);
+  await updates.return();
+});
+
 test("a training that goes back to the queue is told as such", async () => {
   const id = await submit();
   const followed = follow(id);

@@ -8,6 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { isFinal, type LogLine } from "@ltx-trainer/contract";
 import type { ChangeFeed, RequestChange } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
+import { foldLines } from "../db/log-limits.ts";
 import { readLogs } from "../db/request-logs.ts";
 import { findSummaries, type RequestSummary } from "../db/requests.ts";
 
@@ -189,7 +190,8 @@ function give(follower: Follower, { summary, lines }: StatusUpdate): void {
   const state = `${summary.state} ${summary.queuePosition}`;
   if (state === follower.state && lines.length === 0) return;
   follower.state = state;
-  follower.pending = { summary, lines: [...(follower.pending?.lines ?? []), ...lines] };
+  // A follower that takes nothing must not make us keep everything.
+  follower.pending = { summary, lines: foldLines([...(follower.pending?.lines ?? []), ...lines]) };
   follower.wake();
 }
 
