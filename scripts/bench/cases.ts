@@ -21,9 +21,8 @@ import {
   type Tensor,
   zeros,
 } from "@ltx-trainer/torch";
+import { type Plan, TrainingStep } from "@ltx-trainer/trainer";
 import { TransformerBlock } from "../../packages/ltx/src/transformer/block.ts";
-import type { Plan } from "../../packages/trainer/src/plan.ts";
-import { TrainingStep } from "../../packages/trainer/src/train/step.ts";
 
 /** The shapes of ltx-nano at its medium square size; the C++ side repeats them. */
 export const shapes = {

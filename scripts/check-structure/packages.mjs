@@ -11,7 +11,7 @@ import { join, posix } from "node:path";
  * @typedef {import("./source-file.mjs").SourceFile} SourceFile
  * @typedef {import("./source-file.mjs").Import} Import
  * @typedef {import("./rules.mjs").Violation} Violation
- * @typedef {{ name: string, folder: string, dependencies: Set<string>, development: Set<string> }} Package
+ * @typedef {{ name: string, folder: string, dependencies: Set<string>, development: Set<string>, lost: string[] }} Package
  * @typedef {{ uses: string[], node: boolean, world: boolean }} Permission
  *   uses: our packages it may import; node: may it use Node; world: may it read the environment and clocks
  */
@@ -45,12 +45,27 @@ export function readPackages(root) {
         folder: `packages/${name}`,
         dependencies: new Set(Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies })),
         development: new Set(Object.keys(manifest.devDependencies ?? {})),
+        lost: sourcesOf(manifest.exports).filter((path) => !existsSync(join(folder, name, path))),
       };
     });
 }
 
 /**
- * What package.json itself names too much: packages of ours that the rule forbids, and any that no source imports.
+ * The files that package.json's `exports` name under the condition "source".
+ *
+ * @param {unknown} exported
+ * @returns {string[]}
+ */
+function sourcesOf(exported) {
+  if (typeof exported !== "object" || exported === null) return [];
+  return Object.entries(exported).flatMap(([key, value]) =>
+    key === "source" && typeof value === "string" ? [value] : sourcesOf(value),
+  );
+}
+
+/**
+ * What package.json itself names too much: packages of ours that the rule forbids, any that no source imports, and
+ * exports that are not there.
  *
  * @param {Package} owner
  * @param {SourceFile[]} files of the package
@@ -69,7 +84,12 @@ export function checkManifest(owner, files) {
     ];
   }
   const imported = new Set(files.flatMap((file) => file.imports.map(({ request }) => packageName(request))));
-  return [...owner.dependencies].flatMap((name) => {
+  const lost = owner.lost.map((file) => ({
+    path,
+    line: 1,
+    message: `exports ${file}, which does not exist`,
+  }));
+  const needless = [...owner.dependencies].flatMap((name) => {
     const forbidden = name.startsWith(scope) && !permission.uses.includes(name.slice(scope.length));
     if (forbidden) {
       return [{ path, line: 1, message: `depends on ${name}; ${owner.name} may use ${listed(permission)}` }];
@@ -78,6 +98,7 @@ export function checkManifest(owner, files) {
       ? []
       : [{ path, line: 1, message: `depends on ${name}, which no source imports` }];
   });
+  return [...lost, ...needless];
 }
 
 /**

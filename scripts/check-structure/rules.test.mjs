@@ -235,6 +235,19 @@ describe("the dependency rule", () => {
     ]);
   });
 
+  test("an export that is not there is named", () => {
+    const exported = JSON.stringify({
+      exports: { ".": { source: "./src/index.ts", default: "./dist/index.js" } },
+    });
+    const path = "packages/trainer/package.json";
+    expect(verdict({ [path]: exported })).toEqual([
+      `${path}:1: exports ./src/index.ts, which does not exist`,
+    ]);
+    expect(
+      verdict({ [path]: exported, "packages/trainer/src/index.ts": "/** why */\nexport {};\n" }),
+    ).toEqual([]);
+  });
+
   test("a package nobody gave a place is refused", () => {
     expect(verdict({ "packages/extra/package.json": manifest() })[0]).toMatch(
       /extra has no place in the dependency rule/,

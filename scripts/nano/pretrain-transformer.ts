@@ -35,13 +35,7 @@ import {
   type Tensor,
   torchVersion,
 } from "@ltx-trainer/torch";
-import {
-  addNoise,
-  drawSigmas,
-  type Noised,
-  sigmaShift,
-  velocityLoss,
-} from "../../packages/trainer/src/train/objective.ts";
+import { addNoise, drawSigmas, type Noised, sigmaShift, velocityLoss } from "@ltx-trainer/trainer";
 import { describeScene, withStyle } from "./captions.ts";
 import { type Shown, streamOf, type WeightedFormat } from "./curriculum.ts";
 import { exportWeights, readWeights } from "./export.ts";

@@ -18,7 +18,7 @@ import {
   type Vae,
 } from "@ltx-trainer/ltx";
 import { Generator, scope } from "@ltx-trainer/torch";
-import { type BaseProfile, profileOf } from "../../packages/trainer/src/base-models.ts";
+import { type BaseProfile, profileOf } from "@ltx-trainer/trainer";
 import { toClips } from "./batches.ts";
 import type { Clip } from "./draw.ts";
 import type { ClipFormat } from "./scene.ts";

@@ -22,8 +22,9 @@ export const train =
 
 export const trainExamples = `
 Examples:
-  The bundled small model, 200 steps, on a laptop:
-    ltx-trainer train examples/clips.zip --base ltx-nano --number-of-steps 200 --number-of-frames 25
+  The example that comes along, on the bundled small model:
+    ltx-trainer train examples/glowpulse.zip --base ltx-nano --trigger-phrase GLOWPULSE --number-of-steps 200 \\
+      --resolution low --validation-resolution low --number-of-frames 9
   With a validation video at the end, and previews every 100 steps:
     ltx-trainer train clips/ --validation "TOK a dancing robot" --validation-interval 100
   From an image (every validation prompt needs one then):
@@ -33,6 +34,8 @@ Examples:
       --validation '{"prompt": "a street in the rain", "reference_url": "street.mp4"}'
   After an interruption, exactly as if there had been none:
     ltx-trainer train clips.zip --out clips-lora --resume
+  With the options of a finished training, on other data:
+    ltx-trainer train other.zip --config clips-lora/config.json
   For a program: progress on stderr, one JSON object as the last line of stdout:
     ltx-trainer train clips.zip --json
 

@@ -57,7 +57,8 @@ export async function runCli(args: readonly string[]): Promise<number> {
   }
 }
 
-function makeProgram(console: Console, setStatus: (code: number) => void): Command {
+/** The program with its commands; what they do begins when it parses. */
+export function makeProgram(console: Console, setStatus: (code: number) => void): Command {
   const program = new Command("ltx-trainer")
     .description(help.overview)
     .version(version(), "-V, --version")

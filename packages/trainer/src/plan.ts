@@ -47,7 +47,7 @@ export type Plan = {
   };
   readonly objective: {
     readonly firstFrameConditioningP: number;
-    /** Whether training places frames in time as sampling does; see `causalTimeInSampling`. */
+    /** Whether training places frames in time as sampling does; see `causalTime` of `validation`. */
     readonly causalTime: boolean;
     readonly clampSigmaShift: boolean;
     /** Whether the text encoder is told which tokens are padding. */
@@ -177,7 +177,7 @@ function objectiveOf(job: PlanOptions, { base, profile, placement }: Surrounding
   };
 }
 
-/** Recomputing pays where activations would not fit: the released models on a GPU. */
+/** Recomputing pays where activations would not fit: the released 13B models on a GPU. */
 function wantsCheckpoints(job: PlanOptions, base: BaseModel, placement: Placement): boolean {
   if (job.gradient_checkpointing !== "auto") return job.gradient_checkpointing === "on";
   return placement.device !== "cpu" && base.family === "13b";

@@ -1,7 +1,7 @@
 /**
  * The sizes ltx-nano is used at: its own table, as clip formats.
  */
-import type { BaseProfile } from "../../../packages/trainer/src/base-models.ts";
+import type { BaseProfile } from "@ltx-trainer/trainer";
 import type { ClipFormat } from "../scene.ts";
 
 export type SizeLevel = keyof BaseProfile["sizes"];
