@@ -10,6 +10,7 @@ import { writeOutputs } from "./artifacts.ts";
 import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
 import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
 import { CacheStore } from "./cache/store.ts";
+import { withoutLost } from "./dataset/lost-samples.ts";
 import { prepareDataset } from "./dataset/prepare.ts";
 import { sourcePolicyOf } from "./dataset/source-policy.ts";
 import type { Dataset } from "./dataset/types.ts";
@@ -50,14 +51,16 @@ async function trainInto(
   const { base, plan } = setting;
   writeJson(folder.plan, plan);
 
-  const dataset = await prepare(job, setting, folder, reporter, signal);
+  const prepared = await prepare(job, setting, folder, reporter, signal);
   const context: EncodeContext = {
     ...setting,
     store: new CacheStore(join(job.home, "cache")),
     reporter,
     signal,
   };
-  const samples = await encodeSamples(dataset.samples, context);
+  const { samples, lost } = await encodeSamples(prepared.samples, context);
+  const dataset = withoutLost(prepared, lost);
+  if (lost.size > 0) writeJson(folder.report, dataset.report);
   rmSync(folder.work, { recursive: true, force: true });
   const previewer = await Previewer.make(
     plan,

@@ -16,6 +16,10 @@ import type { JobEvent } from "@ltx-trainer/contract";
 import { openBase } from "@ltx-trainer/ltx";
 import { writeSafetensors, zeros } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
+import { withoutLost } from "../dataset/lost-samples.ts";
+import { prepareDataset } from "../dataset/prepare.ts";
+import { unreadable } from "../dataset/probe.ts";
+import { numberedClip } from "../dataset/testing/media.ts";
 import type { Sample } from "../dataset/types.ts";
 import { Reporter } from "../events.ts";
 import { type EncodeContext, encodeSamples, encodeTexts } from "./encode.ts";
@@ -27,11 +31,12 @@ afterAll(() => rmSync(root, { recursive: true }));
 const base = openBase(fileURLToPath(new URL("../../../../fixtures/folder/tiny", import.meta.url)));
 const shape = { width: 64, height: 32, frames: 9 };
 
-/** One clip and one caption, encoded with the cache in `root/<name>`. */
-async function encode(name: string, dtype: "float32" | "bfloat16" = "float32") {
-  const events: JobEvent[] = [];
-  let loads = 0;
-  const context: EncodeContext = {
+function contextOf(
+  name: string,
+  events: JobEvent[],
+  dtype: "float32" | "bfloat16" = "float32",
+): EncodeContext {
+  return {
     base,
     baseHash: "tiny",
     placement: { device: "cpu", dtype },
@@ -39,6 +44,13 @@ async function encode(name: string, dtype: "float32" | "bfloat16" = "float32") {
     reporter: new Reporter((event) => events.push(event)),
     signal: new AbortController().signal,
   };
+}
+
+/** One clip and one caption, encoded with the cache in `root/<name>`. */
+async function encode(name: string, dtype: "float32" | "bfloat16" = "float32") {
+  const events: JobEvent[] = [];
+  let loads = 0;
+  const context = contextOf(name, events, dtype);
   const sample = {
     ...shape,
     id: "clip",
@@ -50,7 +62,7 @@ async function encode(name: string, dtype: "float32" | "bfloat16" = "float32") {
       return bytes.map((_, index) => (index * 37) % 251);
     },
   } as unknown as Sample;
-  const [encoded] = await encodeSamples([sample], context);
+  const [encoded] = (await encodeSamples([sample], context)).samples;
   const texts = await encodeTexts(["a caption"], { textLength: 8, maskTextPadding: true }, context);
   const warnings = events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
   // Copies: the tensors are views of files that the tests go on to cut.
@@ -77,6 +89,58 @@ test.each(["float32", "bfloat16"] as const)(
     expect(second.warnings).toEqual([]);
   },
 );
+
+test("a clip that cannot be decoded after all is left out with a warning, and the report says so", async () => {
+  const folder = join(root, "clips");
+  mkdirSync(folder);
+  numberedClip(join(folder, "bad.mkv"), { frames: 9, fps: 25 });
+  numberedClip(join(folder, "good.mkv"), { frames: 18, fps: 25 });
+  const options = { ...shape, frameRate: 25, autoScale: false, triggerPhrase: "TOK" };
+  const dataset = await prepareDataset(folder, options, { workFolder: join(root, "clips-work") });
+  expect(dataset.samples).toHaveLength(3);
+  truncateSync(join(folder, "bad.mkv"), 100);
+  const events: JobEvent[] = [];
+  const { samples, lost } = await encodeSamples(dataset.samples, contextOf("lost", events));
+  expect(samples.map(({ id }) => id)).toEqual(dataset.samples.slice(1).map(({ id }) => id));
+  const warnings = events.filter(({ type }) => type === "warning");
+  expect(warnings).toMatchObject([
+    {
+      message: expect.stringMatching(/^a sample of bad.mkv is left out: 0 of 9 frames could be decoded/),
+    },
+  ]);
+  const left = withoutLost(dataset, lost);
+  expect(left.hash).not.toBe(dataset.hash);
+  expect(left.report.totals).toMatchObject({ kept: 1, dropped: 1, samples: 2 });
+  expect(left.report.files[0]).toMatchObject({
+    path: "bad.mkv",
+    status: "dropped",
+    reason: lost.get(dataset.samples[0]?.id ?? ""),
+  });
+  const [, second] = left.samples;
+  const shorter = withoutLost(left, new Map([[second?.id ?? "", "it is gone"]]));
+  expect(shorter.report.files[1]).toMatchObject({
+    status: "kept",
+    notes: expect.arrayContaining(["1 of 2 samples left out: it is gone"]),
+  });
+  const all = new Map(dataset.samples.map(({ id }) => [id, "it is gone"]));
+  expect(() => withoutLost(dataset, all)).toThrow(
+    /none of 2 media files can be used:\n {2}bad.mkv: it is gone/,
+  );
+});
+
+test("a sample whose reference cannot be decoded is left out with it", async () => {
+  const pixels = async () => new Uint8Array(shape.width * shape.height * shape.frames * 3);
+  const broken = async () => {
+    throw unreadable("a.reference.mp4", "it is damaged");
+  };
+  const reference = { ...shape, id: "reference", path: "a.reference.mp4", frameRate: 25, load: broken };
+  const sample = { ...shape, id: "a", path: "a.mp4", caption: "", frameRate: 25, load: pixels, reference };
+  const alone = { ...shape, id: "b", path: "b.mp4", caption: "", frameRate: 25, load: pixels };
+  const both = [sample, alone] as unknown as Sample[];
+  const { samples, lost } = await encodeSamples(both, contextOf("reference", []));
+  expect(samples.map(({ id }) => id)).toEqual(["b"]);
+  expect([...lost]).toEqual([["a", "its reference a.reference.mp4: it is damaged"]]);
+});
 
 const damages: readonly (readonly [string, (path: string) => void, RegExp])[] = [
   ["cut short", (path) => truncateSync(path, statSync(path).size - 1), /claims bytes|cut short/],

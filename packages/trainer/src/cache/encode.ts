@@ -12,6 +12,7 @@ import {
   type Vae,
 } from "@ltx-trainer/ltx";
 import { Generator, keep, noGrad, scope, type Tensor, type TensorInfo, tensor } from "@ltx-trainer/torch";
+import { fileFailure } from "../dataset/file-failure.ts";
 import type { Excerpt, Sample } from "../dataset/types.ts";
 import { type Placement, releaseModel } from "../device.ts";
 import type { Reporter } from "../events.ts";
@@ -38,6 +39,13 @@ export type EncodeContext = {
   readonly store: CacheStore;
   readonly reporter: Reporter;
   readonly signal: AbortSignal;
+};
+
+/** What became of the samples of a dataset. */
+export type EncodedSamples = {
+  readonly samples: readonly EncodedSample[];
+  /** By id, why a sample is left out: it, or its reference, could not be decoded after all. */
+  readonly lost: ReadonlyMap<string, string>;
 };
 
 /** Pixels as bytes `[f, h, w, 3]` to `[1, 3, f, h, w]` in [-1, 1]. */
@@ -75,12 +83,13 @@ export function bytesFromPixels(pixels_13fhw: Tensor): Uint8Array {
 /**
  * Every sample's latents, and those of its reference: those known from the cache, the others encoded with the VAE, which is loaded only then.
  *
- * The posterior is sampled once, with noise that follows from the sample's own hash.
+ * The posterior is sampled once, with noise that follows from the sample's own hash. A clip that cannot be decoded is left
+ * out with a warning: hours of other clips are worth more.
  */
 export async function encodeSamples(
   samples: readonly Sample[],
   context: EncodeContext,
-): Promise<EncodedSample[]> {
+): Promise<EncodedSamples> {
   const { base, store, reporter, placement, signal } = context;
   const keyOf = (excerpt: Excerpt) =>
     CacheStore.key("latents", 1, context.baseHash, placement.dtype, excerpt.id);
@@ -91,14 +100,17 @@ export async function encodeSamples(
     (excerpt) => !store.has("latents", keyOf(excerpt), shapeOf(excerpt), damaged),
   );
   const total = excerpts.length;
+  const unreadable = new Map<string, string>();
   reporter.phase("cache", "Encoding clips", { done: total - missing.length, total });
   if (missing.length > 0) {
     const vae = base.loadVae(placement);
     try {
       for (const [index, excerpt] of missing.entries()) {
         stopIfAsked(signal);
-        const bytes = await excerpt.load();
-        scope(() => store.write("latents", keyOf(excerpt), { latents: encodeClip(vae, bytes, excerpt) }));
+        const bytes = await loadOrSay(excerpt, reporter);
+        if (typeof bytes === "string") unreadable.set(excerpt.id, bytes);
+        else
+          scope(() => store.write("latents", keyOf(excerpt), { latents: encodeClip(vae, bytes, excerpt) }));
         reporter.phase("cache", "Encoding clips", { done: total - missing.length + index + 1, total });
       }
     } finally {
@@ -106,14 +118,44 @@ export async function encodeSamples(
     }
   }
   const latentsOf = (excerpt: Excerpt) => store.read("latents", keyOf(excerpt), shapeOf(excerpt)).latents;
-  return samples.map((sample) => ({
-    id: sample.id,
-    caption: sample.caption,
-    frameRate: sample.frameRate,
-    grid: latentGrid(sample, base.compression),
-    latents_1CFHW: latentsOf(sample),
-    reference_1CFHW: sample.reference && latentsOf(sample.reference),
-  }));
+  const lost = lostSamples(samples, unreadable);
+  const encoded = samples
+    .filter(({ id }) => !lost.has(id))
+    .map((sample) => ({
+      id: sample.id,
+      caption: sample.caption,
+      frameRate: sample.frameRate,
+      grid: latentGrid(sample, base.compression),
+      latents_1CFHW: latentsOf(sample),
+      reference_1CFHW: sample.reference && latentsOf(sample.reference),
+    }));
+  return { samples: encoded, lost };
+}
+
+/** Pixels, or why there are none, which is then said. */
+async function loadOrSay(excerpt: Excerpt, reporter: Reporter): Promise<Uint8Array | string> {
+  try {
+    return await excerpt.load();
+  } catch (error) {
+    const reason = fileFailure(error);
+    if (reason === undefined) throw error;
+    reporter.warn(`a sample of ${excerpt.path} is left out: ${reason}`, { file: excerpt.path });
+    return reason;
+  }
+}
+
+function lostSamples(
+  samples: readonly Sample[],
+  unreadable: ReadonlyMap<string, string>,
+): Map<string, string> {
+  return new Map(
+    samples.flatMap(({ id, reference }) => {
+      const own = unreadable.get(id);
+      if (own !== undefined) return [[id, own] as const];
+      const others = reference && unreadable.get(reference.id);
+      return others === undefined ? [] : [[id, `its reference ${reference?.path}: ${others}`] as const];
+    }),
+  );
 }
 
 /** What the cache holds of an excerpt. */

@@ -56,7 +56,7 @@ export function sizeNotes(info: Size, wanted: Size): string[] {
     ...(scale > 1.05 ? [`smaller than the samples: scaled up ${scale.toFixed(2)} times`] : []),
     ...(kept < 1 - muchCropped
       ? [
-          `${Math.round((1 - kept) * 100)} % of the picture is cropped: ${sizeText(info)} to ${sizeText(wanted)}`,
+          `${Math.round((1 - kept) * 100)} % of the picture is cropped: it is ${sizeText(info)}, the samples are ${sizeText(wanted)}`,
         ]
       : []),
   ];

@@ -4,13 +4,14 @@
  * A file that cannot be used is dropped with its reason and the others go on; nothing usable at all is an error. The result
  * depends only on the data and the options, never on the order in which files happen to be read.
  */
-import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { AppError, type ReportFile } from "@ltx-trainer/contract";
 import { encryptedArchive } from "./archive.ts";
 import { type Caption, makeCaption, readWords } from "./captions.ts";
+import { fileFailure } from "./file-failure.ts";
 import { logEvery } from "./log-progress.ts";
+import { hashSamples } from "./lost-samples.ts";
 import { fileKind, isJunk, mediaExtensions } from "./media-kinds.ts";
 import { openSource, type Source } from "./open.ts";
 import { isNamedReference, pairFiles, referenceName } from "./pair.ts";
@@ -24,9 +25,6 @@ const maxCaptionBytes = 64 * 1024;
 
 /** Of notes about captions. */
 const mostLoggedNotes = 10;
-
-/** Failures that concern one file; everything else stops the preparation. */
-const fileFailures = new Set(["media_unreadable", "zip_damaged", "tool_failed"]);
 
 /**
  * Turns a zip, folder, file, address or data URI into samples.
@@ -105,7 +103,7 @@ async function prepare(source: Source, options: DatasetOptions, context: Prepare
   logCaptionNotes(outcomes, context);
   const samples = outcomes.flatMap((outcome) => outcome.samples);
   if (samples.length === 0) throw nothingUsable(source.name, lines, mediaExtensions);
-  const hash = sha256(JSON.stringify(samples.map(identityOf)));
+  const hash = hashSamples(samples);
   return { samples, hash, report: makeReport(source.name, hash, lines) };
 }
 
@@ -117,10 +115,6 @@ function logCaptionNotes(outcomes: readonly Outcome[], context: PrepareContext):
   for (const note of notes.slice(0, mostLoggedNotes)) context.log?.("warning", note);
   const more = notes.length - mostLoggedNotes;
   if (more > 0) context.log?.("warning", `${more} more notes about captions: see the dataset report`);
-}
-
-function identityOf({ id, caption, reference }: Sample): readonly string[] {
-  return reference === undefined ? [id, caption] : [id, caption, reference.id];
 }
 
 function refuseEmpty({ name, files }: Source): void {
@@ -182,8 +176,9 @@ async function examineFile(
     });
     return { line: known, referenceLine: referenceLineOf(item, samples), samples, captionNotes };
   } catch (error) {
-    if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
-    return dropped(reasonOf(error));
+    const reason = fileFailure(error);
+    if (reason === undefined) throw error;
+    return dropped(reason);
   }
 }
 
@@ -203,8 +198,9 @@ async function withReference(
     const pairing = pairPieces(own, await examine(media, options, context.signal), reference.path);
     return { ...own, ...pairing, notes: [...own.notes, ...pairing.notes] };
   } catch (error) {
-    if (!(error instanceof AppError) || !fileFailures.has(error.code)) throw error;
-    return without(`its reference ${reference.path} cannot be used: ${reasonOf(error)}`);
+    const reason = fileFailure(error);
+    if (reason === undefined) throw error;
+    return without(`its reference ${reference.path} cannot be used: ${reason}`);
   }
 }
 
@@ -245,14 +241,9 @@ function tooLongForCaption(bytes: number): string {
 
 /** Why one caption cannot be read; undefined when it is more than that. */
 function captionFailure(error: unknown): string | undefined {
-  if (error instanceof AppError) return fileFailures.has(error.code) ? reasonOf(error) : undefined;
+  if (error instanceof AppError) return fileFailure(error);
   const code = (error as NodeJS.ErrnoException).code;
   return code === "EACCES" || code === "ENOENT" || code === "EIO" ? `it cannot be read (${code})` : undefined;
-}
-
-/** The message without the file's name, which its line in the report has already. */
-function reasonOf(error: AppError): string {
-  return typeof error.facts.reason === "string" ? error.facts.reason : error.message;
 }
 
 /** With mixed shapes off, images train only when there is nothing else. */
@@ -313,8 +304,4 @@ async function mapInOrder<In, Out>(
   const failed = runs.find((outcome) => outcome.status === "rejected");
   if (failed !== undefined) throw failed.reason;
   return results;
-}
-
-function sha256(text: string): string {
-  return createHash("sha256").update(text).digest("hex");
 }
