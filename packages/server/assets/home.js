@@ -68,16 +68,22 @@ function showState(text, isGood) {
   byId("state").dataset.good = String(isGood);
 }
 
+/** What the server is doing, for holders of a key: nothing without one. */
+async function readOverview() {
+  const key = keyField.value.trim();
+  if (!/^[\x21-\x7e]+$/.test(key)) return {};
+  const answer = await fetch("/overview", { headers: { authorization: `Key ${key}` } });
+  return answer.ok ? answer.json() : {};
+}
+
 async function refresh() {
   try {
-    const [ready, overview] = await Promise.all([fetch("/readyz"), fetch("/overview")]);
+    const [ready, { running, waiting, devices }] = await Promise.all([fetch("/readyz"), readOverview()]);
     const { status } = await ready.json();
     showState(status, ready.ok);
-    if (!overview.ok) return;
-    const { running, waiting, devices } = await overview.json();
-    byId("running").textContent = running;
-    byId("waiting").textContent = waiting;
-    byId("devices").textContent = devices.length === 0 ? "none" : devices.join(", ");
+    byId("running").textContent = running ?? "\u2013";
+    byId("waiting").textContent = waiting ?? "\u2013";
+    byId("devices").textContent = devices?.length === 0 ? "none" : (devices?.join(", ") ?? "\u2013");
   } catch {
     showState("not reachable", false);
   }
@@ -102,6 +108,7 @@ select(byId("tab-javascript"));
 if (navigator.clipboard !== undefined) {
   for (const pre of document.querySelectorAll("pre")) addCopyButton(pre);
 }
+keyField.addEventListener("change", refresh);
 addEventListener("hashchange", () => {
   takeKeyFromAddress();
   fillKey();

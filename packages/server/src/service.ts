@@ -107,7 +107,7 @@ async function databaseAddress(
 }
 
 /**
- * A key for whoever starts a server for themselves.
+ * A key for whoever starts a server for themselves: one to put into programs, which may not administer.
  *
  * @throws AppError on an address that others reach, where a key that scrolls by is no way to begin
  */
@@ -120,7 +120,7 @@ async function firstKeyOf(db: Database, config: Config): Promise<string | undefi
       remedy: "Make one first: ltx-trainer keys create --scope admin",
     });
   }
-  return (await createKey(db, { name: "first", userId: defaultUser, scope: "admin" })).key;
+  return (await createKey(db, { name: "first", userId: defaultUser, scope: "api" })).key;
 }
 
 function isLoopback(host: string): boolean {

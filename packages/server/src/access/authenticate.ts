@@ -74,7 +74,10 @@ export class Authenticator {
   async administrator(authorization: string | undefined, what: string): Promise<Caller> {
     const caller = await this.keyHolder(authorization, what);
     if (caller.scope === "admin") return caller;
-    throw refusal(403, `Cannot access ${what}. The key has scope "${caller.scope}", expected "admin".`);
+    throw refusal(
+      403,
+      `Cannot access ${what}. The key has scope "${caller.scope}", expected "admin": ltx-trainer keys create --scope admin`,
+    );
   }
 
   private async holderOf(scheme: string, credentials: string): Promise<Caller> {

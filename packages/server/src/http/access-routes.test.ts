@@ -274,6 +274,11 @@ describe("tokens", () => {
   });
 });
 
+test("the key of the first start may do what programs do, and administer nothing", async () => {
+  const rows = await db.selectFrom("keys").select(["name", "scope"]).where("name", "=", "first").execute();
+  expect(rows).toEqual([{ name: "first", scope: "api" }]);
+});
+
 describe("the history", () => {
   type Page = { items: Record<string, unknown>[]; next_cursor: string | null; has_more: boolean };
   async function look(query: string, headers: Record<string, string> = {}): Promise<Page> {

@@ -89,7 +89,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   limitBodyTime(app, bodyTimeMs);
   addHealthRoutes(app, deps);
   addWebhookKeyRoutes(app, deps.webhookKey);
-  addMetricsRoutes(app, { config, db });
+  addMetricsRoutes(app, { config, db, authenticator });
   addOpenApiRoutes(app, config);
   addHomePage(app, config);
   await app.register(async (scope) => {

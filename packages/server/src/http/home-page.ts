@@ -2,7 +2,8 @@
  * The page at `/`: how to connect each client, and what the service is doing.
  *
  * The server knows keys only by their hash. The page takes one from the reader, or from behind the # of the link that the
- * first start prints, and keeps it to itself: its policy lets it load and send nothing but the two status calls.
+ * first start prints, and gives it to this server alone, to be told what that is doing: its policy lets it load and send
+ * nothing but the two status calls.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";

@@ -37,8 +37,9 @@ test("requests are counted by state and calls by route, in text that parses", as
   for (const word of secrets) expect(text).not.toContain(word);
 });
 
-test("the overview says what waits and who works, and no more", async () => {
-  const { body } = await service.call("GET", "/overview", { headers: { authorization: "" } });
+test("the overview says what waits and who works, and no more, to holders of a key", async () => {
+  expect((await service.call("GET", "/overview", { headers: { authorization: "" } })).status).toBe(401);
+  const { body } = await service.call("GET", "/overview");
   expect(body).toEqual({
     endpoint: "fal-ai/ltx-video-trainer",
     waiting: expect.any(Number),

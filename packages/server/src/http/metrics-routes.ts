@@ -1,5 +1,6 @@
-/** The service in numbers: for Prometheus, and in a short form for the page. Neither needs a key, nor tells whose they are. */
+/** The service in numbers: for Prometheus, and for holders of a key in a short form, which the page shows. Neither tells whose they are. */
 import type { FastifyInstance } from "fastify";
+import type { Authenticator } from "../access/authenticate.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { type Overview, readOverview } from "../db/overview.ts";
@@ -11,7 +12,7 @@ const overviewAgeMs = 2_000;
 
 export function addMetricsRoutes(
   app: FastifyInstance,
-  deps: { readonly config: Config; readonly db: Database },
+  deps: { readonly config: Config; readonly db: Database; readonly authenticator: Authenticator },
 ): void {
   const metrics = new ServiceMetrics();
   const overviews = new SharedReads<Overview>({
@@ -29,7 +30,8 @@ export function addMetricsRoutes(
   app.get("/metrics", async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.text(await overviews.get("all"))),
   );
-  app.get("/overview", async (_request, reply) => {
+  app.get("/overview", async (request, reply) => {
+    await deps.authenticator.keyHolder(request.headers.authorization, "the overview");
     const { requests, devices } = await overviews.get("all");
     const { queued: waiting, running } = requests;
     return reply

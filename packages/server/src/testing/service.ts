@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
+import { createKey, defaultUser } from "../access/keys.ts";
 import { type Config, readConfig } from "../config.ts";
+import { openDatabase } from "../db/database.ts";
 import { EmbeddedPostgres, type PostgresAddress } from "../postgres/embedded-postgres.ts";
 import { type Service, startService } from "../service.ts";
 import { silent } from "./postgres.ts";
@@ -95,7 +97,19 @@ export class TestService {
   /** Starts it, on what an earlier one left. */
   async resume(): Promise<void> {
     this.service = await startService(this.config, this.log);
-    this.key = this.service.firstKey ?? this.key;
+    const { firstKey } = this.service;
+    if (firstKey !== undefined) this.key = await this.adminKey();
+  }
+
+  /** The first key may not administer; tests do. */
+  private async adminKey(): Promise<string> {
+    const address = this.config.databaseUrl ?? this.databaseAddress;
+    const db = openDatabase(address, { connections: 1, log: silent });
+    try {
+      return (await createKey(db, { name: "admin", userId: defaultUser, scope: "admin" })).key;
+    } finally {
+      await db.destroy();
+    }
   }
 
   /** Stops it in good order. */
