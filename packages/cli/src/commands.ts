@@ -35,14 +35,15 @@ export async function train(options: Options, console: Console): Promise<void> {
     ["LoRA", outputs.lora_file],
     ["for ComfyUI", outputs.lora_file_comfyui],
     ["config", outputs.config_file],
-    ["video", outputs.video],
+    ["video", outputs.video ?? `none: ${outputs.video_error ?? "not made"}`],
     ["contact sheet", outputs.contact_sheet],
   ] as const;
+  const reference = options.reference_videos === true ? " --reference video.mp4" : "";
   const lines = [
     `Trained ${outputs.steps} steps in ${formatDuration(outputs.seconds)}${loss}.`,
     ...files.flatMap(([name, path]) => (path === null ? [] : [`  ${name.padEnd(14)} ${path}`])),
-    "Try it:",
-    `  ltx-trainer generate --lora ${outputs.lora_file} --compare --prompt "..."`,
+    outputs.video === null ? "Make a video with it:" : "Try it:",
+    `  ltx-trainer generate --lora ${outputs.lora_file}${reference} --compare --prompt "..."`,
   ];
   console.result(lines.join("\n"), outputs);
 }
@@ -103,17 +104,28 @@ function textOr(value: unknown, fallback: string): string {
   return typeof value === "string" && value !== "" ? value : fallback;
 }
 
+/** After this long, whoever pressed Ctrl-C is told what is still being done. */
+const waitingAfterMs = 2_000;
+
 async function work(command: TrainerCommand, job: Options, console: Console): Promise<Outputs> {
   const view = new ProgressView(console);
-  return runTrainer({
-    command,
-    job,
-    onEvent: (event) => view.show(event),
-    onNoise: (line, stream) => {
-      if (stream === "stderr") console.say(line);
-    },
-    onInterrupt: (times) => console.say(interruptWords(command, times)),
-  });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    return await runTrainer({
+      command,
+      job,
+      onEvent: (event) => view.show(event),
+      onNoise: (line, stream) => {
+        if (stream === "stderr") console.say(line);
+      },
+      onInterrupt: (times) => {
+        console.say(interruptWords(command, times));
+        timer ??= setTimeout(() => console.say(`Waiting for: ${view.current}.`), waitingAfterMs);
+      },
+    });
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function interruptWords(command: TrainerCommand, times: number): string {

@@ -165,7 +165,7 @@ test("a second Ctrl-C ends a trainer that does not listen", async () => {
   const { child, ended, seen } = start(["train", "x", "--trigger-phrase", "stubborn"]);
   const pid = Number(await seen(/^pid (\d+)$/m));
   child.kill("SIGINT");
-  await seen(/(Stopping)/);
+  await seen(/(Waiting for: opening the base model\.)/);
   child.kill("SIGINT");
   const { code, stderr } = await ended;
   expect(code).toBe(130);

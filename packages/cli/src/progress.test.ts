@@ -48,6 +48,18 @@ test("elsewhere a line comes now and then, and always for the first and the last
   expect(steps).toEqual([1, 11, 21, 31, 41, 51, 61, 71, 81, 91, 100]);
 });
 
+test("what is being waited for is the last work that was begun", () => {
+  const view = new ProgressView(record(false).console);
+  expect(view.current).toBe("the trainer to start");
+  view.show({ type: "phase", phase: "cache", title: "Encoding clips", done: 3, total: 12 });
+  view.show({ type: "log", level: "info", message: "a note" });
+  expect(view.current).toBe("encoding clips, 3 of 12 done");
+  view.show({ type: "phase", phase: "dataset", title: "Downloading", done: 1.5e6, total: 3e6 });
+  expect(view.current).toBe("downloading, 1.5 MB of 3.0 MB done");
+  view.show(step(7));
+  expect(view.current).toBe("training, step 8 of 100");
+});
+
 test("a phase is named once, and its progress follows", () => {
   const { console, lines } = record(true);
   const view = new ProgressView(console);

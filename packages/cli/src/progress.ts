@@ -7,11 +7,15 @@ import type { Console } from "./console.ts";
 /** Without a terminal, this often at most. */
 const plainEveryMs = 10_000;
 
+/** The one title whose progress counts bytes. */
+const downloading = "Downloading";
+
 /** Shows events as they come. `now` in milliseconds, for tests. */
 export class ProgressView {
   readonly #console: Console;
   readonly #now: () => number;
   #title = "";
+  #current = "the trainer to start";
   #plainAt = Number.NEGATIVE_INFINITY;
 
   constructor(console: Console, now: () => number = () => performance.now()) {
@@ -19,7 +23,13 @@ export class ProgressView {
     this.#now = now;
   }
 
+  /** What is being done, in words: "encoding clips, 3 of 12 done". */
+  get current(): string {
+    return this.#current;
+  }
+
   show(event: JobEvent): void {
+    this.#current = currentWork(event) ?? this.#current;
     if (event.type === "phase") this.#showPhase(event);
     else if (event.type === "progress") this.#showProgress(event);
     else for (const line of linesOf(event)) this.#console.say(line);
@@ -32,8 +42,8 @@ export class ProgressView {
       this.#console.say(title);
     }
     if (done === undefined || total === undefined || total === 0) return;
-    const isBytes = title === "Downloading";
-    const counts = isBytes ? `${formatBytes(done)} of ${formatBytes(total)}` : `${done}/${total}`;
+    const counts =
+      title === downloading ? `${formatBytes(done)} of ${formatBytes(total)}` : `${done}/${total}`;
     this.#lively(`${bar(done / total)} ${counts}  ${title}`, done === total);
   }
 
@@ -60,6 +70,16 @@ export class ProgressView {
       this.#console.say(line);
     }
   }
+}
+
+function currentWork(event: JobEvent): string | undefined {
+  if (event.type === "progress") return `training, step ${event.step + 1} of ${event.total}`;
+  if (event.type !== "phase") return undefined;
+  const { title, done, total } = event;
+  const what = title.charAt(0).toLowerCase() + title.slice(1);
+  if (done === undefined || !total) return what;
+  const shown = title === downloading ? formatBytes : String;
+  return `${what}, ${shown(done)} of ${shown(total)} done`;
 }
 
 /** Events that are said once. The last one is the caller's business. */

@@ -3,18 +3,19 @@
  *
  * The previews are made from the LoRA file as written, read back and applied: what is shown is what will be shipped.
  */
-import type { TrainJob } from "@ltx-trainer/contract";
+import type { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { type Lora, loadLora, saveLora, type Transformer } from "@ltx-trainer/ltx";
 import { portableSourceName } from "./dataset/source-policy.ts";
 import type { Dataset } from "./dataset/types.ts";
 import type { Reporter } from "./events.ts";
 import { type JobFolder, writeJson } from "./job-folder.ts";
-import { writeContactSheet } from "./media/contact-sheet.ts";
+import { type SheetRow, writeContactSheet } from "./media/contact-sheet.ts";
 import { writeVideo } from "./media/encode-video.ts";
 import type { Plan } from "./plan.ts";
 import type { FinalPreviews, Previewer } from "./previewer.ts";
+import { isInterruption } from "./stop.ts";
 
-type OutputContext = {
+export type OutputContext = {
   readonly job: TrainJob;
   readonly plan: Plan;
   readonly folder: JobFolder;
@@ -23,32 +24,71 @@ type OutputContext = {
   readonly lora: Lora;
   readonly previewer: Previewer;
   readonly reporter: Reporter;
+  readonly signal: AbortSignal;
 };
 
-export type OutputFiles = {
-  readonly lora_file: string;
-  readonly lora_file_comfyui: string;
-  readonly config_file: string;
-  readonly video: string;
-  readonly contact_sheet: string;
-};
+/** The LoRA and its configuration: with these on disk a training has succeeded. */
+export type LoraFiles = Pick<TrainOutputs, "lora_file" | "lora_file_comfyui" | "config_file">;
 
-/** Writes everything; takes the LoRA off the model and frees both. */
-export async function writeOutputs(context: OutputContext): Promise<OutputFiles> {
-  const { job, plan, folder, previewer, transformer, reporter } = context;
+/** Null for what could not be made, with the reason. */
+export type Pictures = Pick<TrainOutputs, "video" | "contact_sheet" | "video_error">;
+
+/** Writes the LoRA, and `config.json` last: where it is, the LoRA files are complete. */
+export function writeLoraFiles(context: OutputContext): LoraFiles {
+  const { job, plan, folder, previewer, reporter, dataset } = context;
   reporter.phase("outputs", "Writing the LoRA");
   writeLora(context);
-  const shipped = reloaded(context);
-  const previews = await previewer.atTheEnd(transformer, shipped, plan.steps);
-  await writePictures(previews, context);
-  writeJson(folder.config, configOf(job, plan, context.dataset, previewer.prompts));
+  writeJson(folder.config, configOf(job, plan, dataset, previewer.prompts));
+  return { lora_file: folder.lora, lora_file_comfyui: folder.loraComfyui, config_file: folder.config };
+}
+
+/**
+ * The videos and the contact sheet, made with the LoRA as its file holds it. Nothing that goes wrong here fails the
+ * training. Takes the LoRA off the model.
+ *
+ * @throws AppError `interrupted`, and nothing else
+ */
+export async function writePictures(context: OutputContext): Promise<Pictures> {
+  const { plan, folder, previewer, transformer } = context;
+  const previews = await attempt("validation video", context, () =>
+    previewer.atTheEnd(transformer, reloaded(context), plan.steps),
+  );
+  if ("failure" in previews) return { video: null, contact_sheet: null, video_error: previews.failure };
+  const { shape, reverse } = plan.validation;
+  const videos = previews.made.on.map(({ frames }) => frames);
+  const { signal } = context;
+  const video = await attempt("validation video", context, () =>
+    writeVideo(folder.video, videos, { ...shape, reverse, signal }),
+  );
+  const sheet = await attempt("contact sheet", context, () =>
+    writeContactSheet(folder.contactSheet, sheetRows(previews.made), shape),
+  );
   return {
-    lora_file: folder.lora,
-    lora_file_comfyui: folder.loraComfyui,
-    config_file: folder.config,
-    video: folder.video,
-    contact_sheet: folder.contactSheet,
+    video: "failure" in video ? null : folder.video,
+    contact_sheet: "failure" in sheet ? null : folder.contactSheet,
+    ...("failure" in video && { video_error: video.failure }),
   };
+}
+
+type Attempt<T> = { readonly made: T } | { readonly failure: string };
+
+/** A failure becomes a warning that says how to make up for it. */
+async function attempt<T>(
+  what: string,
+  { previewer, reporter, signal }: OutputContext,
+  make: () => Promise<T>,
+): Promise<Attempt<T>> {
+  try {
+    return { made: await make() };
+  } catch (error) {
+    if (isInterruption(error, signal)) throw error;
+    const { code, message } = previewer.explain(error);
+    reporter.warn(
+      `${what}: not made: ${message}. The LoRA is complete; \`ltx-trainer generate --lora\` makes videos with it.`,
+      { code },
+    );
+    return { failure: message };
+  }
 }
 
 function writeLora({ plan, folder, lora, dataset }: OutputContext): void {
@@ -78,16 +118,12 @@ function reloaded({ folder, lora, transformer, reporter }: OutputContext): Lora 
   return shipped;
 }
 
-async function writePictures(previews: FinalPreviews, { plan, folder }: OutputContext): Promise<void> {
-  const { shape, reverse } = plan.validation;
-  const videos = previews.on.map(({ frames }) => frames);
-  await writeVideo(folder.video, videos, { ...shape, reverse });
-  const rows = previews.on.map(({ prompt, frames }, index) => ({
+function sheetRows({ on, off }: FinalPreviews): SheetRow[] {
+  return on.map(({ prompt, frames }, index) => ({
     prompt,
-    off: previews.off[index]?.frames as Uint8Array,
+    off: off[index]?.frames as Uint8Array,
     on: frames,
   }));
-  await writeContactSheet(folder.contactSheet, rows, shape);
 }
 
 /**

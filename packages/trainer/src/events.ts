@@ -3,18 +3,27 @@
  */
 import { writeSync } from "node:fs";
 import { encodeEvent, type JobEvent, type Phase } from "@ltx-trainer/contract";
+import type { Written } from "./stop.ts";
 
 /** Where a job's events go: a pipe in production, an array in tests. */
 export type Emit = (event: JobEvent) => void;
 
 export class Reporter {
   private readonly emit: Emit;
+  private soFar: Written = {};
 
   constructor(emit: Emit) {
     this.emit = emit;
   }
 
+  /** What the job has reported as written. */
+  get written(): Written {
+    return this.soFar;
+  }
+
   event(event: JobEvent): void {
+    if (event.type === "checkpoint") this.soFar = { ...this.soFar, checkpointStep: event.step };
+    if (event.type === "trained") this.soFar = { ...this.soFar, isTrained: true };
     this.emit(event);
   }
 
@@ -32,21 +41,35 @@ export class Reporter {
   }
 }
 
+/** Pause before the next attempt to write to a full pipe. */
+const retryMs = 5;
+
 /**
  * Writes one event to stdout, and answers whether anybody listens.
  *
  * Synchronous: an event must not be lost when the process is killed right after it.
  */
 export function emitToStdout(event: JobEvent): boolean {
-  const bytes = Buffer.from(encodeEvent(event));
+  return writeAll(process.stdout.fd, Buffer.from(encodeEvent(event)));
+}
+
+/** Writes all bytes, waiting for a reader that is behind; false when the reader is gone. */
+export function writeAll(descriptor: number, bytes: Uint8Array): boolean {
   let written = 0;
   while (written < bytes.length) {
     try {
-      written += writeSync(process.stdout.fd, bytes, written);
+      written += writeSync(descriptor, bytes, written);
     } catch (error) {
-      // EAGAIN: the reader of a non-blocking pipe is behind, try again. Anything else means that it is gone.
+      // EAGAIN: the reader of a non-blocking pipe is behind. Anything else means that it is gone.
       if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return false;
+      sleep(retryMs);
     }
   }
   return true;
+}
+
+const never = new Int32Array(new SharedArrayBuffer(4));
+
+function sleep(milliseconds: number): void {
+  Atomics.wait(never, 0, 0, milliseconds);
 }

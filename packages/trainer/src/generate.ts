@@ -21,7 +21,7 @@ import { choosePlacement, type Placement, releaseModel } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import { encodeGiven } from "./given.ts";
 import { type LoraDefaults, readLoraDefaults, toLoraFault } from "./lora-defaults.ts";
-import { writeVideo } from "./media/encode-video.ts";
+import { requireVideoEncoder, writeVideo } from "./media/encode-video.ts";
 import { requireWritable } from "./output-file.ts";
 import { decodeSampled, type PreviewContext, type PreviewSettings, samplePrompts } from "./previews.ts";
 import { describeCutFor, describePromptCuts } from "./text-cut.ts";
@@ -43,6 +43,7 @@ export async function generateVideo(
   const started = performance.now();
   requireWritable(job.out, { extension: ".mp4", overwrite: job.overwrite });
   reporter.phase("setup", "Opening the base model");
+  await requireVideoEncoder(signal);
   const placement = choosePlacement(job);
   const wishes = job.lora === undefined ? {} : readLoraDefaults(job.lora);
   const base = openJobBase(

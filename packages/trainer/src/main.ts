@@ -15,9 +15,9 @@ import {
   ModelsJob,
   parseOptions,
   TrainJob,
-  toAppError,
 } from "@ltx-trainer/contract";
 import { emitToStdout, Reporter } from "./events.ts";
+import { toFailure } from "./failures.ts";
 
 type Command = (job: unknown, reporter: Reporter, signal: AbortSignal) => Promise<Record<string, unknown>>;
 
@@ -58,34 +58,10 @@ function readJob(path: string | undefined): unknown {
   }
 }
 
-/** libtorch's and the system's words for conditions a user can act on. */
-function explained(error: unknown): AppError {
-  const text = error instanceof Error ? error.message : String(error);
-  if (/out of memory|CUDA error: out of memory/i.test(text)) {
-    return new AppError({
-      code: "out_of_memory",
-      message: `out of memory: ${text.split("\n")[0]}`,
-      remedy: "Use a lower --resolution or --number-of-frames, or --gradient-checkpointing on.",
-      cause: error,
-    });
-  }
-  if ((error as NodeJS.ErrnoException).code === "ENOSPC") {
-    return new AppError({
-      code: "disk_full",
-      message: text,
-      remedy: "Free disk space, then --resume.",
-      cause: error,
-    });
-  }
-  if (/could not load the addon/.test(text)) {
-    return new AppError({
-      code: "libtorch_missing",
-      message: text,
-      remedy: "Run `npm run setup`; `npx ltx-trainer doctor` says what is missing.",
-      cause: error,
-    });
-  }
-  return toAppError(error);
+/** The folders a job writes to, also of one that was refused. */
+function foldersOf(job: unknown): { readonly out?: string; readonly home?: string } {
+  const { out, home } = (job ?? {}) as Record<string, unknown>;
+  return { ...(typeof out === "string" && { out }), ...(typeof home === "string" && { home }) };
 }
 
 async function main(): Promise<number> {
@@ -97,6 +73,7 @@ async function main(): Promise<number> {
     if (!emitToStdout(event)) stop.abort();
   });
   let last: JobEvent;
+  let job: unknown;
   try {
     const command = commands[name];
     if (!command) {
@@ -106,9 +83,12 @@ async function main(): Promise<number> {
         message: `command: got "${name}", expected one of ${known}`,
       });
     }
-    last = { type: "finished", outputs: await command(readJob(path), reporter, stop.signal) };
+    job = readJob(path);
+    last = { type: "finished", outputs: await command(job, reporter, stop.signal) };
   } catch (error) {
-    const failure = explained(error);
+    const { written } = reporter;
+    const failure = toFailure(error, { command: name, signal: stop.signal, written, ...foldersOf(job) });
+    // For whoever runs this machine. Events may be read by strangers.
     if (failure.kind === "internal") console.error(error);
     last = failedEvent(failure);
   }

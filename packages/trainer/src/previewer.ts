@@ -2,11 +2,13 @@
  * Makes a training's previews: which prompts, when, and into which files.
  */
 import { mkdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, sep } from "node:path";
 import type { Lora, PromptEmbedding, Transformer } from "@ltx-trainer/ltx";
+import { emptyCache } from "@ltx-trainer/torch";
 import { type EncodeContext, encodeTexts } from "./cache/encode.ts";
 import type { SourcePolicy } from "./dataset/source-policy.ts";
 import { releaseModel } from "./device.ts";
+import { toFailure } from "./failures.ts";
 import { encodeGiven } from "./given.ts";
 import type { JobFolder } from "./job-folder.ts";
 import { writeVideo } from "./media/encode-video.ts";
@@ -19,6 +21,7 @@ import {
   sampleOnAndOff,
   samplePrompts,
 } from "./previews.ts";
+import { isInterruption } from "./stop.ts";
 
 export type FinalPreviews = { readonly on: readonly PreviewVideo[]; readonly off: readonly PreviewVideo[] };
 
@@ -28,6 +31,7 @@ export class Previewer {
   private readonly context: PreviewContext;
   private readonly folder: JobFolder;
   private readonly reverse: boolean;
+  private readonly warned = new Set<string>();
 
   private constructor(context: PreviewContext, folder: JobFolder, reverse: boolean) {
     this.context = context;
@@ -63,12 +67,41 @@ export class Previewer {
     return this.context.prompts.map(({ prompt }) => prompt);
   }
 
-  /** One video a prompt, with the LoRA, as it is after `step` steps. */
+  /**
+   * One video a prompt, with the LoRA, as it is after `step` steps. A preview that fails is a warning, once per cause: the
+   * training goes on.
+   *
+   * @throws AppError `interrupted`
+   */
   async duringTraining(transformer: Transformer, lora: Lora, step: number): Promise<void> {
+    const { signal, reporter } = this.context;
     lora.setEnabled(true);
-    const sampled = await samplePrompts(transformer, `Sampling after step ${step}`, this.context);
-    const videos = await decodeSampled(sampled, this.context);
-    await this.writeEach(videos, `step-${String(step).padStart(6, "0")}`, { step, lora: true });
+    try {
+      const sampled = await samplePrompts(transformer, `Sampling after step ${step}`, this.context);
+      const videos = await decodeSampled(sampled, this.context);
+      await this.writeEach(videos, `step-${String(step).padStart(6, "0")}`, { step, lora: true });
+    } catch (error) {
+      if (isInterruption(error, signal)) throw error;
+      emptyCache();
+      const { code, message } = this.explain(error);
+      if (this.warned.has(code)) return;
+      this.warned.add(code);
+      reporter.warn(`preview after step ${step}: not made: ${message}. Training continues.`, { step, code });
+    }
+  }
+
+  /** What went wrong with a preview, for people who do not know this machine's folders. */
+  explain(error: unknown): { readonly code: string; readonly message: string } {
+    const { signal, reporter } = this.context;
+    const failure = toFailure(error, { command: "train", signal, written: reporter.written });
+    const { code, message, facts } = failure;
+    const reason = typeof facts.reason === "string" ? facts.reason : message;
+    return {
+      code,
+      message: reason
+        .replaceAll(`${this.folder.path}${sep}`, "")
+        .replaceAll(this.folder.path, "the output folder"),
+    };
   }
 
   /** Every prompt with and without the LoRA. Frees the transformer before the VAE is loaded. */
@@ -88,11 +121,11 @@ export class Previewer {
     name: string,
     facts: { readonly step: number; readonly lora: boolean },
   ): Promise<void> {
-    const { reporter, settings } = this.context;
+    const { reporter, settings, signal } = this.context;
     mkdirSync(this.folder.samples, { recursive: true });
     for (const [index, { prompt, frames }] of videos.entries()) {
       const path = join(this.folder.samples, `${name}-${index + 1}.mp4`);
-      await writeVideo(path, [frames], { ...settings.shape, reverse: this.reverse });
+      await writeVideo(path, [frames], { ...settings.shape, reverse: this.reverse, signal });
       reporter.event({ type: "sample", path, prompt, ...facts });
     }
   }

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import type { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { type BaseModel, injectLora } from "@ltx-trainer/ltx";
 import { cudaIsAvailable, Generator } from "@ltx-trainer/torch";
-import { writeOutputs } from "./artifacts.ts";
+import { type OutputContext, type Pictures, writeLoraFiles, writePictures } from "./artifacts.ts";
 import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
 import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
 import { CacheStore } from "./cache/store.ts";
@@ -18,8 +18,10 @@ import { choosePlacement } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import { JobFolder, writeJson } from "./job-folder.ts";
 import { makePlan, type Plan } from "./plan.ts";
+import { checkMachine } from "./preflight.ts";
 import { Previewer } from "./previewer.ts";
 import { seedFor } from "./seeds.ts";
+import { stopIfAsked } from "./stop.ts";
 import { type DescribeCut, describeCutFor, describePromptCuts } from "./text-cut.ts";
 import type { Identity } from "./train/checkpoint.ts";
 import { trainLoop } from "./train/loop.ts";
@@ -47,7 +49,7 @@ async function trainInto(
   signal: AbortSignal,
 ): Promise<TrainOutputs> {
   const started = performance.now();
-  const setting = await settle(job, reporter);
+  const setting = await settle(job, reporter, signal);
   const { base, plan } = setting;
   writeJson(folder.plan, plan);
 
@@ -84,23 +86,38 @@ async function trainInto(
   });
   step.optimizer.free();
 
-  const files = await writeOutputs({ job, plan, folder, dataset, transformer, lora, previewer, reporter });
-  return {
+  const made = { job, plan, folder, dataset, transformer, lora, previewer, reporter, signal };
+  return deliver(made, { startedMs: started, finalLoss });
+}
+
+/** The LoRA first, and said so: from then on the training has succeeded, whatever happens to the videos. */
+async function deliver(
+  made: OutputContext,
+  { startedMs, finalLoss }: { readonly startedMs: number; readonly finalLoss: number | null },
+): Promise<TrainOutputs> {
+  const { folder, plan, reporter } = made;
+  const files = writeLoraFiles(made);
+  const outputsWith = (pictures: Pictures): TrainOutputs => ({
     ...files,
+    ...pictures,
     out: folder.path,
     steps: plan.steps,
-    seconds: Math.round((performance.now() - started) / 10) / 100,
+    seconds: Math.round((performance.now() - startedMs) / 10) / 100,
     final_loss: finalLoss,
-  };
+  });
+  reporter.event({ type: "trained", outputs: outputsWith({ video: null, contact_sheet: null }) });
+  return outputsWith(await writePictures(made));
 }
 
 /** What the data plays no part in: the base model, where it runs, and the plan. */
-async function settle(job: TrainJob, reporter: Reporter) {
+async function settle(job: TrainJob, reporter: Reporter, signal: AbortSignal) {
   reporter.phase("setup", "Opening the base model");
+  await checkMachine(job.home, signal);
   const base: BaseModel = openJobBase(job.base, job.home, cudaIsAvailable());
   const placement = choosePlacement(job);
   const profile: BaseProfile = profileOf(base);
   const baseHash = await base.hash();
+  stopIfAsked(signal);
   const plan = makePlan(job, { base, baseHash, profile, placement });
   reporter.info(
     `base model ${base.name} on ${placement.device}, ${placement.dtype}, libtorch ${plan.libtorch}`,

@@ -1,18 +1,66 @@
 /**
  * Stopping on request: a job looks at its signal between two pieces of work and ends in good order.
+ *
+ * Whoever notices throws; what the user reads is written in one place, `interruption`, from what is on disk by then.
  */
 import { AppError } from "@ltx-trainer/contract";
 
 /** @throws AppError `interrupted` once the job was asked to stop */
 export function stopIfAsked(signal: AbortSignal): void {
-  if (signal.aborted) throw interrupted("nothing was lost");
+  if (signal.aborted) throw interrupted();
 }
 
-export function interrupted(what: string): AppError {
-  return new AppError({
-    code: "interrupted",
-    message: `interrupted: ${what}`,
-    remedy: "Run the same command with --resume to go on.",
-    retryable: true,
-  });
+export function interrupted(): AppError {
+  return interruption("", {});
+}
+
+/** What a training has put on disk so far. */
+export type Written = {
+  /** Steps of the newest checkpoint of this run. */
+  readonly checkpointStep?: number | undefined;
+  /** Whether both LoRA files and `config.json` are complete. */
+  readonly isTrained?: boolean;
+};
+
+/** Failures that a stop brings about itself: it ends downloads and decoders in the middle. */
+const broughtAbout = new Set([
+  "interrupted",
+  "media_unreadable",
+  "tool_failed",
+  "download_failed",
+  "zip_damaged",
+]);
+
+/** Whether an error says no more than that the job was asked to stop. A full disk on the way out says more. */
+export function isInterruption(error: unknown, signal: AbortSignal): boolean {
+  if (error instanceof AppError)
+    return error.code === "interrupted" || (signal.aborted && broughtAbout.has(error.code));
+  if (!signal.aborted || !(error instanceof Error)) return false;
+  return error.name === "AbortError" || isInterruption(error.cause, signal);
+}
+
+/** The end of a job that was asked to stop: what is kept, and how to go on. */
+export function interruption(
+  command: string,
+  { checkpointStep, isTrained }: Written,
+  cause?: unknown,
+): AppError {
+  const options = { code: "interrupted", retryable: true, cause } as const;
+  if (isTrained) {
+    return new AppError({
+      ...options,
+      message: "interrupted while the videos were made: the LoRA is complete, with its config.json",
+      remedy: "Run the same command with --resume to make the videos, or use `ltx-trainer generate --lora`.",
+    });
+  }
+  if (checkpointStep !== undefined) {
+    return new AppError({
+      ...options,
+      message: `interrupted: a checkpoint was written after step ${checkpointStep}`,
+      remedy: "Run the same command with --resume to continue.",
+      facts: { step: checkpointStep },
+    });
+  }
+  const what = command === "train" ? "interrupted before the first step: nothing was lost" : "interrupted";
+  return new AppError({ ...options, message: what, remedy: "Run the same command again." });
 }

@@ -6,7 +6,9 @@
  * Shapes: pixels are `[f, h, w, 3]`, sRGB, one byte each.
  */
 import { rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
+import { diskFull } from "../dataset/disk.ts";
 import { ffmpegThreads, firstComplaint, runTool } from "../dataset/ffmpeg.ts";
 
 export type VideoFormat = {
@@ -100,20 +102,38 @@ function* joinedFrames(videos: readonly Uint8Array[], format: VideoFormat): Gene
 
 function encodingFailed(path: string, errors: string): AppError {
   const complaint = firstComplaint(errors) || "ffmpeg gave no reason";
-  if (errors.includes("No space left on device")) {
-    return new AppError({
-      code: "disk_full",
-      message: `${path}: no space left on the disk`,
-      remedy: "Free some space, or choose another output folder.",
-    });
-  }
-  const noEncoder = errors.includes("Unknown encoder");
+  if (errors.includes("No space left on device")) return diskFull(dirname(path));
   return new AppError({
     code: "tool_failed",
     message: `${path}: the video cannot be written: ${complaint}`,
-    remedy: noEncoder
-      ? "This ffmpeg was built without x264. Install one that has it, or name it in FFMPEG_PATH."
-      : undefined,
+    remedy: errors.includes("Unknown encoder") ? encoderRemedy : undefined,
+    facts: { tool: "ffmpeg", reason: complaint },
+  });
+}
+
+const encoderRemedy =
+  "This ffmpeg was built without x264. Install one that has it, or name it in FFMPEG_PATH. `ffmpeg -encoders` lists libx264.";
+
+/**
+ * Encodes one small frame and throws it away: what a list of encoders promises, a build or a wrapper may not keep.
+ *
+ * @throws AppError `tool_missing` when there is no ffmpeg, or one that cannot write our videos
+ */
+export async function requireVideoEncoder(signal?: AbortSignal): Promise<void> {
+  const side = 16;
+  const args = [
+    ...["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", `${side}x${side}`, "-i", "pipe:0"],
+    ...["-pix_fmt", "yuv420p", "-c:v", "libx264", "-threads", "1", "-f", "null", "-"],
+  ];
+  const input = [new Uint8Array(side * side * 3)];
+  const options = { what: "checking ffmpeg", timeoutMs: 60_000, signal, input };
+  const { exitCode, errors } = await runTool("ffmpeg", args, options);
+  if (exitCode === 0) return;
+  const complaint = firstComplaint(errors) || "ffmpeg gave no reason";
+  throw new AppError({
+    code: "tool_missing",
+    message: `ffmpeg: got one that cannot write H.264 video (${complaint}), expected one with libx264`,
+    remedy: encoderRemedy,
     facts: { tool: "ffmpeg", reason: complaint },
   });
 }

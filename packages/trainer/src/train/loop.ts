@@ -58,15 +58,15 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
     if (times.length > averagedSteps) times.shift();
     lastLoss = result.loss;
     report(context, metrics, step + 1, result, times);
-    // Signals are heard here and nowhere else: before the checkpoint, so that a stop is never without one.
+    const isLast = step + 1 === plan.steps;
+    const showsPreview = isDue(step + 1, plan.validation.interval) && !isLast;
+    // Signals arrive here and in a preview: a checkpoint is written before either can end the training.
     await nextTurn();
-    if (isDue(step + 1, plan.checkpoints.interval) || step + 1 === plan.steps || signal.aborted) {
+    if (isDue(step + 1, plan.checkpoints.interval) || isLast || showsPreview || signal.aborted) {
       checkpoint(context, step + 1, lastLoss);
     }
-    if (signal.aborted && step + 1 < plan.steps) {
-      throw interrupted(`stopped after step ${step + 1} of ${plan.steps}; a checkpoint was written`);
-    }
-    if (isDue(step + 1, plan.validation.interval) && step + 1 < plan.steps) {
+    if (signal.aborted && !isLast) throw interrupted();
+    if (showsPreview) {
       await context.preview(step + 1);
       resetPeakMemory(parseDevice(plan.device));
     }

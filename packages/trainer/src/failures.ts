@@ -1,0 +1,116 @@
+/**
+ * From whatever a job threw to what the user reads: an interruption that blames nobody, and libtorch's and the system's
+ * words turned into conditions that the user can act on.
+ */
+import { statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, resolve, sep } from "node:path";
+import { AppError, toAppError } from "@ltx-trainer/contract";
+import { asDiskFull, diskFull } from "./dataset/disk.ts";
+import { interruption, isInterruption, type Written } from "./stop.ts";
+
+export type Circumstances = {
+  readonly command: string;
+  readonly signal: AbortSignal;
+  readonly written: Written;
+  /** Folders the job writes to, as far as it says. */
+  readonly out?: string | undefined;
+  readonly home?: string | undefined;
+};
+
+export function toFailure(error: unknown, around: Circumstances): AppError {
+  if (isInterruption(error, around.signal)) return interruption(around.command, around.written, error);
+  return asFullDisk(error, around) ?? asForbidden(error, around) ?? asKnown(error) ?? toAppError(error);
+}
+
+function asKnown(error: unknown): AppError | undefined {
+  if (error instanceof AppError) return undefined;
+  const text = error instanceof Error ? error.message : String(error);
+  if (/out of memory|CUDA error: out of memory/i.test(text)) {
+    return new AppError({
+      code: "out_of_memory",
+      message: `out of memory: ${text.split("\n")[0]}`,
+      remedy: "Use a lower --resolution or --number-of-frames, or --gradient-checkpointing on.",
+      cause: error,
+    });
+  }
+  if (/could not load the addon/.test(text)) {
+    return new AppError({
+      code: "libtorch_missing",
+      message: text,
+      remedy: "Run `npm run setup`; `npx ltx-trainer doctor` says what is missing.",
+      cause: error,
+    });
+  }
+  return undefined;
+}
+
+/** Names the folder that is full, and what to do about that one. */
+function asFullDisk(error: unknown, around: Circumstances): AppError | undefined {
+  const known =
+    error instanceof AppError && error.code === "disk_full" ? String(error.facts.folder) : undefined;
+  const { path } = (error ?? {}) as NodeJS.ErrnoException;
+  const place = known === undefined && path === undefined ? fullest(around) : undefined;
+  const folder = known ?? (path === undefined ? place?.folder : dirname(path)) ?? "";
+  if (known === undefined && asDiskFull(error, folder) === undefined) return undefined;
+  const { message, facts } = diskFull(folder);
+  const { name } = place ?? placeOf(folder, around);
+  const resume = around.command === "train" && around.written.checkpointStep !== undefined;
+  const again = `then run the same command ${resume ? "with --resume" : "again"}`;
+  return new AppError({
+    code: "disk_full",
+    message,
+    facts,
+    remedy: `Free some space there, ${again}; or name a folder on another disk with ${name}.`,
+    cause: error,
+  });
+}
+
+const forbidden: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EPERM: "permission denied",
+  EROFS: "the file system is read-only",
+};
+
+function asForbidden(error: unknown, around: Circumstances): AppError | undefined {
+  const { code = "", path } = (error ?? {}) as NodeJS.ErrnoException;
+  const reason = error instanceof AppError ? undefined : forbidden[code];
+  if (reason === undefined || path === undefined) return undefined;
+  return new AppError({
+    code: "file_unreadable",
+    message: `${path}: ${reason}`,
+    remedy: `Change the permissions, or name another folder with ${placeOf(path, around).name}.`,
+    facts: { path },
+    cause: error,
+  });
+}
+
+type Place = { readonly folder: string; readonly name: string };
+
+function placesOf({ command, out, home }: Circumstances): Place[] {
+  return [
+    ...(out === undefined ? [] : [{ folder: command === "train" ? out : dirname(out), name: "--out" }]),
+    ...(home === undefined ? [] : [{ folder: home, name: "--home or LTX_TRAINER_HOME" }]),
+    { folder: tmpdir(), name: "TMPDIR" },
+  ];
+}
+
+/** The innermost folder of the job that holds the path: one may lie inside another. */
+function placeOf(path: string, around: Circumstances): Place {
+  const places = placesOf(around).toSorted((a, b) => b.folder.length - a.folder.length);
+  const holds = ({ folder }: Place) => `${resolve(path)}${sep}`.startsWith(`${resolve(folder)}${sep}`);
+  return places.find(holds) ?? { folder: path, name: "--out, --home or TMPDIR" };
+}
+
+/** A write to an open file fails without its name: the full folder is the one with the least space left. */
+function fullest(around: Circumstances): Place | undefined {
+  const left = ({ folder }: Place) => {
+    try {
+      const { bavail, bsize } = statfsSync(folder);
+      return bavail * bsize;
+    } catch {
+      return Number.POSITIVE_INFINITY;
+    }
+  };
+  return placesOf(around).toSorted((a, b) => left(a) - left(b))[0];
+}
