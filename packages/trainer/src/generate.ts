@@ -151,7 +151,9 @@ function sayWhatFollows(
   reporter.info(`${base.name}: ${video}, ${steps} steps, guidance ${guidance}${whose}`);
   const asked = job.number_of_frames;
   if (asked !== undefined && asked !== shape.frames)
-    reporter.info(`number_of_frames: ${asked} became ${shape.frames}, the nearest 8k + 1 not above it`);
+    reporter.info(
+      `number_of_frames: ${asked} became ${shape.frames}, the nearest ${base.compression.temporal}k + 1 not above it`,
+    );
   if (wishes.base_model !== undefined && wishes.base_model !== base.name)
     reporter.warn(`lora: it was trained on ${wishes.base_model}, and is used on ${base.name}`);
 }

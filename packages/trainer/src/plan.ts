@@ -139,8 +139,10 @@ function sampleShape(job: PlanOptions, around: Surroundings, notes: string[]): V
 
 /** Frames as the VAE takes them; a change is noted. */
 function snapped(field: string, wanted: number, { base }: Surroundings, notes: string[]): number {
-  const frames = snapFrames(wanted, base.compression.temporal);
-  if (frames !== wanted) notes.push(`${field}: ${wanted} became ${frames}, the nearest 8k + 1 not above it`);
+  const { temporal } = base.compression;
+  const frames = snapFrames(wanted, temporal);
+  if (frames !== wanted)
+    notes.push(`${field}: ${wanted} became ${frames}, the nearest ${temporal}k + 1 not above it`);
   return frames;
 }
 

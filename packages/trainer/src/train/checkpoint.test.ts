@@ -97,6 +97,19 @@ describe("checkpoints", () => {
     }
   });
 
+  test("more steps than planned are refused with the reason", () => {
+    const one = training(1);
+    const state = { ...stateAt(1), identity: { seed: 1, steps: 4 } };
+    const folder = saveCheckpoint(root, { ...one, state, keep: 1 });
+    expect(() => restoreCheckpoint(folder, { ...one, identity: { seed: 1, steps: 8 } })).toThrow(
+      expect.objectContaining({
+        code: "checkpoint_mismatch",
+        message: expect.stringContaining("steps: was 4, is now 8"),
+        remedy: expect.stringContaining("The learning rate falls over all steps"),
+      }),
+    );
+  });
+
   test("damaged moments change no weight", () => {
     const [one, other] = [training(1), training(2)];
     const folder = saveCheckpoint(root, { ...one, state: stateAt(1), keep: 1 });

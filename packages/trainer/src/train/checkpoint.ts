@@ -156,7 +156,10 @@ function refuseOther(folder: string, before: Identity, identity: Identity): void
   throw new AppError({
     code: "checkpoint_mismatch",
     message: `resume: ${folder} belongs to another training.\n${differences.join("\n")}`,
-    remedy: "Use the options and data it was started with, or start anew with another --out.",
+    remedy:
+      differences.length === 1 && differences[0]?.startsWith("steps:")
+        ? "The learning rate falls over all steps, so another number of steps is another training: start anew with another --out."
+        : "Use the options and data it was started with, or start anew with another --out.",
     facts: { differences },
   });
 }

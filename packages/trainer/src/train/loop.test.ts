@@ -104,9 +104,7 @@ describe("a training", () => {
     expect(failure).toMatchObject({ code: "interrupted", exitCode: 130 });
     const second = training({ folder: "interrupted" });
     await trainLoop(second.context);
-    expect(messagesOf(second.events).join()).toContain(
-      "resume: continuing after step 1 from checkpoints/step-000001",
-    );
+    expect(messagesOf(second.events).join()).toContain("resumed after step 1 from checkpoints/step-000001");
     expect(second.metricSteps()).toEqual([1, 2, 3, 4]);
     expect(second.weights()).toEqual(whole.weights());
   });
@@ -142,7 +140,7 @@ describe("a checkpoint that cannot be used", () => {
     expect(again.weights()).toEqual(whole.weights);
     const said = messagesOf(again.events);
     expect(said).toContain(`resume: checkpoints/${newest} is damaged; set aside as ${newest}.unusable`);
-    expect(said).toContain("resume: continuing after step 4 from checkpoints/step-000004");
+    expect(said).toContain("resumed after step 4 from checkpoints/step-000004");
     expect(readdirSync(whole.checkpoints).toSorted()).toEqual([
       "step-000002",
       "step-000004",

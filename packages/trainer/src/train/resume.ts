@@ -33,7 +33,7 @@ export function resumeTraining(
     try {
       const { step, loss } = restoreCheckpoint(folder, into);
       giveUpOn();
-      reporter.info(`resume: continuing after step ${step} from checkpoints/${basename(folder)}`);
+      reporter.info(`resumed after step ${step} from checkpoints/${basename(folder)}`);
       return { step, loss };
     } catch (error) {
       const isBad = error instanceof AppError && badCodes.has(error.code);
