@@ -262,7 +262,12 @@ export const GenerateOutputs = z.object({
 });
 export type GenerateOutputs = z.infer<typeof GenerateOutputs>;
 
-export const DoctorJob = z.object({ home });
+export const DoctorJob = z.object({
+  home,
+  /** Also look at what a training on this device and base model needs. */
+  device: z.string().min(1).optional(),
+  base: z.string().min(1).optional(),
+});
 export type DoctorJob = z.infer<typeof DoctorJob>;
 
 /** One thing that was looked at. */

@@ -163,6 +163,11 @@ const modelErrors: Partial<Record<ErrorCode, ModelError>> = {
   },
 };
 
+/** Whether a failure lies in the request's data or size. Any other is one of the server, and worth another try. */
+export function isRequestsOwn(code: ErrorCode): boolean {
+  return modelErrors[code] !== undefined;
+}
+
 /** The page that explains a type of error. */
 export function errorPage(type: string): string {
   return `https://docs.fal.ai/errors/#${type}`;

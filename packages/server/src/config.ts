@@ -89,6 +89,19 @@ export const settings = {
   DRAIN_SECONDS: seconds(60, { min: 0, max: 86_400 }).meta({
     description: "How long trainings may take to write their checkpoint when the server is asked to stop.",
   }),
+  RETRY_SECONDS: seconds(10, { min: 0.05, max: 3600 }).meta({
+    description:
+      "Pause before something that failed on the server's side is tried again: a request, a probe of a broken device, publishing. Doubles each time.",
+  }),
+  TRAINED_WAIT_HOURS: z.coerce
+    .number()
+    .min(0.001)
+    .max(24 * 365)
+    .default(24)
+    .meta({
+      description:
+        "How long a trained request waits for the machine that holds its files before another one trains it again.",
+    }),
   MAX_BODY_BYTES: z.coerce
     .number()
     .int()
@@ -127,6 +140,8 @@ export type Config = AccessConfig & {
   readonly checkpointInterval: number;
   readonly leaseSeconds: number;
   readonly drainSeconds: number;
+  readonly retrySeconds: number;
+  readonly trainedWaitHours: number;
   readonly maxBodyBytes: number;
   readonly logLevel: z.infer<typeof settings.LOG_LEVEL>;
   readonly storage: StorageConfig;
@@ -172,6 +187,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     checkpointInterval: values.CHECKPOINT_INTERVAL,
     leaseSeconds: values.LEASE_SECONDS,
     drainSeconds: values.DRAIN_SECONDS,
+    retrySeconds: values.RETRY_SECONDS,
+    trainedWaitHours: values.TRAINED_WAIT_HOURS,
     maxBodyBytes: values.MAX_BODY_BYTES,
     logLevel: values.LOG_LEVEL,
     ...accessConfig(values),

@@ -24,6 +24,7 @@ export class ServiceMetrics {
   private readonly webhooks: Gauge<"state">;
   private readonly oldestWait: Gauge;
   private readonly devices: Gauge;
+  private readonly brokenDevices: Gauge;
 
   constructor() {
     const registers = [this.registry];
@@ -58,6 +59,11 @@ export class ServiceMetrics {
       help: "Devices that train, of all servers on this database.",
       registers,
     });
+    this.brokenDevices = new Gauge({
+      name: "ltx_devices_broken",
+      help: "Devices of this server that take no requests because none would succeed.",
+      registers,
+    });
     this.webhooks = new Gauge({
       name: "ltx_webhook_deliveries",
       help: "Webhook deliveries kept, by state.",
@@ -72,11 +78,12 @@ export class ServiceMetrics {
   }
 
   /** Everything in Prometheus' text format. */
-  async text(overview: Overview): Promise<string> {
+  async text(overview: Overview, brokenDevices: number): Promise<string> {
     for (const state of requestStates) this.requests.set({ state }, overview.requests[state]);
     for (const state of webhookStates) this.webhooks.set({ state }, overview.webhooks[state]);
     this.oldestWait.set(overview.oldestWaitSeconds);
     this.devices.set(overview.devices.length);
+    this.brokenDevices.set(brokenDevices);
     return this.registry.metrics();
   }
 }

@@ -10,6 +10,8 @@ import { type Database, type DatabaseAddress, openDatabase } from "./db/database
 import { migrate } from "./db/migrate.ts";
 import { persistently } from "./db/persist.ts";
 import { createApp } from "./http/app.ts";
+import { ServiceHealth } from "./jobs/health.ts";
+import { homeId } from "./jobs/home-id.ts";
 import { Retention } from "./jobs/retention.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
@@ -57,8 +59,9 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const store = await openStore(config);
     const signer = await Signer.open(db);
     const key = await signingKey(db);
+    const health = new ServiceHealth(config.devices);
     const app = await createApp({
-      ...{ config, log, db, feed, store, signer },
+      ...{ config, log, db, feed, store, signer, health },
       webhookKey: key,
       isStopping: () => isStopping,
     });
@@ -70,7 +73,10 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const retention = new Retention({ db, store, signer, config, log });
     retention.start();
     undo.push(() => retention.stop());
-    const supervisor = new Supervisor({ db, store, signer, config, log, feed });
+    const supervisor = new Supervisor({
+      ...{ db, store, signer, config, log, feed, address, health },
+      homeId: homeId(config.home),
+    });
     await supervisor.start();
     // Trainings first: their clients may watch them go back to the queue.
     undo.push(() => supervisor.drain());

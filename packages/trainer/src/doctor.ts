@@ -1,9 +1,10 @@
 /**
  * What only a process with libtorch loaded can tell: its version, its BLAS, its GPUs, and how fast a matrix product is.
  */
-import type { DoctorCheck, DoctorOutputs } from "@ltx-trainer/contract";
+import type { DoctorCheck, DoctorJob, DoctorOutputs } from "@ltx-trainer/contract";
 import {
   cudaDeviceCount,
+  cudaIsAvailable,
   Generator,
   memoryStats,
   numThreads,
@@ -12,12 +13,48 @@ import {
   torchConfiguration,
   torchVersion,
 } from "@ltx-trainer/torch";
+import { openJobBase } from "./base-models.ts";
+import { findTool } from "./dataset/ffmpeg.ts";
+import { choosePlacement } from "./device.ts";
 
 /** With reference BLAS a product ran at 3 GFLOP/s a core, with OpenBLAS at 75 or more (LOG.md). */
 const slowPerThread = 12;
 
-export function examine(): DoctorOutputs {
-  return { checks: [library(), matrixProduct(), gpu()] };
+export function examine(job: DoctorJob): DoctorOutputs {
+  const checks = [library(), matrixProduct(), gpu()];
+  return { checks: job.device === undefined ? checks : [...checks, ...forTraining(job, job.device)] };
+}
+
+/** What a training needs besides libtorch: its device, its base model, ffmpeg. */
+function forTraining(job: DoctorJob, device: string): DoctorCheck[] {
+  return [
+    check("device", () => {
+      const placement = choosePlacement({ device, dtype: "auto" });
+      const wanted = { device: placement.device, generator: new Generator(1, placement.device) };
+      scope(
+        () =>
+          void randn([64, 64], wanted)
+            .matmul(randn([64, 64], wanted))
+            .sum()
+            .item(),
+      );
+      return placement.device;
+    }),
+    check("base model", () => openJobBase(job.base, job.home, cudaIsAvailable()).name),
+    check("ffmpeg", () => {
+      const missing = (["ffmpeg", "ffprobe"] as const).find((tool) => findTool(tool) === undefined);
+      if (missing !== undefined) throw new Error(`${missing}: not found`);
+      return "found";
+    }),
+  ];
+}
+
+function check(name: string, look: () => string): DoctorCheck {
+  try {
+    return { name, status: "ok", detail: look() };
+  } catch (error) {
+    return { name, status: "fail", detail: error instanceof Error ? error.message : String(error) };
+  }
 }
 
 function library(): DoctorCheck {

@@ -36,9 +36,8 @@ const commands: Readonly<Record<string, Command>> = {
     return inspectDataset(parseOptions(InspectJob, job), reporter, signal);
   },
   doctor: async (job) => {
-    parseOptions(DoctorJob, job);
     const { examine } = await import("./doctor.ts");
-    return examine();
+    return examine(parseOptions(DoctorJob, job));
   },
   models: async (job) => {
     const { listModels } = await import("./base-models.ts");

@@ -35,9 +35,19 @@ const numbersFromText = {
 /** Opens the pool; connects when first used. */
 export function openDatabase(
   address: DatabaseAddress,
-  options: { connections: number; log: Logger },
+  options: {
+    readonly connections: number;
+    readonly log: Logger;
+    /** Of a connection attempt and of a statement; default 10 and 15 seconds. */
+    readonly timeoutMs?: number;
+  },
 ): Database {
-  const pool = new pg.Pool({ ...connectionOptions(address), max: options.connections });
+  const { connections: max, timeoutMs } = options;
+  const pool = new pg.Pool({
+    ...connectionOptions(address),
+    ...(timeoutMs === undefined ? {} : { connectionTimeoutMillis: timeoutMs, query_timeout: timeoutMs }),
+    max,
+  });
   // An idle connection that is cut: the pool drops it, and who needs one gets a new one.
   pool.on("connect", (client) => {
     // One that is cut while in use: its statement fails and says so; without a listener the process would end.

@@ -10,6 +10,7 @@ import * as webhooks from "./migrations/0004-webhooks.ts";
 import * as storage from "./migrations/0005-storage.ts";
 import * as history from "./migrations/0006-history.ts";
 import * as webhookShares from "./migrations/0007-webhook-shares.ts";
+import * as recovery from "./migrations/0008-recovery.ts";
 import * as quotas from "./migrations/0009-quotas.ts";
 import * as logLimits from "./migrations/0010-log-limits.ts";
 
@@ -22,6 +23,7 @@ const migrations: Readonly<Record<string, Migration>> = {
   "0005-storage": storage,
   "0006-history": history,
   "0007-webhook-shares": webhookShares,
+  "0008-recovery": recovery,
   "0009-quotas": quotas,
   "0010-log-limits": logLimits,
 };

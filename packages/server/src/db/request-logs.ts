@@ -3,8 +3,8 @@ import { type LogLevel, shorten } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
 import { type KeptLine, type LogLimits, leftOut, leftOutMessage, logLimits } from "./log-limits.ts";
+import type { Lease } from "./move.ts";
 import { persistently } from "./persist.ts";
-import type { Lease } from "./transitions.ts";
 
 export type LogEntry = { readonly at: Date; readonly level: LogLevel; readonly message: string };
 

@@ -27,6 +27,9 @@ export type NewRequest = {
   readonly refusal: WireFailure | undefined;
 };
 
+/** The order of the queue: higher is earlier. */
+const priorityRanks: Readonly<Record<QueuePriority, number>> = { low: -1, normal: 0 };
+
 /** What a status says. */
 export type RequestSummary = {
   readonly id: string;
@@ -79,7 +82,7 @@ export function requestInsert(db: Database, request: NewRequest) {
     key_id: request.keyId,
     public_url: request.publicUrl,
     input: request.input,
-    priority: request.priority,
+    priority: priorityRanks[request.priority],
     webhook_url: request.webhookUrl,
     lifecycle: request.lifecycle,
     stores_io: request.storesIo,
@@ -103,6 +106,13 @@ export async function findSummaries(db: Database, ids: readonly string[]): Promi
   return persistently(() => query.execute());
 }
 
+/**
+ * Seconds that the current lease has worked; 0 without one. Waiting to be published is no work, and the database's clock
+ * may be set back.
+ */
+export const secondsOfWork = sql<number>`greatest(0,
+  coalesce(extract(epoch from coalesce(trained_at, now()) - claimed_at), 0))::float8`;
+
 function summaries(db: Database) {
   return db
     .selectFrom("requests")
@@ -114,7 +124,7 @@ function summaries(db: Database) {
       "state",
       "error",
       "error_type as errorType",
-      sql<number>`run_seconds + coalesce(extract(epoch from now() - claimed_at), 0)::float8`.as("runSeconds"),
+      sql<number>`run_seconds + ${secondsOfWork}`.as("runSeconds"),
       positionInQueue.as("queuePosition"),
     ]);
 }

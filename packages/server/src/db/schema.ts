@@ -1,5 +1,5 @@
 /** The tables as Kysely sees them. What they are for stands in the migrations that make them. */
-import type { QueuePriority, RequestState } from "@ltx-trainer/contract";
+import type { RequestState } from "@ltx-trainer/contract";
 import type { ColumnType, Generated } from "kysely";
 
 type Time = Date;
@@ -34,6 +34,7 @@ export type WorkersTable = {
   host: string;
   pid: number;
   devices: string[];
+  home: string | null;
   started_at: CreatedAt;
   heartbeat_at: Generated<Time>;
   stopped_at: Time | null;
@@ -48,7 +49,7 @@ export type RequestsTable = {
   key_id: string | null;
   public_url: string;
   input: string;
-  priority: QueuePriority;
+  priority: number;
   webhook_url: string | null;
   lifecycle: string | null;
   stores_io: Generated<boolean>;
@@ -72,6 +73,11 @@ export type RequestsTable = {
   error_type: string | null;
   payload_removed_at: Time | null;
   payload_bytes: ColumnType<number, never, never>;
+  not_before: Time | null;
+  setbacks: Generated<number>;
+  trained_outputs: string | null;
+  trained_at: Time | null;
+  trained_home: string | null;
 };
 
 export type RequestLogsTable = {

@@ -4,22 +4,23 @@ import { sql } from "kysely";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { type TestDatabase, TestPostgres } from "../testing/postgres.ts";
+import { claim, claimTrained, expireLeasesOf, forgetTrained, renewLeases, settleExpired } from "./leases.ts";
+import { readLogs } from "./request-logs.ts";
 import { findAnswer, findSummary, insertRequest, type NewRequest } from "./requests.ts";
 import {
   cancelQueued,
-  claim,
   confirmCancel,
-  expireLeasesOf,
   fail,
   forgiveLosses,
   loseLease,
+  noteTrained,
   release,
-  renewLeases,
   requestCancel,
-  settleExpired,
+  retrain,
+  setBack,
   succeed,
 } from "./transitions.ts";
-import { registerWorker } from "./workers.ts";
+import { isDeviceTaken, registerWorker, retireWorker } from "./workers.ts";
 
 // Making databases is slow on a machine that is busy with the other tests.
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
@@ -126,8 +127,8 @@ test("a worker whose lease went to another one changes nothing", async () => {
   const current = await mustTake();
   expect(current).toMatchObject({ requestId: id, attempts: 2 });
   expect(await succeed(test_.db, old, success)).toBe(false);
-  expect(await release(test_.db, old)).toBe(false);
-  expect((await renewLeases(test_.db, [old, current], 60)).has(old.leaseId)).toBe(false);
+  expect(await release(test_.db, old)).toBe("late");
+  expect((await renewLeases(test_.db, [old.leaseId, current.leaseId], 60)).has(old.leaseId)).toBe(false);
   expect(await succeed(test_.db, current, success)).toBe(true);
 });
 
@@ -145,7 +146,7 @@ test("a request that is given back keeps its place", async () => {
   const first = await submit();
   await submit();
   const lease = await mustTake();
-  expect(await release(test_.db, lease)).toBe(true);
+  expect(await release(test_.db, lease)).toBe("queued");
   expect(await mustTake()).toMatchObject({ requestId: first, attempts: 2 });
 });
 
@@ -156,7 +157,9 @@ test("a waiting request is cancelled at once, a running one when its worker says
   expect(await cancelQueued(test_.db, running, user)).toBe(false);
   expect(await confirmCancel(test_.db, lease)).toBe(false);
   expect(await requestCancel(test_.db, running, user)).toBe(true);
-  expect((await renewLeases(test_.db, [lease], 60)).get(lease.leaseId)).toEqual({ isCancelRequested: true });
+  expect((await renewLeases(test_.db, [lease.leaseId], 60)).get(lease.leaseId)).toEqual({
+    isCancelRequested: true,
+  });
   expect(await confirmCancel(test_.db, lease)).toBe(true);
   for (const id of [running, waiting]) {
     expect(await findAnswer(test_.db, id, user)).toMatchObject({
@@ -182,6 +185,134 @@ test("a request to be cancelled whose worker vanished is cancelled, not begun ag
   await sql`select pg_sleep(0.01)`.execute(test_.db);
   expect((await settleExpired(test_.db)).cancelled).toEqual([id]);
   expect(await stateOf(id)).toBe("cancelled");
+});
+
+const letGoes = { release, loseLease, retrain } as const;
+
+test.each(Object.entries(letGoes))("%s of a request that is to be cancelled cancels it", async (_, letGo) => {
+  const id = await submit();
+  const lease = await mustTake();
+  await requestCancel(test_.db, id, user);
+  expect(await letGo(test_.db, lease)).toBe("cancelled");
+  expect(await findAnswer(test_.db, id, user)).toMatchObject({ state: "cancelled", status: 499 });
+  expect(await letGo(test_.db, lease)).toBe("late");
+});
+
+test("a request that is set back waits before it is claimed, and a checkpoint forgives what it counts", async () => {
+  const first = await submit();
+  const next = await submit();
+  const lease = await mustTake();
+  expect(await setBack(test_.db, lease, { pauseSeconds: 3600, counts: true })).toBe("queued");
+  expect(await mustTake()).toMatchObject({ requestId: next });
+  expect(await take()).toBeUndefined();
+  await test_.db
+    .updateTable("requests")
+    .set({ not_before: sql<Date>`now()` })
+    .where("id", "=", first)
+    .execute();
+  const again = await mustTake();
+  expect(again).toMatchObject({ requestId: first, attempts: 2, setbacks: 1 });
+  await forgiveLosses(test_.db, again);
+  expect(await setBack(test_.db, again, { pauseSeconds: 0, counts: false })).toBe("queued");
+  expect(await mustTake()).toMatchObject({ requestId: first, setbacks: 0 });
+  const marked = await mustTakeMarked();
+  expect(await setBack(test_.db, marked, { pauseSeconds: 0, counts: true })).toBe("cancelled");
+});
+
+async function mustTakeMarked() {
+  const id = await submit();
+  const lease = await mustTake();
+  await requestCancel(test_.db, id, user);
+  return lease;
+}
+
+const trained = { outputs: '{"lora_file":"x"}', home: "home-a" };
+
+test("a trained request is claimed only where its files are, never trained, and never lost", async () => {
+  const id = await submit();
+  const lease = await mustTake(0.001);
+  expect(await noteTrained(test_.db, lease, trained)).toBe(true);
+  for (let times = 0; times < 3; times++) {
+    await sql`select pg_sleep(0.01)`.execute(test_.db);
+    expect((await settleExpired(test_.db)).requeued).toEqual([id]);
+    expect(await take()).toBeUndefined();
+    expect(await takeTrained("home-b")).toBeUndefined();
+    expect(await takeTrained("home-a", 0.001)).toMatchObject({
+      requestId: id,
+      attempts: 1,
+      trainedOutputs: trained.outputs,
+    });
+  }
+});
+
+function takeTrained(home: string, leaseSeconds = 60) {
+  return claimTrained(test_.db, { workerId, leaseId: uuidv4(), leaseSeconds }, home);
+}
+
+test("the answer of a trained request that is written twice is its own both times", async () => {
+  const id = await submit();
+  const lease = await mustTake();
+  await noteTrained(test_.db, lease, trained);
+  expect(await succeed(test_.db, lease, success)).toBe(true);
+  expect(await succeed(test_.db, lease, success)).toBe(true);
+  expect(await succeed(test_.db, lease, { ...success, body: '{"ok":false}' })).toBe(false);
+  expect(await stateOf(id)).toBe("succeeded");
+});
+
+test("files that are gone are trained again at once, those on a machine that is gone after a time", async () => {
+  const id = await submit();
+  const lease = await mustTake();
+  await noteTrained(test_.db, lease, trained);
+  expect(await retrain(test_.db, lease)).toBe("queued");
+  const again = await mustTake();
+  expect(again).toMatchObject({ requestId: id, attempts: 2, trainedOutputs: null });
+  await noteTrained(test_.db, again, trained);
+  await release(test_.db, again);
+  expect(await forgetTrained(test_.db, 1)).toEqual([]);
+  await test_.db.updateTable("requests").set({ trained_at: sql<Date>`now() - interval '2 hours'` }).execute();
+  await registerWorker(test_.db, { id: uuidv4(), devices: [], home: trained.home });
+  expect(await forgetTrained(test_.db, 1)).toEqual([]);
+  await test_.db
+    .updateTable("workers")
+    .set({ heartbeat_at: sql<Date>`now() - interval '2 hours'` })
+    .execute();
+  expect(await forgetTrained(test_.db, 1)).toEqual([id]);
+  expect((await readLogs(test_.db, id)).lines.map(({ message }) => message)).toEqual([
+    "The machine that holds the trained files has not been seen for 1 hours. Training again.",
+  ]);
+  expect(await mustTake()).toMatchObject({ requestId: id });
+});
+
+test("the time of work is never negative, whatever the database's clock does, and waiting is no work", async () => {
+  const id = await submit();
+  const lease = await mustTake();
+  const claimedAt = (when: string) =>
+    test_.db
+      .updateTable("requests")
+      .set({ claimed_at: sql<Date>`now() + ${when}::interval` })
+      .execute();
+  await claimedAt("2 hours");
+  expect((await findSummary(test_.db, id))?.runSeconds).toBe(0);
+  await claimedAt("-1 hour");
+  await noteTrained(test_.db, lease, trained);
+  await test_.db
+    .updateTable("requests")
+    .set({ trained_at: sql<Date>`now() - interval '30 minutes'` })
+    .execute();
+  await succeed(test_.db, lease, success);
+  expect((await findSummary(test_.db, id))?.runSeconds).toBeCloseTo(1800, -1);
+});
+
+test("two servers of one machine: a device belongs to the one that was there first, while it lives", async () => {
+  const [first, second] = [uuidv7(), uuidv7()];
+  for (const id of [first, second]) await registerWorker(test_.db, { id, devices: ["cuda:0", "cpu"] });
+  await test_.db.deleteFrom("workers").where("id", "=", workerId).execute();
+  expect(await isDeviceTaken(test_.db, { id: first, device: "cpu", leaseSeconds: 60 })).toBe(false);
+  expect(await isDeviceTaken(test_.db, { id: second, device: "cpu", leaseSeconds: 60 })).toBe(true);
+  expect(await isDeviceTaken(test_.db, { id: second, device: "auto", leaseSeconds: 60 })).toBe(true);
+  expect(await isDeviceTaken(test_.db, { id: second, device: "cuda:1", leaseSeconds: 60 })).toBe(false);
+  await retireWorker(test_.db, first);
+  expect(await isDeviceTaken(test_.db, { id: second, device: "cpu", leaseSeconds: 60 })).toBe(false);
 });
 
 test("the leases of a dead worker end at once", async () => {

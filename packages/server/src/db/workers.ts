@@ -5,7 +5,12 @@ import { sql } from "kysely";
 import type { Database } from "./database.ts";
 import { persistently } from "./persist.ts";
 
-export type Worker = { readonly id: string; readonly devices: readonly string[] };
+export type Worker = {
+  readonly id: string;
+  readonly devices: readonly string[];
+  /** Id of the data folder; see `homeId`. */
+  readonly home?: string;
+};
 
 /** Where our process ids mean something: this machine since it was started, and on it our own space of process ids. */
 function machineName(): string {
@@ -14,7 +19,8 @@ function machineName(): string {
 }
 
 export async function registerWorker(db: Database, worker: Worker): Promise<void> {
-  const row = { id: worker.id, host: machineName(), pid: process.pid, devices: [...worker.devices] };
+  const { id, devices, home = null } = worker;
+  const row = { id, host: machineName(), pid: process.pid, devices: [...devices], home };
   await persistently(() =>
     db
       .insertInto("workers")
@@ -33,6 +39,32 @@ export async function retireWorker(db: Database, id: string): Promise<void> {
   await persistently(() =>
     db.updateTable("workers").set({ stopped_at: sql<Date>`now()` }).where("id", "=", id).execute(),
   );
+}
+
+/**
+ * Whether another server of this machine has the device: the one that was there first, as long as it lives. Two trainings
+ * on one device would run each other out of memory.
+ */
+export async function isDeviceTaken(
+  db: Database,
+  {
+    id,
+    device,
+    leaseSeconds,
+  }: { readonly id: string; readonly device: string; readonly leaseSeconds: number },
+): Promise<boolean> {
+  const overlaps = sql<boolean>`(${device} = any(devices) or 'auto' = any(devices)
+    or (${device} = 'auto' and cardinality(devices) > 0))`;
+  const query = db
+    .selectFrom("workers")
+    .select("id")
+    .where("host", "=", machineName())
+    .where("id", "<", id)
+    .where("stopped_at", "is", null)
+    .where(sql<boolean>`heartbeat_at > now() - make_interval(secs => ${leaseSeconds}::float8)`)
+    .where(overlaps)
+    .limit(1);
+  return (await persistently(() => query.executeTakeFirst())) !== undefined;
 }
 
 /** Workers of this machine that did not say goodbye, and whose process is gone. */

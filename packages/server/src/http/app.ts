@@ -7,6 +7,7 @@ import { LargeBodies } from "../body/large-bodies.ts";
 import type { Config } from "../config.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
+import type { ServiceHealth } from "../jobs/health.ts";
 import { RequestQueue } from "../queue/request-queue.ts";
 import { FileAccess } from "../storage/file-access.ts";
 import type { FileStore } from "../storage/file-store.ts";
@@ -40,6 +41,8 @@ export type AppDeps = {
   readonly feed: ChangeFeed;
   readonly store: FileStore;
   readonly signer: Signer;
+  /** Which devices work. */
+  readonly health: ServiceHealth;
   /** Signs webhooks. */
   readonly webhookKey: KeyObject;
   /** Whether the server is on its way out. */
@@ -89,7 +92,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   limitBodyTime(app, bodyTimeMs);
   addHealthRoutes(app, deps);
   addWebhookKeyRoutes(app, deps.webhookKey);
-  addMetricsRoutes(app, { config, db, authenticator });
+  addMetricsRoutes(app, { config, db, authenticator, health: deps.health });
   addOpenApiRoutes(app, config);
   addHomePage(app, config);
   await app.register(async (scope) => {

@@ -4,6 +4,7 @@ import type { Authenticator } from "../access/authenticate.ts";
 import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { type Overview, readOverview } from "../db/overview.ts";
+import type { ServiceHealth } from "../jobs/health.ts";
 import { ServiceMetrics } from "../metrics.ts";
 import { SharedReads } from "../queue/shared-reads.ts";
 
@@ -12,7 +13,12 @@ const overviewAgeMs = 2_000;
 
 export function addMetricsRoutes(
   app: FastifyInstance,
-  deps: { readonly config: Config; readonly db: Database; readonly authenticator: Authenticator },
+  deps: {
+    readonly config: Config;
+    readonly db: Database;
+    readonly authenticator: Authenticator;
+    readonly health: ServiceHealth;
+  },
 ): void {
   const metrics = new ServiceMetrics();
   const overviews = new SharedReads<Overview>({
@@ -28,7 +34,9 @@ export function addMetricsRoutes(
     });
   });
   app.get("/metrics", async (_request, reply) =>
-    reply.type(metrics.contentType).send(await metrics.text(await overviews.get("all"))),
+    reply
+      .type(metrics.contentType)
+      .send(await metrics.text(await overviews.get("all"), deps.health.broken.length)),
   );
   app.get("/overview", async (request, reply) => {
     await deps.authenticator.keyHolder(request.headers.authorization, "the overview");

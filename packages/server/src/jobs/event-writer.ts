@@ -2,8 +2,9 @@
 import type { JobEvent, LogLevel } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
 import type { Database } from "../db/database.ts";
+import type { Lease } from "../db/move.ts";
 import { appendLogs, type LogEntry, recordSteps, type StepMetrics } from "../db/request-logs.ts";
-import type { Lease } from "../db/transitions.ts";
+
 import { LogLines } from "./log-lines.ts";
 
 /** How long news may wait for company. */
@@ -13,13 +14,16 @@ export class EventWriter {
   private readonly db: Database;
   private readonly lease: Lease;
   private readonly log: Logger;
+  private readonly home: string;
   private readonly lines = new LogLines();
   private entries: LogEntry[] = [];
   private steps: StepMetrics[] = [];
   private timer: NodeJS.Timeout | undefined;
   private writing: Promise<void> = Promise.resolve();
 
-  constructor(db: Database, lease: Lease, log: Logger) {
+  /** @param home the data folder: where it lies is none of the client's business */
+  constructor(db: Database, lease: Lease, log: Logger, home: string) {
+    this.home = home;
     this.db = db;
     this.lease = lease;
     this.log = log;
@@ -36,7 +40,7 @@ export class EventWriter {
   }
 
   say(level: LogLevel, message: string): void {
-    this.entries.push({ at: new Date(), level, message });
+    this.entries.push({ at: new Date(), level, message: withoutFolder(message, this.home, this.lease) });
     this.schedule();
   }
 
@@ -62,4 +66,9 @@ export class EventWriter {
       this.log.error({ err: error, request: this.lease.requestId }, "logs of a request were lost");
     }
   }
+}
+
+/** What a trainer says may name its files: `/home/a/.ltx-trainer/requests/<id>/output/lora.safetensors`. */
+function withoutFolder(message: string, home: string, { requestId }: Lease): string {
+  return message.replaceAll(`${home}/requests/${requestId}/`, "").replaceAll(home, "<data folder>");
 }

@@ -30,7 +30,7 @@ export class LogLines {
           message: `Sampled "${event.prompt}" ${event.lora ? "with" : "without"} the LoRA after step ${event.step}`,
         };
       case "failed":
-        return { level: "ERROR", message: [event.message, event.remedy ?? ""].join("\n").trim() };
+        return { level: "ERROR", message: ofFailure(event) };
       case "trained":
         return { level: "INFO", message: "The LoRA is trained" };
       case "plan":
@@ -57,6 +57,12 @@ export class LogLines {
       message: `Step ${event.step}/${event.total}, loss ${loss}, ${event.secondsPerStep.toFixed(2)} s/step, ${left}`,
     };
   }
+}
+
+/** A defect of ours is told to the operator; a client can do nothing with its words. */
+function ofFailure({ code, message, remedy = "" }: Extract<JobEvent, { type: "failed" }>): string {
+  if (code === "internal") return "Internal error. The server's log says more.";
+  return [message, remedy].join("\n").trim();
 }
 
 const levels = { debug: "DEBUG", info: "INFO", error: "ERROR" } as const satisfies Record<string, LogLevel>;

@@ -3,7 +3,8 @@ import { basename } from "node:path";
 import type { OutputFile, TrainingOutput, TrainOutputs } from "@ltx-trainer/contract";
 import { v7 as uuidv7 } from "uuid";
 import type { NewFile } from "../db/files.ts";
-import type { ClaimedRequest, Success } from "../db/transitions.ts";
+import type { ClaimedRequest } from "../db/leases.ts";
+import type { Success } from "../db/transitions.ts";
 import { fileUrl } from "../public-urls.ts";
 import { newAddress } from "../storage/file-names.ts";
 import type { FileStore } from "../storage/file-store.ts";
@@ -16,7 +17,12 @@ const contentTypes: Readonly<Record<string, string>> = {
   ".safetensors": "application/octet-stream",
 };
 
-type PublishDeps = { readonly store: FileStore; readonly signer: Signer };
+type PublishDeps = {
+  readonly store: FileStore;
+  readonly signer: Signer;
+  /** Files that an earlier attempt stored, by their path; added to. */
+  readonly stored: Map<string, NewFile>;
+};
 
 /**
  * Puts the files into the store, to live as long and be read by whom the request said. Their rows and the answer are for
@@ -25,12 +31,11 @@ type PublishDeps = { readonly store: FileStore; readonly signer: Signer };
 export async function publishOutputs(
   outputs: TrainOutputs,
   request: ClaimedRequest,
-  { store, signer }: PublishDeps,
+  { store, signer, stored }: PublishDeps,
 ): Promise<Success> {
-  const files: NewFile[] = [];
   const publish = async (path: string): Promise<OutputFile> => {
-    const file = await adopt(path, request, store);
-    files.push(file);
+    const file = stored.get(path) ?? (await adopt(path, request, store));
+    stored.set(path, file);
     return {
       url: urlOf(file, request, signer),
       content_type: file.contentType,
@@ -42,11 +47,13 @@ export async function publishOutputs(
     video: outputs.video === null ? null : await publish(outputs.video),
     lora_file: await publish(outputs.lora_file),
     config_file: await publish(outputs.config_file),
+    lora_file_comfyui: await publish(outputs.lora_file_comfyui),
+    ...(outputs.video_error === undefined ? {} : { video_error: outputs.video_error }),
   };
   return {
     body: JSON.stringify(output),
     headers: { "x-fal-billable-units": String(outputs.steps) },
-    files,
+    files: [...stored.values()],
   };
 }
 

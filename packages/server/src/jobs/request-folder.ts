@@ -1,6 +1,7 @@
 /** Every path of a request's folder, named once. */
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { TrainOutputs } from "@ltx-trainer/contract";
 
 export class RequestFolder {
   readonly path: string;
@@ -34,6 +35,30 @@ export class RequestFolder {
     return join(this.path, "inputs");
   }
 
+  /** What a trained request still has to publish: known here even if the database did not hear of it. */
+  private get trainedFile(): string {
+    return join(this.path, "trained.json");
+  }
+
+  async writeTrained(outputs: TrainOutputs): Promise<void> {
+    await writeFile(`${this.trainedFile}.tmp`, JSON.stringify(outputs), { mode: 0o600, flush: true });
+    await rename(`${this.trainedFile}.tmp`, this.trainedFile);
+  }
+
+  /** Undefined when nothing was trained, or its files are gone. */
+  async readTrained(): Promise<TrainOutputs | undefined> {
+    try {
+      const outputs = TrainOutputs.parse(JSON.parse(await readFile(this.trainedFile, "utf8")));
+      return (await hasFiles(outputs)) ? outputs : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+
+  async forgetTrained(): Promise<void> {
+    await rm(this.trainedFile, { force: true });
+  }
+
   /** What is of no use once the request has its end: it takes most of the space. */
   async removeIntermediates(): Promise<void> {
     const names = ["checkpoints", ".ltx-trainer"].map((name) => join(this.output, name));
@@ -42,5 +67,15 @@ export class RequestFolder {
 
   async remove(): Promise<void> {
     await rm(this.path, { recursive: true, force: true });
+  }
+}
+
+/** Whether what a request cannot succeed without can be read. */
+export async function hasFiles(outputs: TrainOutputs): Promise<boolean> {
+  try {
+    await Promise.all([access(outputs.lora_file), access(outputs.config_file)]);
+    return true;
+  } catch {
+    return false;
   }
 }

@@ -1,92 +1,90 @@
 /**
- * One request being worked on: its trainer, and what its end makes of the request.
+ * One request being trained: its trainer, and what its end makes of the request.
  *
- * Every way out goes through one place, `settle`, and there through one transition.
+ * From the moment that the LoRA is written the training counts as won: whatever happens then, the outputs go on to be
+ * published. Every other way out goes through one place, `settle`, and there through one transition.
  */
 import { constants, setPriority } from "node:os";
 import { AppError, type JobEvent, TrainOutputs, toAppError, trainingFailure } from "@ltx-trainer/contract";
 import { startTrainer, type TrainerProcess } from "@ltx-trainer/launcher";
 import type { Logger } from "pino";
-import type { Config } from "../config.ts";
-import type { Database } from "../db/database.ts";
-import {
-  type ClaimedRequest,
-  confirmCancel,
-  fail,
-  forgiveLosses,
-  loseLease,
-  release,
-  succeed,
-} from "../db/transitions.ts";
-import type { FileStore } from "../storage/file-store.ts";
-import type { Signer } from "../storage/signer.ts";
+import type { ClaimedRequest } from "../db/leases.ts";
+import { confirmCancel, fail, forgiveLosses, loseLease, release, setBack } from "../db/transitions.ts";
+import type { DeviceGuard } from "./device-guard.ts";
 import { EventWriter } from "./event-writer.ts";
-import { publishOutputs } from "./publish.ts";
 import { RequestFolder } from "./request-folder.ts";
+import { TrainedNote } from "./trained-note.ts";
 import { trainingJob } from "./training-job.ts";
-
-export type RunContext = {
-  readonly db: Database;
-  readonly store: FileStore;
-  readonly signer: Signer;
-  readonly config: Config;
-  readonly log: Logger;
-};
+import { pauseAfter, setbacksAllowed, verdictOf } from "./verdict.ts";
+import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
 
 /** Time for a cancelled trainer to end by itself; nothing it could still write is wanted. */
 const cancelGraceMs = 1_500;
 
-/** Why it was told to stop. `lost`: the request is not ours any more. */
-type Stop = "cancel" | "drain" | "lost";
+export type DeviceContext = RunContext & {
+  readonly device: string;
+  readonly guard: DeviceGuard;
+  /** Told of the trainer, which must not outlive the lease. */
+  readonly onProcess: (pid: number) => void;
+};
 
-export class RunningRequest {
+export class RunningRequest implements WorkOnRequest {
   readonly request: ClaimedRequest;
-  private readonly context: RunContext;
+  private readonly context: DeviceContext;
   private readonly log: Logger;
   private readonly folder: RequestFolder;
   private readonly writer: EventWriter;
-  private readonly device: string;
+  private readonly trained: TrainedNote;
   private trainer: TrainerProcess | undefined;
   private stop: Stop | undefined;
+  private hasStepped = false;
 
-  constructor(request: ClaimedRequest, device: string, context: RunContext) {
+  constructor(request: ClaimedRequest, context: DeviceContext) {
     this.request = request;
-    this.device = device;
     this.context = context;
     this.log = context.log.child({ request: request.requestId });
     this.folder = new RequestFolder(context.config.home, request.requestId);
-    this.writer = new EventWriter(context.db, request, this.log);
+    this.writer = new EventWriter(context.db, request, this.log, context.config.home);
+    this.trained = new TrainedNote(request, this.folder, context, this.log);
   }
 
-  /** Works until the request has its end or is somebody else's. Throws only when the database stays away. */
-  async run(): Promise<void> {
-    this.log.info({ device: this.device, attempt: this.request.attempts }, "training starts");
+  /**
+   * Works until the training is over. Throws only when the database stays away.
+   *
+   * @returns what is to be published, still under the lease; undefined when the request has its end or was let go
+   */
+  async run(): Promise<TrainOutputs | undefined> {
+    this.log.info({ device: this.context.device, attempt: this.request.attempts }, "training starts");
     try {
-      const outputs = await this.train();
+      const earlier = await this.folder.readTrained();
+      const outputs = earlier ?? (await this.train());
       await this.writer.flush();
-      const success = await publishOutputs(outputs, this.request, this.context);
-      const isOurs = await succeed(this.context.db, this.request, success);
-      if (!isOurs) for (const file of success.files) await this.context.store.remove(file.id);
-      this.log.info({ steps: outputs.steps, isOurs }, "training succeeded");
-      await this.folder.removeIntermediates();
+      await this.trained.write(outputs);
+      return outputs;
     } catch (error) {
+      if (this.stop !== "cancel" && this.stop !== "lost" && this.trained.outputs !== undefined) {
+        this.log.error(
+          { err: error },
+          "training: ended after the LoRA was written, publishing without a video",
+        );
+        await this.writer.flush();
+        return this.trained.endedEarly(toAppError(error), this.stop);
+      }
       await this.settle(toAppError(error));
+      return undefined;
     }
   }
 
-  /** Its cancellation was asked for. */
   cancel(): void {
     if (this.stop !== undefined) return;
     this.stopTrainer("cancel", cancelGraceMs);
   }
 
-  /** The server is going away: write a checkpoint and let go. */
   drain(): void {
     if (this.stop !== undefined) return;
     this.stopTrainer("drain", this.context.config.drainSeconds * 1000);
   }
 
-  /** Somebody else may be working on it by now. */
   abandon(): void {
     this.stop = "lost";
     this.trainer?.kill();
@@ -102,8 +100,8 @@ export class RunningRequest {
   }
 
   private async train(): Promise<TrainOutputs> {
-    const { db, store, signer, config } = this.context;
-    const { request, folder, device } = this;
+    const { db, store, signer, config, device } = this.context;
+    const { request, folder } = this;
     await folder.make();
     const publicUrls = [request.publicUrl, config.publicUrl];
     const job = await trainingJob(JSON.parse(request.input), {
@@ -120,14 +118,24 @@ export class RunningRequest {
       jobFile: folder.jobFile,
       env: config.trainerEnvironment,
       onEvent: (event) => this.hear(event),
-      onNoise: (line, stream) => this.writer.say(stream === "stderr" ? "STDERR" : "STDOUT", line),
+      // For the operator: stacks and paths are none of the client's business.
+      onNoise: (line, stream) => this.log.warn({ stream, line }, "trainer: printed"),
     });
-    giveWay(this.trainer.pid);
+    const { pid } = this.trainer;
+    if (pid !== undefined) {
+      giveWay(pid);
+      this.context.onProcess(pid);
+    }
     return TrainOutputs.parse(await this.trainer.outputs);
   }
 
   private hear(event: JobEvent): void {
     this.writer.event(event);
+    if (event.type === "trained") void this.trained.write(TrainOutputs.parse(event.outputs), "unfinished");
+    if (event.type === "progress") {
+      this.hasStepped = true;
+      this.context.guard.acquit();
+    }
     if (event.type !== "checkpoint") return;
     forgiveLosses(this.context.db, this.request).catch((error: unknown) =>
       this.log.warn({ err: error }, "a checkpoint was not noted"),
@@ -137,28 +145,63 @@ export class RunningRequest {
   private async settle(error: AppError): Promise<void> {
     const { db } = this.context;
     const { request } = this;
-    if (error.kind === "internal")
-      this.log.error({ err: error.cause ?? error }, "training failed by a fault of ours");
     if (this.stop === "lost") return this.log.warn("training abandoned: the lease is gone");
+    if (this.stop === "cancel") this.writer.say("INFO", "Cancelled");
+    await this.writer.flush();
     if (this.stop === "cancel") {
-      this.writer.say("INFO", "Cancelled");
-      await this.writer.flush();
       await confirmCancel(db, request);
       await this.folder.remove();
       return this.log.info("training cancelled");
     }
-    await this.writer.flush();
-    if (this.stop === "drain") {
-      await release(db, request);
-      return this.log.info("training returned to the queue");
+    // Also when somebody else stopped the trainer: systemd signals every process of a service.
+    if (this.stop === "drain" || error.code === "interrupted") {
+      const became = await release(db, request);
+      return this.log.info({ became }, "training returned to the queue");
     }
-    if (error.code === "trainer_died" || error.code === "interrupted") {
-      const became = await loseLease(db, request);
-      return this.log.error({ err: error, became }, "the trainer died");
-    }
-    await fail(db, request, trainingFailure(error, JSON.parse(request.input)));
+    return this.judge(error);
+  }
+
+  private async judge(error: AppError): Promise<void> {
+    const { guard } = this.context;
+    const verdict = verdictOf(error, { hasStepped: this.hasStepped });
+    if (verdict === "lost") return this.lose(error);
+    // A size that does not fit is the request's own; a device on which nothing fits is not.
+    const isSuspicious = verdict === "setback" || (error.code === "out_of_memory" && !this.hasStepped);
+    const isFit = !isSuspicious || (await guard.examine(this.request.requestId, error));
+    const { setbacks } = this.request;
+    if (verdict === "fail" ? isFit : isFit && setbacks + 1 >= setbacksAllowed) return this.fail(error);
+    return this.setBack(error, isFit);
+  }
+
+  private async lose(error: AppError): Promise<void> {
+    const became = await loseLease(this.context.db, this.request);
+    if (became === "failed") await this.folder.removeIntermediates();
+    this.log.error({ err: error, became }, "the trainer died");
+  }
+
+  private async fail(error: AppError): Promise<void> {
+    const { request } = this;
+    await fail(this.context.db, request, trainingFailure(error, JSON.parse(request.input)));
     await this.folder.removeIntermediates();
-    this.log.info({ code: error.code, reason: error.message }, "training failed");
+    const level = error.kind === "input" ? "info" : "error";
+    this.log[level](
+      { code: error.code, reason: error.message, ...(error.cause === undefined ? {} : { err: error.cause }) },
+      "training failed",
+    );
+  }
+
+  /** @param counts false when the server is known to be at fault */
+  private async setBack(error: AppError, counts: boolean): Promise<void> {
+    const { db, config } = this.context;
+    const pauseSeconds = pauseAfter(counts ? this.request.setbacks : 0, config.retrySeconds);
+    const seconds = Math.max(1, Math.round(pauseSeconds));
+    this.writer.say(
+      "WARN",
+      `The server could not go on (${error.code}). Trying again in ${seconds} s or more`,
+    );
+    await this.writer.flush();
+    const became = await setBack(db, this.request, { pauseSeconds, counts });
+    this.log.warn({ err: error.cause ?? error, became, pauseSeconds, counts }, "training set back");
   }
 }
 
@@ -170,8 +213,7 @@ function stoppedEarly(): AppError {
  * A training takes every core for hours. At a lower priority it loses next to nothing, and the server beside it answers at
  * once. Set before the trainer makes its threads, which inherit it.
  */
-function giveWay(pid: number | undefined): void {
-  if (pid === undefined) return;
+function giveWay(pid: number): void {
   try {
     setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {

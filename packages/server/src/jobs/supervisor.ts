@@ -1,48 +1,79 @@
 /**
- * Runs trainings: one at a time on each device, under leases that a heartbeat prolongs.
+ * Runs trainings, one at a time on each device, and publishes what they made; under leases that `LeaseKeeper` renews.
  *
- * The database decides who works on what. A supervisor that cannot reach it for the length of a lease ends its trainings,
- * because somebody else may have taken them up.
+ * The database decides who works on what.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { TrainOutputs } from "@ltx-trainer/contract";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import type { ChangeFeed, RequestChange } from "../db/change-feed.ts";
-import { claim, expireLeasesOf, renewLeases, settleExpired } from "../db/transitions.ts";
-import { findDeadWorkers, registerWorker, retireWorker, touchWorker } from "../db/workers.ts";
-import { type RunContext, RunningRequest } from "./running-request.ts";
+import type { DatabaseAddress } from "../db/database.ts";
+import { type ClaimedRequest, claim, claimTrained, expireLeasesOf, settleExpired } from "../db/leases.ts";
+import { findDeadWorkers, isDeviceTaken, registerWorker, retireWorker } from "../db/workers.ts";
+import { DeviceGuard } from "./device-guard.ts";
+import type { ServiceHealth } from "./health.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import type { FromLeaseThread } from "./lease-messages.ts";
+import { probe } from "./probe.ts";
+import { Publication } from "./publication.ts";
+import { RequestFolder } from "./request-folder.ts";
+import { RunningRequest } from "./running-request.ts";
+import type { RunContext, WorkOnRequest } from "./work-on-request.ts";
 
-export type SupervisorContext = RunContext & { readonly feed: ChangeFeed };
+export type SupervisorContext = RunContext & {
+  readonly feed: ChangeFeed;
+  readonly address: DatabaseAddress;
+  readonly health: ServiceHealth;
+};
 
 /** Between looks into the queue when nothing is heard. */
 const idleMs = 2_000;
-const heartbeatsPerLease = 3;
+/** More would share the same way to the store. */
+const publicationsAtOnce = 4;
+
+type Expiries = Extract<FromLeaseThread, { type: "settled" }>["expiries"];
 
 export class Supervisor {
   private readonly context: SupervisorContext;
   private readonly workerId = uuidv7();
-  private readonly running = new Map<string, RunningRequest>();
+  private readonly keeper: LeaseKeeper;
+  private readonly work = new Map<string, WorkOnRequest>();
+  private readonly publications = new Set<Promise<void>>();
   private readonly ending = new AbortController();
-  private readonly over = new AbortController();
-  private slots: Promise<void>[] = [];
-  private heartbeat: Promise<void> = Promise.resolve();
+  private loops: Promise<void>[] = [];
   private wakeUps: (() => void)[] = [];
   private unsubscribe: (() => void) | undefined;
 
   constructor(context: SupervisorContext) {
     this.context = context;
+    const { address, config, log } = context;
+    const { leaseSeconds, trainedWaitHours } = config;
+    this.keeper = new LeaseKeeper(
+      { address, workerId: this.workerId, leaseSeconds, trainedWaitHours },
+      {
+        onLost: (leaseId) => this.work.get(leaseId)?.abandon(),
+        onCancel: (leaseId) => this.work.get(leaseId)?.cancel(),
+        onSettled: (expiries) => this.hearOfExpiries(expiries),
+      },
+      log,
+    );
   }
 
   /** Begins to work; what an earlier process of this machine left is taken up at once. */
   async start(): Promise<void> {
-    const { db, config, feed, log } = this.context;
-    await registerWorker(db, { id: this.workerId, devices: config.devices });
+    const { db, config, feed, log, homeId } = this.context;
+    await registerWorker(db, { id: this.workerId, devices: config.devices, home: homeId });
     const dead = await findDeadWorkers(db);
     await expireLeasesOf(db, dead);
     for (const id of dead) await retireWorker(db, id);
-    await this.settle();
+    const expiries = await settleExpired(db);
+    if (Object.values(expiries).some((ids) => ids.length > 0)) {
+      this.hearOfExpiries({ ...expiries, forgotten: [] });
+    }
     this.unsubscribe = feed.onRequest((change) => this.hear(change));
-    this.heartbeat = this.beat();
-    this.slots = config.devices.map((device) => this.work(device));
+    this.keeper.start();
+    this.loops = config.devices.map((device, place) => this.trainOn(device, place));
+    this.loops.push(this.publishTrained());
     log.info({ worker: this.workerId, devices: config.devices }, "ready to train");
   }
 
@@ -50,11 +81,11 @@ export class Supervisor {
   async drain(): Promise<void> {
     this.ending.abort();
     this.wake();
-    for (const request of this.running.values()) request.drain();
-    await Promise.all(this.slots);
+    for (const work of this.work.values()) work.drain();
+    await Promise.all(this.loops);
+    await Promise.all(this.publications);
     this.unsubscribe?.();
-    this.over.abort();
-    await this.heartbeat;
+    await this.keeper.stop();
     await retireWorker(this.context.db, this.workerId);
   }
 
@@ -65,8 +96,18 @@ export class Supervisor {
   private hear(change: RequestChange | undefined): void {
     if (change === undefined || change.state === "queued") this.wake();
     if (change?.isCancelRequested !== true) return;
-    for (const running of this.running.values()) {
-      if (running.request.requestId === change.id) running.cancel();
+    for (const work of this.work.values()) {
+      if (work.request.requestId === change.id) work.cancel();
+    }
+  }
+
+  private hearOfExpiries(expiries: Expiries): void {
+    this.context.log.warn(expiries, "leases or deadlines ran out");
+    for (const id of expiries.failed) {
+      const folder = new RequestFolder(this.context.config.home, id);
+      folder.removeIntermediates().catch((error: unknown) => {
+        this.context.log.warn({ err: error, request: id }, "intermediate files were not removed");
+      });
     }
   }
 
@@ -75,36 +116,122 @@ export class Supervisor {
   }
 
   /** One device: request after request. */
-  private async work(device: string): Promise<void> {
+  private async trainOn(device: string, place: number): Promise<void> {
+    const guard = this.guardOf(device, place);
+    let wasTaken = false;
+    await this.repeat({ device }, async () => {
+      if (guard.isBroken) {
+        await this.pause(guard.nextPauseMs());
+        if (!this.isEnding) await guard.recover();
+        return true;
+      }
+      const isTaken = await this.isTaken(device);
+      if (isTaken && !wasTaken) {
+        this.context.log.warn(
+          { device },
+          "device: another server of this machine trains on it; waiting for it to stop",
+        );
+      }
+      wasTaken = isTaken;
+      return !isTaken && (await this.trainOnce(device, guard));
+    });
+  }
+
+  /** What is trained and was not published by whoever trained it. */
+  private async publishTrained(): Promise<void> {
+    await this.repeat({}, async () => {
+      if (this.publications.size >= publicationsAtOnce) return false;
+      const request = await claimTrained(this.context.db, this.claimer(), this.context.homeId);
+      if (request === undefined) return false;
+      this.publish(request, TrainOutputs.parse(JSON.parse(request.trainedOutputs ?? "null")));
+      return true;
+    });
+  }
+
+  /** @param once one turn; returns whether there was something to do */
+  private async repeat(
+    fields: Readonly<Record<string, unknown>>,
+    once: () => Promise<boolean>,
+  ): Promise<void> {
     while (!this.isEnding) {
       try {
-        if (!(await this.workOnce(device))) await this.nap();
+        if (!(await once())) await this.nap();
       } catch (error) {
-        this.context.log.error({ err: error, device }, "could not work; trying again");
+        this.context.log.error({ err: error, ...fields }, "could not work; trying again");
         await this.nap();
       }
     }
   }
 
-  /** @returns whether there was something to do */
-  private async workOnce(device: string): Promise<boolean> {
-    const { db, config } = this.context;
-    const leaseId = uuidv4();
-    const worker = { workerId: this.workerId, leaseId, leaseSeconds: config.leaseSeconds };
-    const request = await claim(db, worker);
+  private async trainOnce(device: string, guard: DeviceGuard): Promise<boolean> {
+    const request = await claim(this.context.db, this.claimer());
     if (request === undefined) return false;
-    const running = new RunningRequest(request, device, this.context);
-    this.running.set(leaseId, running);
+    const onProcess = (pid: number) => this.keeper.setProcess(request.leaseId, pid);
+    const running = new RunningRequest(request, { ...this.context, device, guard, onProcess });
+    let outputs: TrainOutputs | undefined;
+    this.begin(running);
     try {
-      // Asked to end while the claim was under way.
-      if (this.isEnding) running.drain();
-      await running.run();
+      outputs = await running.run();
     } finally {
-      this.running.delete(leaseId);
+      if (outputs === undefined) this.end(request);
     }
+    // The device is free: publishing may take long.
+    if (outputs !== undefined) this.publish(request, outputs);
     return true;
   }
 
+  private publish(request: ClaimedRequest, outputs: TrainOutputs): void {
+    const publication = new Publication(request, outputs, this.context);
+    this.begin(publication);
+    const running = publication
+      .run()
+      .catch((error: unknown) =>
+        this.context.log.error(
+          { err: error, request: request.requestId },
+          "could not publish; trying again later",
+        ),
+      )
+      .finally(() => {
+        this.end(request);
+        this.publications.delete(running);
+      });
+    this.publications.add(running);
+  }
+
+  private begin(work: WorkOnRequest): void {
+    this.work.set(work.request.leaseId, work);
+    this.keeper.hold(work.request);
+    // Asked to end while the claim was under way.
+    if (this.isEnding) work.drain();
+  }
+
+  private end({ leaseId }: ClaimedRequest): void {
+    this.work.delete(leaseId);
+    this.keeper.drop(leaseId);
+  }
+
+  private claimer() {
+    const { leaseSeconds } = this.context.config;
+    return { workerId: this.workerId, leaseId: uuidv4(), leaseSeconds };
+  }
+
+  private isTaken(device: string): Promise<boolean> {
+    const { db, config } = this.context;
+    return isDeviceTaken(db, { id: this.workerId, device, leaseSeconds: config.leaseSeconds });
+  }
+
+  private guardOf(device: string, place: number): DeviceGuard {
+    const { config, store, log, health } = this.context;
+    return new DeviceGuard({
+      device,
+      log,
+      firstPauseMs: config.retrySeconds * 1000,
+      probe: () => probe(device, { config, store }),
+      onChange: (fault) => health.mark(place, fault),
+    });
+  }
+
+  /** Until something is heard of the queue. */
   private async nap(): Promise<void> {
     if (this.isEnding) return;
     let timer: NodeJS.Timeout | undefined;
@@ -115,55 +242,8 @@ export class Supervisor {
     clearTimeout(timer);
   }
 
-  /** Until the last training is over: one that drains needs its lease to the end. */
-  private async beat(): Promise<void> {
-    const leaseMs = this.context.config.leaseSeconds * 1000;
-    const { signal } = this.over;
-    let fence = this.fence(leaseMs);
-    while (!signal.aborted) {
-      const asked = performance.now();
-      try {
-        await this.renew();
-        clearTimeout(fence);
-        fence = this.fence(leaseMs - (performance.now() - asked));
-        await this.settle();
-      } catch (error) {
-        this.context.log.warn({ err: error }, "heartbeat: the database does not answer");
-      }
-      await delay(leaseMs / heartbeatsPerLease, undefined, { signal }).catch(() => {});
-    }
-    clearTimeout(fence);
-  }
-
-  /** Runs when no heartbeat came through for the length of a lease: somebody else may be at our requests. */
-  private fence(afterMs: number): NodeJS.Timeout {
-    return setTimeout(() => {
-      for (const request of this.running.values()) request.abandon();
-    }, afterMs);
-  }
-
-  private async renew(): Promise<void> {
-    const { db, config } = this.context;
-    const requests = [...this.running.values()];
-    const held = await renewLeases(
-      db,
-      requests.map(({ request }) => request),
-      config.leaseSeconds,
-    );
-    for (const running of requests) {
-      const lease = held.get(running.request.leaseId);
-      // One that ended meanwhile is no longer in the map, and has no lease to lose.
-      if (lease === undefined) {
-        if (this.running.has(running.request.leaseId)) running.abandon();
-      } else if (lease.isCancelRequested) running.cancel();
-    }
-    await touchWorker(db, this.workerId);
-  }
-
-  private async settle(): Promise<void> {
-    const expired = await settleExpired(this.context.db);
-    if (Object.values(expired).some((ids) => ids.length > 0)) {
-      this.context.log.warn(expired, "leases or deadlines ran out");
-    }
+  /** Until the time is over, or the server ends. */
+  private async pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.ending.signal }).catch(() => {});
   }
 }

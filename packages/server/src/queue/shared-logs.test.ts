@@ -1,9 +1,9 @@
 /** Logs that are polled: complete, in order, and read once. */
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { claim } from "../db/leases.ts";
 import { appendLogs, readLogs } from "../db/request-logs.ts";
 import { insertRequest } from "../db/requests.ts";
-import { claim } from "../db/transitions.ts";
 import { registerWorker } from "../db/workers.ts";
 import { type TestDatabase, TestPostgres } from "../testing/postgres.ts";
 import { SharedLogs } from "./shared-logs.ts";

@@ -38,13 +38,13 @@ export class DiskStore implements FileStore {
     const path = this.pathOf(id);
     const beside = await besides(path);
     try {
-      await link(source, beside);
-    } catch {
-      // On another disk, or one without links.
-      await copyFile(source, beside, constants.COPYFILE_FICLONE);
+      await linkOrCopy(source, beside);
+      await syncToDisk(beside);
+      await publish(beside, path);
+    } catch (error) {
+      await rm(beside, { force: true });
+      throw error;
     }
-    await syncToDisk(beside);
-    await publish(beside, path);
     return (await stat(path)).size;
   }
 
@@ -101,6 +101,17 @@ export class DiskStore implements FileStore {
     }
   }
 
+  async check(): Promise<void> {
+    const folder = join(this.files, "00");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const probe = join(folder, `.probe-${randomUUID()}`);
+    try {
+      await writeFile(probe, Buffer.alloc(4096), { mode: 0o600 });
+    } finally {
+      await rm(probe, { force: true });
+    }
+  }
+
   async freeBytes(): Promise<number> {
     await mkdir(this.files, { recursive: true });
     const { bavail, bsize } = await statfs(this.files);
@@ -120,6 +131,15 @@ export class DiskStore implements FileStore {
 async function besides(path: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return `${path}.${randomUUID()}.tmp`;
+}
+
+async function linkOrCopy(source: string, target: string): Promise<void> {
+  try {
+    await link(source, target);
+  } catch {
+    // On another disk, or one without links.
+    await copyFile(source, target, constants.COPYFILE_FICLONE);
+  }
 }
 
 async function publish(beside: string, path: string): Promise<void> {

@@ -54,6 +54,8 @@ export interface FileStore {
   list(): AsyncIterable<StoreEntry>;
   /** Whether the store is that of this database; the first one that asks owns it. */
   belongsTo(owner: string): Promise<boolean>;
+  /** Whether it can be used now. @throws when it cannot */
+  check(): Promise<void>;
   /** Bytes that still fit; undefined when there is no telling. */
   freeBytes(): Promise<number | undefined>;
 }

@@ -113,6 +113,10 @@ export class S3Store implements FileStore {
     }
   }
 
+  async check(): Promise<void> {
+    await this.client.send(new this.sdk.HeadBucketCommand({ Bucket: this.bucket }));
+  }
+
   async belongsTo(owner: string): Promise<boolean> {
     const key = `${this.prefix}owner`;
     try {

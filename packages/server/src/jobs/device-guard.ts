@@ -1,0 +1,96 @@
+/**
+ * Whether a device is fit to train. One that fails requests through no fault of theirs takes no more until a probe passes:
+ * a broken device would otherwise fail the whole queue at the speed of failing.
+ */
+import type { AppError } from "@ltx-trainer/contract";
+import type { Logger } from "pino";
+import type { Fault } from "./health.ts";
+
+/** So many different requests in a row, and the device is suspected even if its probe passes. */
+const suspiciousRequests = 3;
+const longestPauseMs = 60_000;
+
+type GuardDeps = {
+  readonly device: string;
+  readonly log: Logger;
+  /** Pause before the first probe of a broken device; it doubles. */
+  readonly firstPauseMs: number;
+  readonly probe: () => Promise<Fault | undefined>;
+  readonly onChange: (fault: Fault | undefined) => void;
+};
+
+export class DeviceGuard {
+  private readonly deps: GuardDeps;
+  private readonly suspects = new Set<string>();
+  private fault: Fault | undefined;
+  private pauseMs: number;
+
+  constructor(deps: GuardDeps) {
+    this.deps = deps;
+    this.pauseMs = deps.firstPauseMs;
+  }
+
+  get isBroken(): boolean {
+    return this.fault !== undefined;
+  }
+
+  /** A training took a step: nothing is wrong with the device. */
+  acquit(): void {
+    this.suspects.clear();
+  }
+
+  /**
+   * Looks for the cause of a failure that is not the request's own.
+   *
+   * @returns whether the device is fit, so that the failure has to do with this request after all
+   */
+  async examine(requestId: string, error: AppError): Promise<boolean> {
+    const fault = await this.deps.probe();
+    if (fault !== undefined) {
+      this.markBroken(fault);
+      return false;
+    }
+    this.suspects.add(requestId);
+    if (this.suspects.size >= suspiciousRequests) {
+      this.markBroken({
+        reason: `${this.suspects.size} requests in a row failed (${error.code})`,
+        detail: error,
+      });
+    }
+    return true;
+  }
+
+  /** How long a broken device waits for its next probe: longer each time. */
+  nextPauseMs(): number {
+    const pauseMs = this.pauseMs;
+    this.pauseMs = Math.min(2 * pauseMs, longestPauseMs);
+    return pauseMs;
+  }
+
+  /** Probes a broken device. */
+  async recover(): Promise<void> {
+    const fault = await this.deps.probe();
+    if (fault !== undefined) {
+      this.fault = fault;
+      return this.deps.onChange(fault);
+    }
+    this.fault = undefined;
+    this.pauseMs = this.deps.firstPauseMs;
+    this.suspects.clear();
+    this.deps.onChange(undefined);
+    this.deps.log.info({ device: this.deps.device }, "device: works again");
+  }
+
+  private markBroken(fault: Fault): void {
+    if (this.fault === undefined) {
+      const { reason, detail } = fault;
+      const cause = detail instanceof Error ? { err: detail } : { detail };
+      this.deps.log.error(
+        { device: this.deps.device, reason, ...cause },
+        "device: broken, takes no requests",
+      );
+    }
+    this.fault = fault;
+    this.deps.onChange(fault);
+  }
+}
