@@ -11,6 +11,7 @@ import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
 import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
 import { CacheStore } from "./cache/store.ts";
 import { withoutLost } from "./dataset/lost-samples.ts";
+import { counted } from "./dataset/notes.ts";
 import { prepareDataset } from "./dataset/prepare.ts";
 import { sourcePolicyOf } from "./dataset/source-policy.ts";
 import type { Dataset } from "./dataset/types.ts";
@@ -162,7 +163,7 @@ async function prepare(
   );
   writeJson(folder.report, dataset.report);
   const { kept, dropped, samples } = dataset.report.totals;
-  reporter.info(`dataset: ${kept} files kept, ${dropped} dropped, ${samples} samples`);
+  reporter.info(`dataset: ${counted(kept, "file")} kept, ${dropped} dropped, ${counted(samples, "sample")}`);
   return dataset;
 }
 

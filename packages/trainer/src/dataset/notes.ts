@@ -46,20 +46,9 @@ export function pageNotes(pages: number): string[] {
   return pages > 1 ? [`holds ${pages} pictures: the first is used`] : [];
 }
 
-/** Above this share, what is cut off is worth a line. */
-const muchCropped = 0.2;
-
 export function sizeNotes(info: Size, wanted: Size): string[] {
   const scale = Math.max(wanted.width / info.width, wanted.height / info.height);
-  const kept = (wanted.width * wanted.height) / (info.width * info.height * scale ** 2);
-  return [
-    ...(scale > 1.05 ? [`smaller than the samples: scaled up ${scale.toFixed(2)} times`] : []),
-    ...(kept < 1 - muchCropped
-      ? [
-          `${Math.round((1 - kept) * 100)} % of the picture is cropped: it is ${sizeText(info)}, the samples are ${sizeText(wanted)}`,
-        ]
-      : []),
-  ];
+  return scale > 1.05 ? [`smaller than the samples: scaled up ${scale.toFixed(2)} times`] : [];
 }
 
 /** `1 frame`, `2 frames`. */

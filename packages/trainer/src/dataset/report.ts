@@ -1,5 +1,6 @@
 /** The dataset report: one line per file with its fate, totals, and sentences about the whole. */
 import { AppError, type DatasetReport, type ReportFile } from "@ltx-trainer/contract";
+import { counted } from "./notes.ts";
 
 /** Fewer samples than this rarely teach more than one look. */
 const fewSamples = 5;
@@ -36,7 +37,7 @@ function warningsAbout(files: readonly ReportFile[], samples: number): string[] 
   const warnings: string[] = [];
   if (dropped.length > 0) {
     warnings.push(
-      `${dropped.length} of ${dropped.length + media.length} media files cannot be used: see their reasons.`,
+      `${ofAll(dropped.length, dropped.length + media.length)} cannot be used: see the ${dropped.length === 1 ? "reason" : "reasons"}.`,
     );
   }
   if (uncaptioned.length > 0) {
@@ -47,21 +48,50 @@ function warningsAbout(files: readonly ReportFile[], samples: number): string[] 
         ? "their file names"
         : "nothing";
     warnings.push(
-      `${uncaptioned.length} of ${media.length} media files have no caption; ${instead} will be used. Put a .txt of the same ` +
+      `${ofAll(uncaptioned.length, media.length)} ${uncaptioned.length === 1 ? "has" : "have"} no caption; ${instead} will be used. Put a .txt of the same ` +
         "name beside each, saying what it shows.",
     );
   }
   if (silent.length > 0) {
     warnings.push(
-      `${silent.length} of them train without any words. Give a trigger phrase or captions: without one, the LoRA answers to nothing.`,
+      `${silent.length} of them ${silent.length === 1 ? "trains" : "train"} without any words. Give a trigger phrase or captions: without one, the LoRA answers to nothing.`,
     );
   }
+  warnings.push(...cropWarnings(media));
   if (samples < fewSamples) {
-    warnings.push(
-      `Only ${samples} ${samples === 1 ? "sample" : "samples"}: ten or more clips give better results.`,
-    );
+    warnings.push(`Only ${counted(samples, "sample")}: ten or more clips give better results.`);
   }
   return warnings;
+}
+
+/** Above this share of a picture, what the crop takes away is worth a sentence. */
+const muchCropped = 0.2;
+
+function cropWarnings(media: readonly ReportFile[]): string[] {
+  const cropped = media
+    .map((file) => ({ file, share: croppedShare(file) }))
+    .filter(({ share }) => share > muchCropped)
+    .sort((a, b) => b.share - a.share);
+  const [worst] = cropped;
+  if (worst === undefined) return [];
+  const { path, width, height, samples } = worst.file;
+  const sizes = `it is ${width}x${height}, the samples are ${samples[0]?.width}x${samples[0]?.height}`;
+  const percent = Math.round(worst.share * 100);
+  return [
+    `${ofAll(cropped.length, media.length)} ${cropped.length === 1 ? "loses" : "lose"} more than a fifth of the picture to the ` +
+      `crop, most of all ${path} (${percent} %): ${sizes}. Choose the aspect ratio that fits them.`,
+  ];
+}
+
+function croppedShare({ width, height, samples: [sample] }: ReportFile): number {
+  if (width === undefined || height === undefined || sample === undefined) return 0;
+  const [own, wanted] = [width / height, sample.width / sample.height];
+  return 1 - Math.min(own / wanted, wanted / own);
+}
+
+/** `2 of 3 media files`. */
+function ofAll(count: number, total: number): string {
+  return `${count} of ${counted(total, "media file")}`;
 }
 
 /** The error when nothing is left to train on, with the reason of every dropped file. */
@@ -77,7 +107,9 @@ export function nothingUsable(source: string, files: readonly ReportFile[], expe
   const message =
     dropped.length === 0
       ? `${source}: got no video or image${found}, expected at least one of ${expected}`
-      : [`${source}: none of ${dropped.length} media files can be used:`, ...shown, ...more].join("\n");
+      : [`${source}: none of ${counted(dropped.length, "media file")} can be used:`, ...shown, ...more].join(
+          "\n",
+        );
   return new AppError({
     code: "no_usable_media",
     message,
