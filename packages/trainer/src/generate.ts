@@ -24,7 +24,7 @@ import { type LoraDefaults, readLoraDefaults, toLoraFault } from "./lora-default
 import { requireVideoEncoder, writeVideo } from "./media/encode-video.ts";
 import { requireWritable } from "./output-file.ts";
 import { decodeSampled, type PreviewContext, type PreviewSettings, samplePrompts } from "./previews.ts";
-import { describeCutFor, describePromptCuts } from "./text-cut.ts";
+import { describeUnseenBy, describeUnseenPrompts } from "./unseen-text.ts";
 
 /** Of a video whose LoRA says nothing about it. */
 const fallbacks = {
@@ -173,7 +173,7 @@ async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
   const { shape, negativePrompt } = settings;
   reporter.phase("generate", "Reading the prompt");
   const texts = { prompt: job.prompt, negative_prompt: negativePrompt };
-  for (const note of describePromptCuts(texts, describeCutFor(base))) reporter.warn(note);
+  for (const note of describeUnseenPrompts(texts, describeUnseenBy(base))) reporter.warn(note);
   const tokenizer = base.loadTokenizer();
   const encoder = base.loadTextEncoder(placement);
   const embed = (text: string) =>

@@ -11,7 +11,7 @@ import { prepareDataset } from "./dataset/prepare.ts";
 import { choosePlacement } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import { makePlan } from "./plan.ts";
-import { describeCutFor } from "./text-cut.ts";
+import { describeUnseenBy } from "./unseen-text.ts";
 
 export async function inspectDataset(
   job: InspectJob,
@@ -38,7 +38,7 @@ export async function inspectDataset(
     const dataset = await prepareDataset(job.training_data_url, options, {
       workFolder,
       signal,
-      describeCut: describeCutFor(base),
+      describeUnseen: describeUnseenBy(base),
       onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),
       log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
     });

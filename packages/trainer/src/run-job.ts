@@ -23,11 +23,11 @@ import { checkMachine } from "./preflight.ts";
 import { Previewer } from "./previewer.ts";
 import { seedFor } from "./seeds.ts";
 import { stopIfAsked } from "./stop.ts";
-import { type DescribeCut, describeCutFor, describePromptCuts } from "./text-cut.ts";
 import type { Identity } from "./train/checkpoint.ts";
 import { trainLoop } from "./train/loop.ts";
 import { requireTraining } from "./train/resume.ts";
 import { TrainingStep } from "./train/step.ts";
+import { type DescribeUnseen, describeUnseenBy, describeUnseenPrompts } from "./unseen-text.ts";
 
 export async function runTraining(
   job: TrainJob,
@@ -124,10 +124,10 @@ async function settle(job: TrainJob, reporter: Reporter, signal: AbortSignal) {
     `base model ${base.name} on ${placement.device}, ${placement.dtype}, libtorch ${plan.libtorch}`,
   );
   for (const note of plan.notes) reporter.info(note);
-  const describeCut = describeCutFor(base);
-  for (const note of describePromptCuts(promptsOf(plan), describeCut)) reporter.warn(note);
+  const describeUnseen = describeUnseenBy(base);
+  for (const note of describeUnseenPrompts(promptsOf(plan), describeUnseen)) reporter.warn(note);
   reporter.event({ type: "plan", plan: { ...plan } });
-  return { base, placement, baseHash, plan, describeCut };
+  return { base, placement, baseHash, plan, describeUnseen };
 }
 
 function promptsOf({ validation }: Plan): Record<string, string> {
@@ -137,7 +137,7 @@ function promptsOf({ validation }: Plan): Record<string, string> {
 
 async function prepare(
   job: TrainJob,
-  { plan, describeCut }: { readonly plan: Plan; readonly describeCut: DescribeCut },
+  { plan, describeUnseen }: { readonly plan: Plan; readonly describeUnseen: DescribeUnseen },
   folder: JobFolder,
   reporter: Reporter,
   signal: AbortSignal,
@@ -156,7 +156,7 @@ async function prepare(
       ...sourcePolicyOf(job),
       workFolder: folder.work,
       signal,
-      describeCut,
+      describeUnseen,
       onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),
       log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
     },

@@ -190,7 +190,7 @@ test("captions in other encodings are read; what was guessed or left out is in t
   const { report, samples } = await prepareDataset(folder, options, {
     workFolder: temporaryFolder(),
     log: (level, message) => logged.push(`${level}: ${message}`),
-    describeCut: (caption) => (caption === "walks" ? "9 tokens, and it reads 8" : undefined),
+    describeUnseen: (caption) => (caption === "walks" ? ["9 tokens, and it reads 8"] : []),
   });
   expect(samples.map(({ caption }) => caption)).toEqual([
     "it\u2019s a red cub",

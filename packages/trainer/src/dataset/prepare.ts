@@ -149,8 +149,8 @@ async function examineFile(
     const own = await examine({ path, name: file.path, kind }, options, context.signal);
     const found = options.referenceVideos === true ? await withReference(item, own, options, context) : own;
     const caption = await readCaption(item, options.triggerPhrase);
-    const cut = context.describeCut?.(caption.text);
-    const captionNotes = [...caption.notes, ...(cut === undefined ? [] : [`caption: ${cut}`])];
+    const unseen = context.describeUnseen?.(caption.text) ?? [];
+    const captionNotes = [...caption.notes, ...unseen.map((part) => `caption: ${part}`)];
     const misnamed = options.referenceVideos !== true && isNamedReference(file.path);
     const notes = [
       ...found.notes,

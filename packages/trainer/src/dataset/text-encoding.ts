@@ -106,7 +106,7 @@ const alphabets = [/\p{Script=Latin}/u, /\p{Script=Cyrillic}/u, /\p{Script=Greek
 function guess(bytes: Uint8Array): DecodedText | undefined {
   let best: { readonly text: string; readonly encoding: string; readonly score: number } | undefined;
   for (const [label, encoding] of legacyEncodings) {
-    const text = label === "windows-1252" ? decodeWindows1252(bytes) : decodeAs(label, bytes);
+    const text = decodeLegacy(label, bytes);
     if (text === undefined) continue;
     const score = scoreText(text, bytes, label);
     if (best === undefined || score > best.score) best = { text, encoding, score };
@@ -114,23 +114,33 @@ function guess(bytes: Uint8Array): DecodedText | undefined {
   return best && { text: best.text, encoding: best.encoding, isCertain: false };
 }
 
+/** Enough to tell encodings apart; an archive may hold a hundred thousand names. */
+const mostGuessedNames = 1000;
+
 /**
- * Names that share one legacy encoding, which is guessed from all of them.
+ * Names that share one legacy encoding, which is guessed from them together.
  *
  * @param fallback the same names read as CP437, which no decoder of Node knows
  */
 export function decodeNames(names: readonly Uint8Array[], fallback: readonly string[]): readonly string[] {
-  if (names.length === 0) return [];
-  const bytes = Buffer.concat(names.flatMap((name) => [name, Buffer.from("\n")]));
-  let best = { score: scoreNames(fallback.join("\n"), bytes, "cp437"), names: fallback };
+  const some = names.slice(0, mostGuessedNames);
+  const bytes = Buffer.concat(some.flatMap((name) => [name, Buffer.from("\n")]));
+  let best = {
+    label: "cp437",
+    score: scoreNames(fallback.slice(0, mostGuessedNames).join("\n"), bytes, "cp437"),
+  };
   for (const [label] of legacyEncodings) {
-    const text = label === "windows-1252" ? decodeWindows1252(bytes) : decodeAs(label, bytes);
+    const text = decodeLegacy(label, bytes);
     if (text === undefined) continue;
     const score = scoreNames(text, bytes, label);
-    const split = text.split("\n").slice(0, -1);
-    if (score > best.score && split.length === names.length) best = { score, names: split };
+    if (score > best.score) best = { label, score };
   }
-  return best.names;
+  if (best.label === "cp437") return fallback;
+  return names.map((name, index) => decodeLegacy(best.label, name) ?? (fallback[index] as string));
+}
+
+function decodeLegacy(label: string, bytes: Uint8Array): string | undefined {
+  return label === "windows-1252" ? decodeWindows1252(bytes) : decodeAs(label, bytes);
 }
 
 /** A letter beyond ASCII before a backslash is half of a character: nobody calls folders so. */

@@ -51,8 +51,8 @@ export type PrepareContext = {
   readonly logIntervalMs?: number;
   readonly signal?: AbortSignal;
   readonly limits?: Partial<DatasetLimits>;
-  /** What the text encoder will not see of a caption, as the end of a sentence; undefined when it sees all. */
-  readonly describeCut?: ((caption: string) => string | undefined) | undefined;
+  /** What the text encoder will not see of a caption, each as the end of a sentence. */
+  readonly describeUnseen?: ((caption: string) => readonly string[]) | undefined;
   /** Called with every address a download is about to connect to; throw to refuse it. Default: none is refused. */
   readonly checkAddress?: (address: string) => void;
   /** What to call a source in messages. Default: as it was given, without data and queries. */
