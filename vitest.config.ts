@@ -11,6 +11,8 @@ const common = {
   pool: "forks",
   testTimeout: 300_000,
   hookTimeout: 300_000,
+  // A busy machine is slow; what never comes still ends the test.
+  expect: { poll: { timeout: 120_000 } },
   env: { OMP_NUM_THREADS: "1", OPENBLAS_NUM_THREADS: "1", MKL_NUM_THREADS: "1" },
 } as const;
 
