@@ -21,6 +21,19 @@ test("width and height come together", () => {
   ]);
 });
 
+test("a first frame needs frames after it", () => {
+  const ask = { prompt: "a", image: "a.png" };
+  expect(GenerateOptions.safeParse({ ...ask, number_of_frames: 8 }).error?.issues).toMatchObject([
+    {
+      path: ["number_of_frames"],
+      message: expect.stringContaining("got 8, expected at least 9 with an image"),
+    },
+  ]);
+  for (const number_of_frames of [9, undefined]) {
+    expect(GenerateOptions.safeParse({ ...ask, number_of_frames }).success).toBe(true);
+  }
+});
+
 test("every named size is a multiple of 32 and turns on its side", () => {
   for (const row of Object.values(ltxvSizes)) {
     for (const { width, height } of Object.values(row)) expect([width % 32, height % 32]).toEqual([0, 0]);

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { DatasetReport } from "./dataset-report.ts";
 import { localFields, validationFitsTraining } from "./local-training.ts";
 import { aspectRatios, resolutions } from "./sizes.ts";
-import { defaultNegativePrompt, type Heading } from "./training.ts";
+import { defaultNegativePrompt, fewestVideoFrames, type Heading } from "./training.ts";
 
 export const trainerCommands = ["train", "generate", "inspect", "doctor", "models"] as const;
 export type TrainerCommand = (typeof trainerCommands)[number];
@@ -238,13 +238,31 @@ function bothOrNeitherSide({ width, height }: MaybeSize, context: z.core.$Refine
   });
 }
 
+type MaybeImage = { readonly image?: string | undefined; readonly number_of_frames?: number | undefined };
+
+function imageBeginsVideo(
+  { image, number_of_frames: frames }: MaybeImage,
+  context: z.core.$RefinementCtx,
+): void {
+  if (image === undefined || frames === undefined || frames >= fewestVideoFrames) return;
+  context.addIssue({
+    code: "custom",
+    path: ["number_of_frames"],
+    message: `got ${frames}, expected at least ${fewestVideoFrames} with an image: the image is the first frame`,
+  });
+}
+
 /** What `generate` takes on the command line. */
-export const GenerateOptions = z.object(generateFields).superRefine(bothOrNeitherSide);
+export const GenerateOptions = z
+  .object(generateFields)
+  .superRefine(bothOrNeitherSide)
+  .superRefine(imageBeginsVideo);
 export type GenerateOptions = z.infer<typeof GenerateOptions>;
 
 export const GenerateJob = z
   .object({ ...generateFields, out: z.string().min(1), home })
-  .superRefine(bothOrNeitherSide);
+  .superRefine(bothOrNeitherSide)
+  .superRefine(imageBeginsVideo);
 export type GenerateJob = z.infer<typeof GenerateJob>;
 
 export const GenerateOutputs = z.object({

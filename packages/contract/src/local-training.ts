@@ -9,6 +9,7 @@ import { z } from "zod";
 import {
   type Heading,
   hostedFields,
+  imagesBeginVideos,
   imagesOnAllOrNone,
   numberFromText,
   ValidationPrompt,
@@ -307,12 +308,14 @@ export const localFields = {
 
 type WithReferences = {
   readonly reference_videos: boolean;
+  readonly validation_number_of_frames: number;
   readonly validation: readonly LocalValidationPrompt[];
 };
 
 /** Images on all prompts or none; references on all prompts of a training with references, else on none. */
 export function validationFitsTraining(options: WithReferences, context: z.core.$RefinementCtx): void {
   imagesOnAllOrNone(options, context);
+  imagesBeginVideos(options, context);
   const { reference_videos: wanted, validation } = options;
   const complain = (path: (string | number)[], message: string) =>
     context.addIssue({ code: "custom", path: ["validation", ...path], message, input: validation });

@@ -130,6 +130,24 @@ test("what the hosted API accepts, a local run accepts with the same meaning", (
   );
 });
 
+test("a validation image needs frames after it", () => {
+  const ask = (frames: number, image: boolean) => ({
+    training_data_url: "x",
+    validation_number_of_frames: frames,
+    validation: [image ? withImage : { prompt: "a cube" }],
+  });
+  for (const schema of [TrainingInput, LocalTrainingOptions]) {
+    expect(schema.safeParse(ask(8, true)).error?.issues).toMatchObject([
+      {
+        path: ["validation_number_of_frames"],
+        message: "got 8, expected at least 9 with an image_url: the image is the first frame",
+      },
+    ]);
+    expect(schema.safeParse(ask(9, true)).success).toBe(true);
+    expect(schema.safeParse(ask(8, false)).success).toBe(true);
+  }
+});
+
 test("a local run may be shorter than the hosted minimum", () => {
   expect(LocalTrainingOptions.parse({ training_data_url: "x", number_of_steps: 1, rank: 4 })).toMatchObject({
     number_of_steps: 1,

@@ -212,6 +212,26 @@ export function imagesOnAllOrNone({ validation }: WithPrompts, context: z.core.$
   });
 }
 
+/** The fewest frames that are a video to the model; fewer are one picture. */
+export const fewestVideoFrames = 9;
+
+type WithImages = WithPrompts & { readonly validation_number_of_frames: number };
+
+/** A validation image is the first frame: without others after it there is nothing to make. */
+export function imagesBeginVideos(input: WithImages, context: z.core.$RefinementCtx): void {
+  const { validation, validation_number_of_frames: frames } = input;
+  if (frames >= fewestVideoFrames || !validation.some((item) => item.image_url)) return;
+  context.addIssue({
+    code: "custom",
+    path: ["validation_number_of_frames"],
+    message: `got ${frames}, expected at least ${fewestVideoFrames} with an image_url: the image is the first frame`,
+    input: frames,
+  });
+}
+
 /** The request body of the hosted API. */
-export const TrainingInput = z.object(hostedFields).superRefine(imagesOnAllOrNone);
+export const TrainingInput = z
+  .object(hostedFields)
+  .superRefine(imagesOnAllOrNone)
+  .superRefine(imagesBeginVideos);
 export type TrainingInput = z.infer<typeof TrainingInput>;

@@ -5,13 +5,13 @@
  */
 import type { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { type Lora, loadLora, saveLora, type Transformer } from "@ltx-trainer/ltx";
-import { portableSourceName } from "./dataset/source-policy.ts";
 import type { Dataset } from "./dataset/types.ts";
 import type { Reporter } from "./events.ts";
 import { type JobFolder, writeJson } from "./job-folder.ts";
 import { type SheetRow, writeContactSheet } from "./media/contact-sheet.ts";
 import { writeVideo } from "./media/encode-video.ts";
 import type { Plan } from "./plan.ts";
+import { portableJob, portablePlan } from "./portable.ts";
 import type { FinalPreviews, Previewer } from "./previewer.ts";
 import { isInterruption } from "./stop.ts";
 
@@ -137,7 +137,6 @@ function configOf(
   prompts: readonly string[],
 ): Record<string, unknown> {
   const { validation } = plan;
-  const nameOf = (source: string) => portableSourceName(source, job.source_names);
   return {
     base_model: plan.base.name,
     base_model_hash: plan.base.hash,
@@ -157,35 +156,7 @@ function configOf(
     negative_prompt: validation.negativePrompt,
     validation_prompts: prompts,
     dataset_hash: dataset.hash,
-    input: portableInput(job, plan, nameOf),
-    plan: {
-      ...plan,
-      validation: {
-        ...validation,
-        prompts: validation.prompts.map(({ prompt, image }) => ({
-          prompt,
-          image: image === null ? null : nameOf(image),
-        })),
-      },
-    },
-  };
-}
-
-/** The job without what only this machine can make sense of. */
-function portableInput(
-  job: TrainJob,
-  plan: Plan,
-  nameOf: (source: string) => string,
-): Record<string, unknown> {
-  const { out, home, resume, address_policy, source_names, on_bad_checkpoint, ...rest } = job;
-  const { training_data_url, validation, ...input } = rest;
-  return {
-    ...input,
-    ...(job.base === undefined ? {} : { base: plan.base.name }),
-    training_data_url: nameOf(training_data_url),
-    validation: validation.map(({ image_url, ...item }) => ({
-      ...item,
-      ...(image_url ? { image_url: nameOf(image_url) } : {}),
-    })),
+    input: portableJob(job, plan),
+    plan: portablePlan(plan, job.source_names),
   };
 }

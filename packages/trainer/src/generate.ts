@@ -23,6 +23,7 @@ import { encodeGiven } from "./given.ts";
 import { type LoraDefaults, readLoraDefaults, toLoraFault } from "./lora-defaults.ts";
 import { requireVideoEncoder, writeVideo } from "./media/encode-video.ts";
 import { requireWritable } from "./output-file.ts";
+import { requireVideoAfterImage } from "./plan.ts";
 import { decodeSampled, type PreviewContext, type PreviewSettings, samplePrompts } from "./previews.ts";
 import { describeUnseenBy, describeUnseenPrompts } from "./unseen-text.ts";
 
@@ -96,11 +97,13 @@ function settingsOf(
 ): Settings {
   const { base, profile, wishes } = around;
   const { sampler } = profile;
-  const frames = job.number_of_frames ?? wishes.num_frames ?? fallbacks.frames;
+  const wanted = job.number_of_frames ?? wishes.num_frames ?? fallbacks.frames;
+  const frames = snapFrames(wanted, base.compression.temporal);
+  if (job.image !== undefined) requireVideoAfterImage(frames, "number_of_frames", base);
   return {
     shape: {
       ...sizeOf(job, around),
-      frames: snapFrames(frames, base.compression.temporal),
+      frames,
       frameRate: job.frame_rate ?? wishes.frame_rate ?? fallbacks.frameRate,
     },
     steps: job.steps ?? wishes.num_inference_steps ?? sampler.steps,

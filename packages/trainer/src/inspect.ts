@@ -11,6 +11,7 @@ import { prepareDataset } from "./dataset/prepare.ts";
 import { choosePlacement } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import { makePlan } from "./plan.ts";
+import { portablePlan } from "./portable.ts";
 import { describeUnseenBy } from "./unseen-text.ts";
 
 export async function inspectDataset(
@@ -42,7 +43,7 @@ export async function inspectDataset(
       onProgress: ({ title, done, total }) => reporter.phase("dataset", title, { done, total }),
       log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
     });
-    return { report: dataset.report, plan: { ...plan } };
+    return { report: dataset.report, plan: portablePlan(plan, {}) };
   } finally {
     rmSync(workFolder, { recursive: true, force: true });
   }

@@ -1,7 +1,7 @@
 /**
  * The plan: every number derived from the options, decided once, written to `plan.json` and followed by all that comes.
  */
-import type { TrainJob } from "@ltx-trainer/contract";
+import { AppError, type TrainJob } from "@ltx-trainer/contract";
 import { type BaseModel, latentGrid, snapFrames } from "@ltx-trainer/ltx";
 import { numThreads, torchVersion } from "@ltx-trainer/torch";
 import type { BaseProfile } from "./base-models.ts";
@@ -149,6 +149,8 @@ function snapped(field: string, wanted: number, { base }: Surroundings, notes: s
 function validationOf(job: PlanOptions, around: Surroundings, notes: string[]): Plan["validation"] {
   const { base, profile } = around;
   const frames = snapped("validation_number_of_frames", job.validation_number_of_frames, around, notes);
+  if (job.validation.some(({ image_url }) => image_url))
+    requireVideoAfterImage(frames, "validation_number_of_frames", base);
   const size = profile.sizes[job.validation_resolution][job.validation_aspect_ratio];
   return {
     prompts: job.validation.map(({ prompt, image_url, reference_url }) => ({
@@ -166,6 +168,16 @@ function validationOf(job: PlanOptions, around: Surroundings, notes: string[]): 
     causalTime: base.causalTimeCoordinates,
     reverse: job.validation_reverse,
   };
+}
+
+/** @throws AppError `invalid_options` when a given first frame would be all there is */
+export function requireVideoAfterImage(frames: number, field: string, base: BaseModel): void {
+  if (frames > 1) return;
+  throw new AppError({
+    code: "invalid_options",
+    message: `${field}: got 1 frame after an image, expected at least ${base.compression.temporal + 1}: the image is the first of them`,
+    remedy: "Ask for more frames, or leave out the image.",
+  });
 }
 
 function objectiveOf(job: PlanOptions, { base, profile, placement }: Surroundings): Plan["objective"] {

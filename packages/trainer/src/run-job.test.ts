@@ -157,6 +157,39 @@ test("a preview during training that fails is a warning, once, and training cont
   ]);
 });
 
+test("nothing in the output folder holds a path, address or data that the user named", async () => {
+  const marker = "S3CR3T";
+  const secret = join(root, marker);
+  const pairs = join(secret, "pairs");
+  mkdirSync(pairs, { recursive: true });
+  for (const name of ["a.mp4", "a.reference.mp4"]) cpSync(join(data, "testsrc2.mp4"), join(pairs, name));
+  cpSync(base, join(secret, "tiny"), { recursive: true });
+  ffmpeg(["-f", "lavfi", "-i", "testsrc2=s=64x64", "-frames:v", "1", join(secret, "first.png")]);
+  const image = `data:image/png;comment=${marker};base64,${readFileSync(join(secret, "first.png")).toString("base64")}`;
+  const reference = join(pairs, "a.reference.mp4");
+  const run = await train({
+    ...{
+      training_data_url: pairs,
+      base: join(secret, "tiny"),
+      out: join(secret, "lora"),
+      home: join(secret, "home"),
+    },
+    ...{ reference_videos: true, number_of_steps: 1 },
+    validation: [{ prompt: "a pattern", image_url: image, reference_url: reference }],
+  });
+  expect(run.failure).toBeUndefined();
+  const written = ["plan.json", "dataset-report.json", "metrics.jsonl", ...loraFiles];
+  for (const name of written) {
+    expect(readFileSync(join(run.out, name)).includes(marker), name).toBe(false);
+    expect(readFileSync(join(run.out, name)).includes(root), name).toBe(false);
+  }
+  expect(JSON.parse(readFileSync(join(run.out, "config.json"), "utf8")).input).toMatchObject({
+    training_data_url: "pairs",
+    base: "tiny",
+    validation: [{ prompt: "a pattern", image_url: "data URI", reference_url: "a.reference.mp4" }],
+  });
+});
+
 describe("before the work starts", () => {
   test("an ffmpeg without libx264 is found, and no folder is left", async () => {
     ffmpegThat("*libx264*", "echo \"Unknown encoder 'libx264'\" >&2; exit 1");

@@ -13,12 +13,13 @@ import { CacheStore } from "./cache/store.ts";
 import { withoutLost } from "./dataset/lost-samples.ts";
 import { counted } from "./dataset/notes.ts";
 import { prepareDataset } from "./dataset/prepare.ts";
-import { sourcePolicyOf } from "./dataset/source-policy.ts";
+import { portableSourceName, sourcePolicyOf } from "./dataset/source-policy.ts";
 import type { Dataset } from "./dataset/types.ts";
 import { choosePlacement } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import { JobFolder, writeJson } from "./job-folder.ts";
 import { makePlan, type Plan } from "./plan.ts";
+import { portablePlan } from "./portable.ts";
 import { checkMachine } from "./preflight.ts";
 import { Previewer } from "./previewer.ts";
 import { seedFor } from "./seeds.ts";
@@ -52,7 +53,7 @@ async function trainInto(
   const started = performance.now();
   const setting = await settle(job, reporter, signal);
   const { base, plan } = setting;
-  writeJson(folder.plan, plan);
+  writeJson(folder.plan, portablePlan(plan, job.source_names));
 
   const prepared = await prepare(job, setting, folder, reporter, signal);
   const context: EncodeContext = {
@@ -126,7 +127,7 @@ async function settle(job: TrainJob, reporter: Reporter, signal: AbortSignal) {
   for (const note of plan.notes) reporter.info(note);
   const describeUnseen = describeUnseenBy(base);
   for (const note of describeUnseenPrompts(promptsOf(plan), describeUnseen)) reporter.warn(note);
-  reporter.event({ type: "plan", plan: { ...plan } });
+  reporter.event({ type: "plan", plan: portablePlan(plan, job.source_names) });
   return { base, placement, baseHash, plan, describeUnseen };
 }
 
@@ -161,7 +162,8 @@ async function prepare(
       log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
     },
   );
-  writeJson(folder.report, dataset.report);
+  const source = portableSourceName(job.training_data_url, job.source_names);
+  writeJson(folder.report, { ...dataset.report, source });
   const { kept, dropped, samples } = dataset.report.totals;
   reporter.info(`dataset: ${counted(kept, "file")} kept, ${dropped} dropped, ${counted(samples, "sample")}`);
   return dataset;
