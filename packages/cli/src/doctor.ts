@@ -214,15 +214,18 @@ function ffmpeg(): DoctorCheck[] {
   });
 }
 
+/** Encodes a frame: a list of encoders may name one that does not work. */
 function hasEncoder(program: string): boolean {
-  const run = spawnSync(program, ["-hide_banner", "-encoders"], { encoding: "utf8", timeout: 20_000 });
-  return / libx264 /.test(run.stdout ?? "");
+  const source = ["-f", "lavfi", "-i", "color=size=64x64:rate=25", "-frames:v", "1"];
+  const run = spawnSync(program, ["-v", "error", ...source, "-c:v", "libx264", "-f", "null", "-"], {
+    timeout: 20_000,
+  });
+  return run.status === 0;
 }
 
 /** Whether it can be written to, and how much room there is. */
 function dataFolder(home: string): DoctorCheck[] {
-  let existing = home;
-  while (!existsSync(existing)) existing = dirname(existing);
+  const existing = nearestExisting(home);
   const writable = canWrite(existing);
   const { bavail, bsize } = statfsSync(existing);
   const free = bavail * bsize;
@@ -243,6 +246,10 @@ function dataFolder(home: string): DoctorCheck[] {
         : { fix: `Training with the large models wants 50 GB. Free some space. ${elsewhere}` }),
     },
   ];
+}
+
+function nearestExisting(path: string): string {
+  return existsSync(path) ? path : nearestExisting(dirname(path));
 }
 
 function canWrite(folder: string): boolean {

@@ -252,3 +252,12 @@ test("doctor looks at everything, and its status says whether something is broke
   expect(broken.stdout).toMatch(/^fail {2}ffmpeg +\/nowhere\/ffmpeg: not found\n +fix: Install ffmpeg/m);
   expect(broken.stdout).toMatch(/checks failed\.\n$/);
 });
+
+test("doctor finds out that an encoder is listed and does not work", async () => {
+  const program = join(temporaryFolder(), "ffmpeg");
+  const script = '#!/bin/sh\ncase "$*" in *libx264*) exit 1;; esac\nexec ffmpeg "$@"\n';
+  writeFileSync(program, script, { mode: 0o755 });
+  const { code, stdout } = await run(["doctor"], { FFMPEG_PATH: program });
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/^fail {2}ffmpeg +.*without the H\.264 encoder libx264\n +fix: Install an ffmpeg/m);
+});
