@@ -59,7 +59,10 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
   writeFileSync(jobFile, JSON.stringify(run.job), { mode: 0o600 });
   const { confinement } = run;
   const account = confinement?.account;
-  if (account !== undefined) chownSync(jobFile, account.uid, account.gid);
+  if (account !== undefined) {
+    const given = run.jobFile === undefined ? [dirname(jobFile), jobFile] : [jobFile];
+    for (const path of given) chownSync(path, account.uid, account.gid);
+  }
   const child = spawnTied([program, run.command, jobFile], {
     env: run.env,
     stdio: ["ignore", "pipe", "pipe"],

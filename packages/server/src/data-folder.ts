@@ -13,6 +13,7 @@ import {
   readdirSync,
   readFileSync,
 } from "node:fs";
+import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import type { Account } from "@ltx-trainer/launcher";
 
@@ -30,7 +31,7 @@ export function trainerAccount(): Account {
   return uid === undefined || gid === undefined ? unnamed : { uid: Number(uid), gid: Number(gid) };
 }
 
-const ourNames = /^(postgres|files|files\.owner|parts|requests|cache|models|lock|home-id|\..*)$/;
+const ourNames = /^(postgres|files|files\.owner|parts|requests|cache|models|lock|home\.id|\..*)$/;
 
 /**
  * Makes the data folder and closes it. One that holds other things than ours keeps its mode.
@@ -42,6 +43,9 @@ export function makeDataFolder(home: string): void {
     const isNew = !existsSync(home);
     mkdirSync(home, { recursive: true, mode: 0o700 });
     accessSync(home, constants.R_OK | constants.W_OK | constants.X_OK);
+    for (const path of ["files", "parts"].map((name) => join(home, name))) {
+      if (existsSync(path)) chmodSync(path, 0o700);
+    }
     if (isNew || readdirSync(home).every((name) => ourNames.test(name))) close(home);
   } catch (cause) {
     throw new AppError({

@@ -10,6 +10,7 @@ import { type Database, type DatabaseAddress, openDatabase } from "./db/database
 import { migrate } from "./db/migrate.ts";
 import { persistently } from "./db/persist.ts";
 import { createApp } from "./http/app.ts";
+import { Confinement } from "./jobs/confinement.ts";
 import { ServiceHealth } from "./jobs/health.ts";
 import { homeId } from "./jobs/home-id.ts";
 import { Retention } from "./jobs/retention.ts";
@@ -76,6 +77,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const supervisor = new Supervisor({
       ...{ db, store, signer, config, log, feed, address, health },
       homeId: homeId(config.home),
+      confinement: Confinement.find(config, log),
     });
     await supervisor.start();
     // Trainings first: their clients may watch them go back to the queue.

@@ -15,7 +15,7 @@ export class Confinement {
   /** Undefined: as the server. */
   readonly account: Account | undefined;
 
-  private constructor(account: Account | undefined) {
+  constructor(account: Account | undefined) {
     this.account = account;
   }
 
@@ -32,6 +32,11 @@ export class Confinement {
       "trainer: runs as root, because its own account cannot read this path",
     );
     return new Confinement(undefined);
+  }
+
+  /** Libraries write below HOME, which is the server's. */
+  environment(given: Readonly<Record<string, string>>, folder: string): Readonly<Record<string, string>> {
+    return this.account === undefined ? given : { ...given, HOME: folder };
   }
 
   /** Lets trainers enter a folder without seeing what is in it. */

@@ -5,11 +5,13 @@ import { AppError, DoctorOutputs } from "@ltx-trainer/contract";
 import { startTrainer } from "@ltx-trainer/launcher";
 import type { Config } from "../config.ts";
 import type { FileStore } from "../storage/file-store.ts";
+import type { Confinement } from "./confinement.ts";
 import type { Fault } from "./health.ts";
 
 export type ProbeContext = {
   readonly config: Pick<Config, "home" | "base" | "storage" | "trainerEnvironment">;
   readonly store: Pick<FileStore, "check">;
+  readonly confinement: Confinement;
 };
 
 /** A trainer that looks at itself takes seconds; one that hangs is as bad as one that fails. */
@@ -21,7 +23,7 @@ export async function probe(device: string, context: ProbeContext): Promise<Faul
   return (
     (await diskFault(context.config)) ??
     (await storeFault(context.store)) ??
-    (await trainerFault(device, context.config))
+    (await trainerFault(device, context))
   );
 }
 
@@ -64,7 +66,10 @@ export async function storeFault(store: Pick<FileStore, "check">): Promise<Fault
   }
 }
 
-async function trainerFault(device: string, config: ProbeContext["config"]): Promise<Fault | undefined> {
+async function trainerFault(
+  device: string,
+  { config, confinement }: Pick<ProbeContext, "config" | "confinement">,
+): Promise<Fault | undefined> {
   const { home, base } = config;
   let timer: NodeJS.Timeout | undefined;
   try {
@@ -72,6 +77,7 @@ async function trainerFault(device: string, config: ProbeContext["config"]): Pro
       command: "doctor",
       job: { home, device, ...(base === undefined ? {} : { base }) },
       env: config.trainerEnvironment,
+      confinement,
       onEvent: () => {},
       onNoise: () => {},
     });

@@ -1,7 +1,7 @@
 /** Every path of a request's folder, named once. */
-import { access, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
-import { TrainOutputs } from "@ltx-trainer/contract";
+import { access, lstat, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { join, sep } from "node:path";
+import { AppError, TrainOutputs } from "@ltx-trainer/contract";
 
 export class RequestFolder {
   readonly path: string;
@@ -33,6 +33,34 @@ export class RequestFolder {
   /** Files of the store that had to be brought here for the trainer. */
   get inputs(): string {
     return join(this.path, "inputs");
+  }
+
+  /**
+   * The outputs, if every file is a real one in the trainer's folder: a trainer that was taken over by its data could name any
+   * file of the machine, which would then be published.
+   *
+   * @throws AppError `trainer_died` for anything else
+   */
+  async checkOutputs(outputs: TrainOutputs): Promise<TrainOutputs> {
+    const { lora_file, lora_file_comfyui, config_file, video } = outputs;
+    for (const path of [lora_file, lora_file_comfyui, config_file, ...(video === null ? [] : [video])]) {
+      if (!(await this.isOutput(path))) {
+        throw new AppError({
+          code: "trainer_died",
+          message: `trainer: named ${path} as an output, expected a file in ${this.output}`,
+        });
+      }
+    }
+    return outputs;
+  }
+
+  private async isOutput(path: string): Promise<boolean> {
+    try {
+      const [folder, file] = await Promise.all([realpath(this.output), realpath(path)]);
+      return file.startsWith(folder + sep) && (await lstat(path)).isFile();
+    } catch {
+      return false;
+    }
   }
 
   /** What a trained request still has to publish: known here even if the database did not hear of it. */

@@ -5,6 +5,7 @@
  * published. Every other way out goes through one place, `settle`, and there through one transition.
  */
 import { constants, setPriority } from "node:os";
+import { dirname, join } from "node:path";
 import { AppError, type JobEvent, TrainOutputs, toAppError, trainingFailure } from "@ltx-trainer/contract";
 import { startTrainer, type TrainerProcess } from "@ltx-trainer/launcher";
 import type { Logger } from "pino";
@@ -100,7 +101,7 @@ export class RunningRequest implements WorkOnRequest {
   }
 
   private async train(): Promise<TrainOutputs> {
-    const { db, store, signer, config, device } = this.context;
+    const { db, store, signer, config, device, confinement } = this.context;
     const { request, folder } = this;
     await folder.make();
     const publicUrls = [request.publicUrl, config.publicUrl];
@@ -110,13 +111,17 @@ export class RunningRequest implements WorkOnRequest {
       config,
       attempts: request.attempts,
       inputFiles: { db, store, signer, publicUrls, userId: request.userId, folder: folder.inputs },
+      confinement,
     });
+    await confinement.openWay(dirname(folder.path));
+    for (const path of [folder.path, join(config.home, "cache")]) await confinement.giveFolder(path);
     if (this.stop !== undefined) throw stoppedEarly();
     this.trainer = startTrainer({
       command: "train",
       job,
       jobFile: folder.jobFile,
-      env: config.trainerEnvironment,
+      env: confinement.environment(config.trainerEnvironment, folder.path),
+      confinement,
       onEvent: (event) => this.hear(event),
       // For the operator: stacks and paths are none of the client's business.
       onNoise: (line, stream) => this.log.warn({ stream, line }, "trainer: printed"),
@@ -126,12 +131,16 @@ export class RunningRequest implements WorkOnRequest {
       giveWay(pid);
       this.context.onProcess(pid);
     }
-    return TrainOutputs.parse(await this.trainer.outputs);
+    try {
+      return await folder.checkOutputs(TrainOutputs.parse(await this.trainer.outputs));
+    } finally {
+      await confinement.takeFolder(folder.path);
+    }
   }
 
   private hear(event: JobEvent): void {
     this.writer.event(event);
-    if (event.type === "trained") void this.trained.write(TrainOutputs.parse(event.outputs), "unfinished");
+    if (event.type === "trained") void this.noteTrained(TrainOutputs.parse(event.outputs));
     if (event.type === "progress") {
       this.hasStepped = true;
       this.context.guard.acquit();
@@ -140,6 +149,14 @@ export class RunningRequest implements WorkOnRequest {
     forgiveLosses(this.context.db, this.request).catch((error: unknown) =>
       this.log.warn({ err: error }, "a checkpoint was not noted"),
     );
+  }
+
+  private async noteTrained(outputs: TrainOutputs): Promise<void> {
+    try {
+      await this.trained.write(await this.folder.checkOutputs(outputs), "unfinished");
+    } catch (error) {
+      this.log.error({ err: error }, "training: trained files not noted");
+    }
   }
 
   private async settle(error: AppError): Promise<void> {

@@ -221,12 +221,12 @@ export class Supervisor {
   }
 
   private guardOf(device: string, place: number): DeviceGuard {
-    const { config, store, log, health } = this.context;
+    const { config, store, log, health, confinement } = this.context;
     return new DeviceGuard({
       device,
       log,
       firstPauseMs: config.retrySeconds * 1000,
-      probe: () => probe(device, { config, store }),
+      probe: () => probe(device, { config, store, confinement }),
       onChange: (fault) => health.mark(place, fault),
     });
   }

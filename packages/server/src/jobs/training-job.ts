@@ -2,6 +2,7 @@
 import { parseOptions, TrainingInput, TrainJob } from "@ltx-trainer/contract";
 import type { Config } from "../config.ts";
 import { type InputFileDeps, storedPath } from "../storage/input-files.ts";
+import type { Confinement } from "./confinement.ts";
 import type { RequestFolder } from "./request-folder.ts";
 
 type Circumstances = {
@@ -11,6 +12,7 @@ type Circumstances = {
   /** From 1. */
   readonly attempts: number;
   readonly inputFiles: InputFileDeps;
+  readonly confinement: Confinement;
 };
 
 /**
@@ -21,13 +23,14 @@ type Circumstances = {
  */
 export async function trainingJob(
   input: unknown,
-  { folder, device, config, attempts, inputFiles }: Circumstances,
+  { folder, device, config, attempts, inputFiles, confinement }: Circumstances,
 ): Promise<TrainJob> {
   const parsed = parseOptions(TrainingInput, input);
   const names: Record<string, string> = {};
   const localOf = async (source: string) => {
-    const path = await storedPath(source, inputFiles);
-    if (path === undefined) return source;
+    const stored = await storedPath(source, inputFiles);
+    if (stored === undefined) return source;
+    const path = await confinement.readable(stored, folder.inputs);
     const { origin, pathname } = new URL(source);
     names[path] = `${origin}${pathname}`;
     return path;

@@ -5,6 +5,7 @@ import type { Database } from "../db/database.ts";
 import type { ClaimedRequest } from "../db/leases.ts";
 import type { FileStore } from "../storage/file-store.ts";
 import type { Signer } from "../storage/signer.ts";
+import type { Confinement } from "./confinement.ts";
 
 export type RunContext = {
   readonly db: Database;
@@ -14,6 +15,7 @@ export type RunContext = {
   readonly log: Logger;
   /** Id of this data folder. */
   readonly homeId: string;
+  readonly confinement: Confinement;
 };
 
 /** Why work was told to stop. `lost`: the request is not ours any more. */

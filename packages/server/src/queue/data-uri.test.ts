@@ -4,6 +4,7 @@ import { type AppError, QueueStatus } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createKey } from "../access/keys.ts";
 import { type Database, openDatabase } from "../db/database.ts";
+import { Confinement } from "../jobs/confinement.ts";
 import { RequestFolder } from "../jobs/request-folder.ts";
 import { trainingJob } from "../jobs/training-job.ts";
 import { DiskStore } from "../storage/disk-store.ts";
@@ -77,6 +78,7 @@ async function jobFor(input: unknown, userId = "local") {
     config,
     attempts: 1,
     inputFiles: deps,
+    confinement: new Confinement(undefined),
   });
 }
 

@@ -2,8 +2,11 @@
 import { randomUUID } from "node:crypto";
 import { constants, createReadStream, createWriteStream } from "node:fs";
 import {
+  chmod,
+  chown,
   copyFile,
   link,
+  lstat,
   mkdir,
   open,
   opendir,
@@ -39,6 +42,7 @@ export class DiskStore implements FileStore {
     const beside = await besides(path);
     try {
       await linkOrCopy(source, beside);
+      await own(beside);
       await syncToDisk(beside);
       await publish(beside, path);
     } catch (error) {
@@ -113,7 +117,7 @@ export class DiskStore implements FileStore {
   }
 
   async freeBytes(): Promise<number> {
-    await mkdir(this.files, { recursive: true });
+    await mkdir(this.files, { recursive: true, mode: 0o700 });
     const { bavail, bsize } = await statfs(this.files);
     return bavail * bsize;
   }
@@ -125,6 +129,13 @@ export class DiskStore implements FileStore {
   private partPath(uploadId: string, part: number): string {
     return join(this.parts, uploadId, String(part));
   }
+}
+
+/** The trainer made it, under another account where the server is root's; from here on it is the store's. */
+async function own(path: string): Promise<void> {
+  if (!(await lstat(path)).isFile()) throw new Error(`${path}: got something else, expected a plain file`);
+  if (process.getuid?.() === 0) await chown(path, 0, 0);
+  await chmod(path, 0o600);
 }
 
 /** A name of its own for every attempt: a client that tries again may be faster than its first try. */

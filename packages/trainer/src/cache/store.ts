@@ -50,7 +50,7 @@ export class CacheStore {
   /** Written beside and renamed, so that two jobs may fill the same place. */
   write(kind: CacheKind, key: string, tensors: Readonly<Record<string, Tensor>>): void {
     const path = this.path(kind, key);
-    mkdirSync(dirname(path), { recursive: true });
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeSafetensors(path, tensors);
   }
 
