@@ -1,5 +1,15 @@
 /** The embedded PostgreSQL: first start, stop, kill, take-over, and folders it may not enter. */
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -50,10 +60,14 @@ test("keeps what was written over a stop and a start", async () => {
   await first.start();
   await ask(first, "create table t as select 42 as answer");
   await first.stop();
+  const log = join(first.folder, "postgres.log");
+  truncateSync(log, 11 * 2 ** 20);
   expect(first.pid).toBeUndefined();
   const second = postgresIn(home);
   await second.start();
   expect(await ask(second, "select answer from t")).toEqual([{ answer: 42 }]);
+  expect(statSync(log).size, "a log that grew large is begun anew").toBeLessThan(2 ** 20);
+  expect(statSync(`${log}.1`).size).toBe(11 * 2 ** 20);
 });
 
 test("does not run as root, listens on no address, and syncs what it writes", async () => {

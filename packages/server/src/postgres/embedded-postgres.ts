@@ -16,6 +16,7 @@ import {
   openSync,
   renameSync,
   rmSync,
+  statSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,6 +36,7 @@ const superuser = "ltx_trainer";
 /** The kernel's limit on the path of a socket. */
 const longestSocketPath = 107;
 const startTimeoutMs = 60_000;
+const longestLogBytes = 10 * 2 ** 20;
 /** How long one that is on its way out is waited for before it is taken over. */
 const leavingMs = 5_000;
 
@@ -158,6 +160,7 @@ export class EmbeddedPostgres {
   }
 
   private spawnServer(): ChildProcess {
+    keepLogSmall(this.logFile);
     const log = openSync(this.logFile, "a", 0o600);
     if (this.account !== undefined) chownSync(this.logFile, this.account.uid, this.account.gid);
     const given = { ...settings, unix_socket_directories: this.socketFolder };
@@ -214,6 +217,11 @@ export class EmbeddedPostgres {
       retryable: true,
     });
   }
+}
+
+/** One earlier log is kept. At every start, because PostgreSQL writes into what it was given. */
+function keepLogSmall(path: string): void {
+  if (existsSync(path) && statSync(path).size > longestLogBytes) renameSync(path, `${path}.1`);
 }
 
 /** In the data folder, or where that makes its path too long, in the system's temporary one. */
