@@ -147,7 +147,7 @@ export const hostedFields = {
     .default(true)
     .meta({
       description:
-        "Split videos longer than split_input_duration_threshold at their scene cuts. Not done yet: the option is accepted, " +
+        "Split videos longer than split_input_duration_threshold at their scene cuts. Not implemented yet: the option is accepted, " +
         "cuts are not detected, and samples may cross them.",
       examples: [true],
       ...data,

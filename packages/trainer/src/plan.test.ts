@@ -38,6 +38,18 @@ describe("frames", () => {
   });
 });
 
+test("scenes are said not to be split, where that was asked for", () => {
+  expect(notesAbout("split_input_into_scenes", planOf().notes)).toEqual([
+    "split_input_into_scenes: not implemented yet: scene cuts are not detected, and samples of a video with cuts may cross them",
+  ]);
+  expect(notesAbout("split_input_into_scenes", planOf({ split_input_into_scenes: false }).notes)).toEqual([]);
+});
+
+test("[trigger] in a validation prompt stands for the trigger phrase", () => {
+  const { validation } = planOf({ trigger_phrase: "TOK", validation: [{ prompt: "[trigger] walks" }] });
+  expect(validation.prompts.map(({ prompt }) => prompt)).toEqual(["TOK walks"]);
+});
+
 describe("sizes and sampling", () => {
   test("are the model's own, and the tokens follow from them", () => {
     const { sample, validation } = planOf({ resolution: "low", number_of_frames: 9 }, "ltx-nano");

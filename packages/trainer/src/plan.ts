@@ -89,7 +89,7 @@ type Surroundings = {
 };
 
 const scenesNote =
-  "split_input_into_scenes: not done yet: scene cuts are not detected, and samples of a video with cuts may cross them";
+  "split_input_into_scenes: not implemented yet: scene cuts are not detected, and samples of a video with cuts may cross them";
 
 /** Decides everything that does not need the data. */
 export function makePlan(job: PlanOptions, around: Surroundings): Plan {

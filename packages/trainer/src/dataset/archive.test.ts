@@ -87,6 +87,17 @@ test.each([
   await source.close();
 });
 
+test("names cannot write to a terminal or a log", async () => {
+  const { source } = await openRawZip([{ name: text("a\u001b[2Jb\n\u009b.mp4"), data: text("x") }]);
+  expect(source.files.map(({ path }) => path)).toEqual(["a\ufffd[2Jb\ufffd\ufffd.mp4"]);
+  await source.close();
+  const folder = temporaryFolder();
+  writeFileSync(join(folder, "a\nb.mp4"), "inside");
+  const [file] = (await openSource(folder, { workFolder: temporaryFolder() })).files;
+  expect(file?.path).toBe("a\ufffdb.mp4");
+  expect(readFileSync((await file?.locate()) ?? "", "utf8")).toBe("inside");
+});
+
 test("one part of a split zip is called that, with what to do", async () => {
   const folder = temporaryFolder();
   const expected = {

@@ -8,7 +8,7 @@ import { mkdir, readdir, realpath, rm, stat, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import { extensionOf, isJunk } from "./media-kinds.ts";
-import { decodeText } from "./text-encoding.ts";
+import { decodeText, withoutControls } from "./text-encoding.ts";
 import type { SourceFile } from "./types.ts";
 
 /**
@@ -84,7 +84,7 @@ class Listing {
 
 /** The name in its likeliest encoding when it is not UTF-8. */
 function shownName(name: Buffer): string {
-  return (decodeText(name)?.text ?? name.toString("latin1")).replaceAll("/", "_");
+  return withoutControls((decodeText(name)?.text ?? name.toString("latin1")).replaceAll("/", "_"));
 }
 
 const refusals: Readonly<Record<string, string>> = {

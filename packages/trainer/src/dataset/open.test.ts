@@ -165,13 +165,21 @@ test("a folder is read with its sub-folders; links are followed once", async () 
   ]);
 });
 
+test("a file: address that is no path is refused in own words", async () => {
+  expect(await refusal("file://other/a.zip")).toMatchObject({
+    code: "source_unsupported",
+    message: expect.stringMatching(/got a file: address of another machine or with an encoded slash/),
+  });
+});
+
 test("a single video brings the caption beside it", async () => {
   const folder = temporaryFolder();
   testClip(join(folder, "cat.mp4"));
   writeFileSync(join(folder, "cat.txt"), "a cat");
   writeFileSync(join(folder, "other.mp4"), "x");
+  writeFileSync(join(folder, "cat.mp4.txt"), "a second caption");
   const source = await openSource(join(folder, "cat.mp4"), { workFolder: folder });
-  expect(source.files.map((file) => file.path)).toEqual(["cat.mp4", "cat.txt"]);
+  expect(source.files.map((file) => file.path)).toEqual(["cat.mp4", "cat.txt", "cat.mp4.txt"]);
 });
 
 test("a data URI holds a zip or a picture", async () => {

@@ -13,7 +13,8 @@ import { isNamedPart, openArchive, splitArchive } from "./archive.ts";
 import { download } from "./fetch.ts";
 import { listFolder } from "./folder.ts";
 import { logEvery } from "./log-progress.ts";
-import { fileKind, withoutExtension } from "./media-kinds.ts";
+import { fileKind } from "./media-kinds.ts";
+import { captionNames } from "./pair.ts";
 import { sourceName } from "./source-policy.ts";
 import { type DatasetLimits, defaultLimits, type PrepareContext, type SourceFile } from "./types.ts";
 
@@ -38,19 +39,33 @@ export async function openSource(source: string, context: Context): Promise<Sour
   const name = nameOf(source, context);
   if (/^data:/i.test(source)) return openLocal(await saveDataUri(source, context), name, context);
   if (/^https?:/i.test(source)) return openLocal(await fetchSource(source, context), name, context);
-  if (/^file:/i.test(source)) return openLocal(fileURLToPath(source), name, context);
-  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(source)?.[1];
-  if (scheme !== undefined) throw unsupportedScheme(scheme);
-  return openLocal(resolve(source), name, context);
+  return openLocal(pathOf(source), name, context);
 }
 
 /** A single file from a path, an address or a data URI, on disk. For validation images. */
 export async function locateFile(source: string, context: Context): Promise<string> {
   if (/^data:/i.test(source)) return saveDataUri(source, context);
   if (/^https?:/i.test(source)) return fetchSource(source, context);
-  const path = /^file:/i.test(source) ? fileURLToPath(source) : resolve(source);
+  const path = pathOf(source);
   await statSource(path, nameOf(source, context));
   return path;
+}
+
+/** @throws AppError `source_unsupported` for an address of another kind */
+function pathOf(source: string): string {
+  const scheme = /^([a-z][a-z0-9+.-]+):\/\//i.exec(source)?.[1];
+  if (!/^file:/i.test(source) && scheme === undefined) return resolve(source);
+  if (scheme !== undefined && scheme.toLowerCase() !== "file") throw unsupportedScheme(scheme);
+  try {
+    return fileURLToPath(source);
+  } catch (cause) {
+    throw new AppError({
+      code: "source_unsupported",
+      message: `${source}: got a file: address of another machine or with an encoded slash, expected file:///<path>`,
+      remedy: "Give the path itself.",
+      cause,
+    });
+  }
 }
 
 async function openLocal(path: string, name: string, context: Context): Promise<Source> {
@@ -97,10 +112,11 @@ async function openSingle(path: string, name: string): Promise<Source> {
   const mediaName = ["video", "image"].includes(fileKind(path))
     ? basename(path)
     : `${basename(path)}.${detected?.ext}`;
-  const caption = `${withoutExtension(path)}.txt`;
-  const captionStat = await stat(caption).catch(() => undefined);
   const files = [presentFile(mediaName, path, (await stat(path)).size)];
-  if (captionStat?.isFile()) files.push(presentFile(basename(caption), caption, captionStat.size));
+  for (const caption of captionNames(path)) {
+    const found = await stat(caption).catch(() => undefined);
+    if (found?.isFile()) files.push(presentFile(basename(caption), caption, found.size));
+  }
   return { name, files, close: async () => {} };
 }
 
@@ -201,7 +217,7 @@ function notADataset(name: string, got: string): AppError {
 function unsupportedScheme(scheme: string): AppError {
   return new AppError({
     code: "source_unsupported",
-    message: `training_data_url: got an address that starts with ${scheme}://, expected http://, https://, a data URI or a path`,
+    message: `got an address that starts with ${scheme}://, expected http://, https://, a data URI or a path`,
     facts: { scheme },
   });
 }

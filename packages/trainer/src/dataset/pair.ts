@@ -36,6 +36,11 @@ export function referenceName(path: string): string {
   return `${withoutExtension(path)}${referenceEnding}${extensionOf(path)}`;
 }
 
+/** What the caption of a medium may be called, the first that is there counts. */
+export function captionNames(path: string): string[] {
+  return [withoutExtension(path), path].flatMap((base) => [`${base}.txt`, `${base}.caption`]);
+}
+
 /**
  * Sorts files into media with their companions and the rest. Order is kept.
  *

@@ -88,6 +88,20 @@ test("without it the command line fetches from everywhere", async () => {
   expect(visits).toBe(1);
 });
 
+test("a validation image may not be as large as a data set", async () => {
+  const large = createServer((_request, response) => {
+    response.writeHead(200, { "content-length": 100 * 2 ** 20 + 1 }).write("x");
+  });
+  await new Promise<void>((done) => large.listen(0, "127.0.0.1", done));
+  const url = `http://127.0.0.1:${(large.address() as AddressInfo).port}/a.png`;
+  await expect(loadFirstFrame(url, { width: 32, height: 32 })).rejects.toMatchObject({
+    code: "download_too_large",
+    facts: { maxBytes: 100 * 2 ** 20, field: "validation" },
+  });
+  large.closeAllConnections();
+  large.close();
+});
+
 test("names hold no data, no signature and, where they leave the machine, no folder", () => {
   const names = { "/store/ab/0193": "http://here/files/b/0a1b2c3d/clip.zip" };
   expect(sourceName("data:video/mp4;base64,AAAA")).toBe("data URI");

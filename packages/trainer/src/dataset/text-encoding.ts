@@ -95,6 +95,11 @@ function decodeUtf8(bytes: Uint8Array): DecodedText | undefined {
   return { text: repaired, encoding: "UTF-8 with damaged characters", isCertain: false };
 }
 
+/** A name as it may be shown on a terminal or in a log: control characters could rewrite what stands there. */
+export function withoutControls(name: string): string {
+  return name.replace(/\p{Cc}/gu, "\ufffd");
+}
+
 /** Whether one word holds letters of several alphabets: a sign that its bytes are UTF-8 by chance only. */
 export function mixesAlphabets(text: string): boolean {
   const words = text.match(/[^\0-\x7f\s]+/g) ?? [];

@@ -2,7 +2,7 @@
  * Names of zip entries as their makers saw them. Zip stores bytes, and only newer programs say that they are UTF-8: all others
  * write in the encoding of their system. One archive has one, so that all its names are read together.
  */
-import { decodeNames, mixesAlphabets } from "./text-encoding.ts";
+import { decodeNames, mixesAlphabets, withoutControls } from "./text-encoding.ts";
 
 type Named = {
   readonly rawFilename: Uint8Array;
@@ -34,6 +34,6 @@ function isSure({ filename, filenameUTF8, bitFlag, extraFieldUnicodePath }: Name
 }
 
 function cleanPath(name: string): string {
-  const path = name.replaceAll("\\", "/").replace(/^(\.?\/)+/, "");
+  const path = withoutControls(name.replaceAll("\\", "/")).replace(/^(\.?\/)+/, "");
   return path === "" ? "(no name)" : path;
 }

@@ -18,13 +18,17 @@ import type { PrepareContext } from "../dataset/types.ts";
 export async function loadFirstFrame(source: string, size: Size, context: Context = {}): Promise<Uint8Array> {
   const workFolder = await mkdtemp(join(tmpdir(), "ltx-trainer-image-"));
   try {
-    return await load(source, size, { ...context, workFolder });
+    const limits = { ...imageLimits, ...context.limits };
+    return await load(source, size, { ...context, limits, workFolder });
   } catch (error) {
     throw error instanceof AppError ? ofValidation(error) : error;
   } finally {
     await rm(workFolder, { recursive: true, force: true });
   }
 }
+
+/** What a picture may take: the limits of data sets would let it fill the disk. */
+const imageLimits = { downloadBytes: 100 * 2 ** 20, downloadTimeoutMs: 60_000 };
 
 /** Says which field of the input the failure is about: otherwise it would be taken for one of the data. */
 function ofValidation(error: AppError): AppError {
