@@ -57,6 +57,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const feed = new ChangeFeed(address, log);
     await persistently(() => feed.open());
     undo.push(() => feed.close());
+    void warnWhenDeaf(feed, db, log);
     const store = await openStore(config);
     const signer = await Signer.open(db);
     const key = await signingKey(db);
@@ -89,6 +90,23 @@ export async function startService(config: Config, log: Logger): Promise<Service
   }
 }
 
+/** How long a notification may take at the start, on a busy machine. */
+const notificationMs = 5_000;
+
+/** A database that does not notify makes the service slow, not wrong: nobody waits for this, and nothing fails by it. */
+async function warnWhenDeaf(feed: ChangeFeed, db: Database, log: Logger): Promise<void> {
+  try {
+    if (await feed.hears(db, notificationMs)) return;
+  } catch {
+    // The database went away, which is told elsewhere.
+    return;
+  }
+  if (feed.isClosed) return;
+  log.warn(
+    "database: notifications do not arrive, so that changes are seen up to 10 s late; if DATABASE_URL leads to a pooler in transaction mode (pgbouncer), use session mode or a direct connection",
+  );
+}
+
 async function openStore({ home, storage }: Config): Promise<FileStore> {
   if (storage.s3 === undefined) return new DiskStore(home);
   const { S3Store } = await import("./storage/s3-store.ts");
@@ -101,7 +119,7 @@ async function databaseAddress(
   undo: (() => Promise<unknown>)[],
 ): Promise<DatabaseAddress> {
   if (config.databaseUrl !== undefined) return config.databaseUrl;
-  const postgres = new EmbeddedPostgres(config.home, log);
+  const postgres = new EmbeddedPostgres(config.home, log, { connections: config.databaseConnections });
   undo.push(() => postgres.stop());
   await postgres.start();
   log.info({ folder: postgres.folder }, "database: embedded PostgreSQL");

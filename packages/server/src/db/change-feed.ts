@@ -3,11 +3,13 @@
  *
  * Without it all would still work, from polling; with it waiting ends at once.
  */
+import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import type { RequestState } from "@ltx-trainer/contract";
+import { sql } from "kysely";
 import pg from "pg";
 import type { Logger } from "pino";
-import { connectionOptions, type DatabaseAddress } from "./database.ts";
+import { connectionOptions, type Database, type DatabaseAddress } from "./database.ts";
 
 /** Also told when a running request has new lines of log; then `isCancelRequested` says nothing. */
 export type RequestChange = {
@@ -19,15 +21,20 @@ export type RequestChange = {
 /** Undefined: something may have been missed, look at everything. */
 export type ChangeListener = (change: RequestChange | undefined) => void;
 
-const channels = { requests: "ltx_request", webhooks: "ltx_webhook" } as const;
+const channels = { requests: "ltx_request", webhooks: "ltx_webhook", probe: "ltx_probe" } as const;
+
+/** Between two probes of one check. */
+const probeMs = 1_000;
 
 export class ChangeFeed {
   private readonly address: DatabaseAddress;
   private readonly log: Logger;
   private readonly requestListeners = new Set<ChangeListener>();
   private readonly webhookListeners = new Set<() => void>();
+  private readonly probeListeners = new Set<(word: string) => void>();
   private client: pg.Client | undefined;
-  private isClosed = false;
+  /** Whether `close` was called. */
+  isClosed = false;
 
   constructor(address: DatabaseAddress, log: Logger) {
     this.address = address;
@@ -68,8 +75,34 @@ export class ChangeFeed {
     return () => this.webhookListeners.delete(listener);
   }
 
+  /**
+   * Whether what another connection tells arrives here. Behind a pooler in transaction mode LISTEN succeeds, and nothing
+   * ever comes.
+   */
+  async hears(db: Database, patienceMs: number): Promise<boolean> {
+    const own = randomUUID();
+    let isHeard = false;
+    const heard = new Promise<void>((resolve) => {
+      const listener = (word: string) => {
+        if (word !== own) return;
+        isHeard = true;
+        this.probeListeners.delete(listener);
+        resolve();
+      };
+      this.probeListeners.add(listener);
+    });
+    const deadline = performance.now() + patienceMs;
+    while (!isHeard && !this.isClosed && performance.now() < deadline) {
+      await sql`select pg_notify(${channels.probe}, ${own})`.execute(db);
+      await Promise.race([heard, delay(Math.min(probeMs, patienceMs), undefined, { ref: false })]);
+    }
+    return isHeard;
+  }
+
   private hear(channel: string, payload: string | undefined): void {
-    if (channel === channels.webhooks) {
+    if (channel === channels.probe) {
+      for (const listener of this.probeListeners) listener(payload ?? "");
+    } else if (channel === channels.webhooks) {
       this.tellWebhooks();
     } else {
       const change = JSON.parse(payload ?? "null") as RequestChange;
@@ -89,7 +122,7 @@ export class ChangeFeed {
         this.tellWebhooks();
         return;
       } catch (error) {
-        this.log.warn({ err: error }, "database: no news for the moment");
+        this.log.warn({ err: error }, "database: LISTEN connection lost, reconnecting");
         await delay(pauseMs);
       }
     }

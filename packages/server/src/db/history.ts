@@ -1,4 +1,5 @@
 /** What became of requests: looking through them, and taking out what they said. */
+import type { QueuePriority, RequestState } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
 import { persistently } from "./persist.ts";
@@ -162,4 +163,48 @@ export async function countQueuedByUser(
     .orderBy("count", "desc")
     .orderBy("user_id");
   return persistently(() => query.execute());
+}
+
+/** A request that waits or is worked on. */
+export type UnfinishedRequest = {
+  readonly sequence: number;
+  readonly id: string;
+  readonly userId: string;
+  readonly endpoint: string;
+  readonly state: RequestState;
+  readonly priority: QueuePriority;
+  readonly sentAt: Date;
+  readonly startedAt: Date | null;
+};
+
+export type UnfinishedFilter = {
+  readonly userId: string | undefined;
+  readonly state: "queued" | "running" | undefined;
+  /** Newer than the request with this place: `sequence` of the last one of the page before. */
+  readonly after: number;
+  readonly limit: number;
+};
+
+/** Those of all users, in the order of arrival. */
+export async function findUnfinished(db: Database, filter: UnfinishedFilter): Promise<UnfinishedRequest[]> {
+  const { userId, state, after, limit } = filter;
+  let query = db
+    .selectFrom("requests")
+    .select([
+      "sequence",
+      "id",
+      "user_id as userId",
+      "endpoint",
+      "state",
+      sql<QueuePriority>`case when priority < 0 then 'low' else 'normal' end`.as("priority"),
+      "created_at as sentAt",
+      "started_at as startedAt",
+    ])
+    .where("state", "in", state === undefined ? ["queued", "running"] : [state])
+    .where("sequence", ">", after)
+    .orderBy("sequence")
+    .limit(limit);
+  if (userId !== undefined) query = query.where("user_id", "=", userId);
+  const found = query;
+  return persistently(() => found.execute());
 }

@@ -13,6 +13,7 @@ import { FileAccess } from "../storage/file-access.ts";
 import type { FileStore } from "../storage/file-store.ts";
 import type { Signer } from "../storage/signer.ts";
 import { mostParts, Uploads } from "../storage/uploads.ts";
+import { addAdminRoutes } from "./admin-routes.ts";
 import { requireAdmission } from "./admission.ts";
 import { limitBodyTime } from "./body-deadline.ts";
 import { passBodiesOn } from "./body-stream.ts";
@@ -104,6 +105,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
     addRunRoutes(scope, "/run", { config, queue, authenticator, log });
     addTokenRoutes(scope, "/rest/tokens", { db, authenticator });
+    addAdminRoutes(scope, { db, queue, authenticator });
     addHistoryRoutes(scope, { config, db, authenticator, store });
     addStorageRoutes(scope, "/rest/storage", files);
     addFileRoutes(scope, files);

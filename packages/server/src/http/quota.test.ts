@@ -1,13 +1,15 @@
 /** What one user can take of disk, database and queue, also with calls that come at the same time. */
 import { randomBytes } from "node:crypto";
+import { Readable } from "node:stream";
 import { QueueStatus } from "@ltx-trainer/contract";
 import { sql } from "kysely";
+import { Agent, request as undiciRequest } from "undici";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createKey } from "../access/keys.ts";
 import { type Database, openDatabase } from "../db/database.ts";
 import { removeOldKeys } from "../db/idempotency.ts";
 import { removeExpiredReservations } from "../db/reservations.ts";
-import { type Initiated, put } from "../testing/file-client.ts";
+import type { Initiated } from "../testing/file-client.ts";
 import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
 
@@ -34,6 +36,23 @@ afterAll(async () => {
   await service.end();
 });
 
+/** Over a connection of its own: one whose body is refused is closed, which another call on it would notice. */
+async function fetchAlone(url: string, init: RequestInit): Promise<Response> {
+  const dispatcher = new Agent();
+  try {
+    const { statusCode: status, body } = await undiciRequest(url, {
+      method: init.method as "PUT" | "POST",
+      body:
+        init.body instanceof ReadableStream ? Readable.fromWeb(init.body as never) : (init.body as Buffer),
+      headers: (init.headers ?? {}) as Record<string, string>,
+      dispatcher,
+    });
+    return new Response(await body.text(), { status });
+  } finally {
+    await dispatcher.destroy();
+  }
+}
+
 /** A user with a quota of its own. */
 class User {
   readonly name: string;
@@ -54,7 +73,7 @@ class User {
 
   send(body: Uint8Array | ReadableStream<Uint8Array>): Promise<Response> {
     const options = { method: "POST", body, headers: this.headers, duplex: "half" };
-    return fetch(`${service.url}/files/upload`, options as RequestInit);
+    return fetchAlone(`${service.url}/files/upload`, options as RequestInit);
   }
 
   async announce(): Promise<{
@@ -66,7 +85,7 @@ class User {
     const { upload_url, file_url } = body as Initiated;
     const { origin, pathname, search } = new URL(upload_url);
     return {
-      part: (n, bytes) => put(`${origin}${pathname}/${n}${search}`, bytes),
+      part: (n, body) => fetchAlone(`${origin}${pathname}/${n}${search}`, { method: "PUT", body }),
       id: pathname.split("/").at(-1) ?? "",
       url: file_url,
     };
@@ -289,4 +308,55 @@ test("a user's idempotency keys are limited: beyond that the oldest expire, and 
     .where("user_id", "=", user.name)
     .execute();
   expect(left.map(({ key }) => key).toSorted()).toEqual(["b", "c"]);
+});
+
+test("an administrator lists the requests of all users that have not ended, and cancels one", async () => {
+  const [admin, one, two] = [
+    await User.make("root", "admin"),
+    await User.make("one"),
+    await User.make("two"),
+  ];
+  const ids = [await one.submit(), await two.submit(), await one.submit()];
+  type Page = {
+    items: { request_id: string; user_id: string }[];
+    next_cursor: string | null;
+    has_more: boolean;
+  };
+  const list = async (query: string) => (await admin.call("GET", `/v1/queue/requests${query}`)).body as Page;
+  const first = await list("?user_id=one&limit=1&status=IN_QUEUE");
+  expect(first).toMatchObject({
+    items: [
+      {
+        request_id: ids[0],
+        user_id: "one",
+        endpoint_id: "fal-ai/ltx-video-trainer",
+        status: "IN_QUEUE",
+        priority: "normal",
+        started_at: null,
+      },
+    ],
+    has_more: true,
+  });
+  const second = await list(`?user_id=one&cursor=${first.next_cursor}`);
+  expect(second).toMatchObject({ items: [{ request_id: ids[2] }], next_cursor: null, has_more: false });
+  const everybody = (await list("?limit=100")).items;
+  expect(everybody.filter(({ request_id: id }) => ids.includes(id))).toHaveLength(3);
+  expect((await list("?status=IN_PROGRESS")).items).toEqual([]);
+  expect((await admin.call("GET", "/v1/queue/requests?limit=0")).status).toBe(400);
+  for (const [method, path] of [
+    ["GET", "/v1/queue/requests"],
+    ["PUT", `/v1/queue/requests/${ids[1]}/cancel`],
+  ] as const) {
+    expect((await two.call(method, path)).status).toBe(403);
+    expect((await service.call(method, path, { headers: { authorization: "" } })).status).toBe(401);
+  }
+  const path = `/v1/queue/requests/${ids[1]}/cancel`;
+  expect(await admin.call("PUT", path)).toMatchObject({
+    status: 202,
+    body: { status: "CANCELLATION_REQUESTED" },
+  });
+  expect((await admin.call("PUT", path)).status).toBe(400);
+  expect((await admin.call("PUT", "/v1/queue/requests/nope/cancel")).status).toBe(404);
+  const { body } = await two.call("GET", `${endpoint}/requests/${ids[1]}`);
+  expect(body).toMatchObject({ error_type: "client_cancelled" });
 });

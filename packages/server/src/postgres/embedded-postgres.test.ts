@@ -70,6 +70,14 @@ test("keeps what was written over a stop and a start", async () => {
   expect(statSync(`${log}.1`).size).toBe(11 * 2 ** 20);
 });
 
+test("takes the connections of two servers, whatever the size of their pools", async () => {
+  const postgres = new EmbeddedPostgres(freshHome(), silent, { connections: 100 });
+  started.push(postgres);
+  await postgres.start();
+  const [answer] = await ask(postgres, "show max_connections");
+  expect(Number((answer as { max_connections: string }).max_connections)).toBeGreaterThanOrEqual(210);
+});
+
 test("does not run as root, listens on no address, and syncs what it writes", async () => {
   const postgres = postgresIn(freshHome());
   await postgres.start();

@@ -45,11 +45,14 @@ const settings: Readonly<Record<string, string>> = {
   listen_addresses: "",
   unix_socket_permissions: "0700",
   shared_buffers: "32MB",
-  max_connections: "60",
   max_wal_size: "256MB",
   timezone: "UTC",
   log_timezone: "UTC",
 };
+
+const leastConnections = 60;
+/** Of a server, beside its pool: news, leases, and somebody who looks. */
+const connectionsBeside = 10;
 
 /** How to connect. */
 export type PostgresAddress = { readonly host: string; readonly user: string; readonly database: string };
@@ -57,6 +60,7 @@ export type PostgresAddress = { readonly host: string; readonly user: string; re
 export class EmbeddedPostgres {
   readonly address: PostgresAddress;
   private readonly log: Logger;
+  private readonly maxConnections: number;
   private readonly account: Account | undefined;
   private readonly programs: string;
   /** Where the database lies. */
@@ -67,9 +71,13 @@ export class EmbeddedPostgres {
   private watch: NodeJS.Timeout | undefined;
   private isStopping = false;
 
-  /** @throws AppError `tool_missing` where it cannot run */
-  constructor(home: string, log: Logger) {
+  /**
+   * @param connections of a server's pool; two servers on one data folder find room
+   * @throws AppError `tool_missing` where it cannot run
+   */
+  constructor(home: string, log: Logger, { connections = 10 }: { readonly connections?: number } = {}) {
     this.log = log;
+    this.maxConnections = Math.max(leastConnections, 2 * (connections + connectionsBeside));
     this.account = unprivilegedAccount();
     this.programs = join(reachablePrograms(postgresFolder(), "18", this.account), "bin");
     this.folder = ownedFolder(join(home, "postgres"), this.account);
@@ -163,7 +171,11 @@ export class EmbeddedPostgres {
     keepLogSmall(this.logFile);
     const log = openSync(this.logFile, "a", 0o600);
     if (this.account !== undefined) chownSync(this.logFile, this.account.uid, this.account.gid);
-    const given = { ...settings, unix_socket_directories: this.socketFolder };
+    const given = {
+      ...settings,
+      max_connections: String(this.maxConnections),
+      unix_socket_directories: this.socketFolder,
+    };
     const options = Object.entries(given).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
     const command = [join(this.programs, "postgres"), "-D", this.dataFolder, ...options];
     const [program = "", ...args] = existsSync("/usr/bin/setpriv")

@@ -10,7 +10,7 @@ const dayMs = 24 * 3600 * 1000;
 const windowMs = { all: dayMs, one: 90 * dayMs } as const;
 
 const moment = z.iso.datetime({ offset: true }).or(z.iso.date());
-const cursor = z.string().regex(/^[\w-]{1,40}$/);
+export const cursor = z.string().regex(/^[\w-]{1,40}$/);
 
 const Query = z.object({
   endpoint_id: z.string(),
@@ -57,7 +57,7 @@ export function writeCursor(sequence: number): string {
 }
 
 /** @throws WireError 400 */
-function readCursor(text: string): number {
+export function readCursor(text: string): number {
   const digits = Buffer.from(text, "base64url").toString();
   if (/^\d{1,15}$/.test(digits)) return Number(digits);
   throw WireError.badRequest(`cursor: got "${text}", expected next_cursor of the page before`);
