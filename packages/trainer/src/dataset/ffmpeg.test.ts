@@ -1,6 +1,9 @@
 /** Running ffmpeg: limits, interruption, absence. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { expect, test, vi } from "vitest";
 import { findTool, firstComplaint, runTool } from "./ffmpeg.ts";
+import { temporaryFolder } from "./testing/media.ts";
 
 const endless = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=60", "-f", "null", "-"];
 
@@ -11,6 +14,30 @@ test("a run that takes too long is killed and said so", async () => {
     message: "a.mp4: ffmpeg was stopped after 0 s",
   });
   expect(performance.now() - start).toBeLessThan(5000);
+});
+
+test("a run that writes nothing any more is killed and said so; one that goes on writing is not", async () => {
+  const silent = ["-f", "lavfi", "-i", "testsrc2=s=32x32:r=1", "-f", "null", "-"];
+  const hung = runTool("ffmpeg", silent, { what: "a.mp4", timeoutMs: 60_000, quietMs: 300 });
+  await expect(hung).rejects.toThrow("a.mp4: ffmpeg was stopped after 0 s without output");
+  const slow = ["-re", "-f", "lavfi", "-i", "testsrc2=s=320x320:r=20:d=4", "-f", "rawvideo", "pipe:1"];
+  const run = await runTool("ffmpeg", slow, { what: "a", timeoutMs: 60_000, quietMs: 3000 });
+  expect(run.exitCode).toBe(0);
+});
+
+test("a program that cannot be started is no fault of the file", async () => {
+  const path = join(temporaryFolder(), "ffmpeg");
+  writeFileSync(path, "#!/nonexistent/interpreter\n", { mode: 0o755 });
+  vi.stubEnv("FFMPEG_PATH", path);
+  vi.stubEnv("PATH", "/nonexistent");
+  try {
+    await expect(runTool("ffmpeg", [], { what: "a", timeoutMs: 1000 })).rejects.toMatchObject({
+      code: "tool_missing",
+      message: expect.stringMatching(/^ffmpeg: .* cannot be started: /),
+    });
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });
 
 test("an aborted run is killed", async () => {

@@ -109,6 +109,8 @@ export type RunOptions = {
   /** What is being done, for error messages: "reading clips/cat.mp4". */
   readonly what: string;
   readonly timeoutMs: number;
+  /** How long it may write nothing at all. Default: as long as it runs. */
+  readonly quietMs?: number;
   readonly signal?: AbortSignal | undefined;
   /** Called with each piece of stdout, in order. */
   readonly onOutput?: (piece: Uint8Array) => void;
@@ -141,11 +143,17 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
     // Its own process group: Ctrl-C in a terminal must stop the job in good order, not make a video look broken.
     detached: true,
   });
-  let timedOut = false;
-  const timer = setTimeout(() => {
-    timedOut = true;
+  const { timeoutMs, quietMs } = options;
+  let stopped: string | undefined;
+  const stop = (why: string) => {
+    stopped ??= why;
     child.kill("SIGKILL");
-  }, options.timeoutMs);
+  };
+  const timer = setTimeout(() => stop(`after ${seconds(timeoutMs)}`), timeoutMs);
+  const quietTimer =
+    quietMs === undefined
+      ? undefined
+      : setTimeout(() => stop(`after ${seconds(quietMs)} without output`), quietMs);
   const abort = () => child.kill("SIGKILL");
   options.signal?.addEventListener("abort", abort, { once: true });
   try {
@@ -153,13 +161,17 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
       throw notStarted(tool, program, cause);
     });
     const errors = collectErrors(child.stderr, options.onNotice);
-    child.stdout?.on("data", (piece: Uint8Array) => options.onOutput?.(piece));
+    child.stdout?.on("data", (piece: Uint8Array) => {
+      quietTimer?.refresh();
+      options.onOutput?.(piece);
+    });
     const [[exitCode, killedBy]] = await Promise.all([closed, feed(child, options.input)]);
     options.signal?.throwIfAborted();
-    if (timedOut) throw tooSlow(tool, options);
+    if (stopped !== undefined) throw tooSlow(tool, options, stopped);
     return { exitCode, killedBy, errors: errors() } as RunResult;
   } finally {
     clearTimeout(timer);
+    clearTimeout(quietTimer);
     options.signal?.removeEventListener("abort", abort);
     child.kill("SIGKILL");
   }
@@ -176,8 +188,12 @@ async function feed(child: ChildProcess, input: RunOptions["input"]): Promise<vo
   }
 }
 
-function tooSlow(tool: Tool, { what, timeoutMs }: RunOptions): AppError {
-  const reason = `${tool} was stopped after ${Math.round(timeoutMs / 1000)} s`;
+function seconds(milliseconds: number): string {
+  return `${Math.round(milliseconds / 1000)} s`;
+}
+
+function tooSlow(tool: Tool, { what, timeoutMs }: RunOptions, why: string): AppError {
+  const reason = `${tool} was stopped ${why}`;
   return new AppError({
     code: "tool_failed",
     message: `${what}: ${reason}`,

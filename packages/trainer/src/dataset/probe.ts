@@ -78,7 +78,7 @@ const entries = [
 ].join(":");
 
 /** DV and ProRes say in their frames alone that they are interlaced, so some are decoded. */
-const firstFrames = ["-select_streams", "v", "-read_intervals", "%+#10", "-threads", String(ffmpegThreads)];
+const firstFrames = ["-select_streams", "v", "-read_intervals", "%+#4", "-threads", String(ffmpegThreads)];
 
 /**
  * Reads the head of a video file.

@@ -30,8 +30,8 @@ export function timeFilters(info: VideoInfo, { frameRate, seeked, pace }: TimeRe
 /**
  * Scaled to cover the size, cropped at the centre, RGB.
  *
- * An odd margin cannot be halved: the crop then lies half a pixel left of or above the middle. Stretching the picture
- * until the margin is even would change every pixel instead.
+ * An odd margin cannot be halved: the crop then lies half a pixel beside the middle. The remedies are worse: to stretch
+ * the picture until the margin is even, or to resample it once more.
  *
  * @param sizes all that frames of the file have; more than one when it changes on the way
  */

@@ -32,6 +32,8 @@ export type Survey = {
 };
 
 const surveyTimeoutMs = 60 * 60_000;
+/** Frames come all the time: a decoder that shows none for this long hangs. */
+const surveyQuietMs = 5 * 60_000;
 const decodeTimeoutMs = 20 * 60_000;
 
 /** Below this many seconds into a file, decoding from its start is as quick as a seek. */
@@ -63,6 +65,7 @@ export async function surveyVideo(file: VideoFile, clock: Clock, signal?: AbortS
   const result = await runTool("ffmpeg", args, {
     what: file.name,
     timeoutMs: surveyTimeoutMs,
+    quietMs: surveyQuietMs,
     signal,
     onOutput: (piece) => points.take(piece),
     onNotice: (line) => {
