@@ -158,9 +158,15 @@ function ideographWorth(
   const lead = bytes[offset] ?? 0;
   const isEveryday = lead >= first && lead <= last && (bytes[offset + 1] ?? 0) >= second;
   if (!isEveryday) return -0.7 - mixes;
-  if (/\p{Script=Hangul}/u.test(character)) return 0.9 - mixes;
-  return (isJapanese(encoding) ? 0.7 : 0.8) - mixes;
+  if (encoding === "euc-kr") return (frequentHangul.has(character) ? 1.1 : 0.65) - mixes;
+  if (isJapanese(encoding)) return 0.7 - mixes;
+  return (before === " " && offset > 1 ? 0.2 : 0.8) - mixes;
 }
+
+/** The syllables that make up half of any Korean text. Chinese in GBK gives rare ones, and no blanks between its words. */
+const frequentHangul: ReadonlySet<string> = new Set(
+  "이다는에가하고을로지기의사한은도리를자어시그나아서있라인대해보일정수게들으전러스마여부주오구제장만과와면",
+);
 
 /** Japanese is half kana, of one kind at a time; the other encodings have them too, and nobody writes them. */
 function kanaWorth(character: string, before: string, encoding: string): number {
