@@ -1,5 +1,6 @@
 /** Clips and captions through the tiny model into the cache, and back out of it, whole or damaged. */
 import {
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -7,6 +8,7 @@ import {
   rmSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -178,6 +180,19 @@ describe.each(damages)("an entry %s", (what, damage, reason) => {
     expect(second.text).toEqual(first.text);
     expect(readFileSync(path).equals(bytes)).toBe(true);
   });
+});
+
+test("what a killed process left of an entry goes when the entry is written again; what may be in work stays", async () => {
+  const name = "killed";
+  await encode(name);
+  const path = entryOf(name, "latents");
+  rmSync(path);
+  const [old, fresh] = [`${path}.11.tmp`, `${path}.12.tmp`];
+  for (const file of [old, fresh]) writeFileSync(file, "half");
+  const yesterday = new Date(Date.now() - 24 * 3600_000);
+  utimesSync(old, yesterday, yesterday);
+  await encode(name);
+  expect([path, old, fresh].map(existsSync)).toEqual([true, false, true]);
 });
 
 function replaceByFolder(path: string): void {

@@ -3,7 +3,7 @@
  * are encoded once.
  */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { keep, type Tensor, type TensorInfo, writeSafetensors } from "@ltx-trainer/torch";
 import { DamagedFileError, type ExpectedTensors, openIntact } from "../tensor-file.ts";
@@ -52,6 +52,7 @@ export class CacheStore {
     const path = this.path(kind, key);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeSafetensors(path, tensors);
+    removeAbandoned(path);
   }
 
   /** Kept views of the mapped file: pages are read when first used and dropped by the system under pressure. */
@@ -69,5 +70,19 @@ export class CacheStore {
 
   private path(kind: CacheKind, key: string): string {
     return join(this.root, kind, key.slice(0, 2), `${key}.safetensors`);
+  }
+}
+
+/** Longer than any entry takes to be written. */
+const abandonedMs = 60 * 60_000;
+
+/** Removes what killed processes left of the same entry; another job may be writing it at this moment. */
+function removeAbandoned(path: string): void {
+  const [folder, name] = [dirname(path), basename(path)];
+  for (const other of readdirSync(folder)) {
+    if (!other.startsWith(`${name}.`) || !/\.\d+\.tmp$/.test(other)) continue;
+    const file = join(folder, other);
+    const since = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? Number.POSITIVE_INFINITY;
+    if (Date.now() - since > abandonedMs) rmSync(file, { force: true });
   }
 }

@@ -1,7 +1,8 @@
 /**
  * `metrics.jsonl`: one line a step, for plots and for the question "is it learning, and at which noise levels?".
  */
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { writeDurably } from "../durable.ts";
 import type { StepResult } from "./step.ts";
 
 /** Upper ends of the noise-level bins; a loss at low noise says little about one at high noise. */
@@ -29,7 +30,7 @@ export class Metrics {
   constructor(path: string, step: number) {
     this.path = path;
     const kept = existsSync(path) ? readLines(path).filter((line) => line.step <= step) : [];
-    writeFileSync(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    writeDurably(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
     this.recent = kept.slice(-window);
   }
 
