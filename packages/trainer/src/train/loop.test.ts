@@ -50,6 +50,7 @@ function training(options: Options) {
     device: "cpu",
     checkpoints: { interval, keep },
     validation: { interval: previews },
+    lora: { rank: 4, alpha: options.alpha ?? 4 },
   } as unknown as Plan;
   const context: LoopContext = {
     ...made,
@@ -236,6 +237,7 @@ describe("divergence", () => {
     expect(failure.code).toBe("training_diverged");
     expect(failure.message).toMatch(/at step 1 of 4: got loss \d[\d.]* and gradient norm Infinity/);
     expect(failure.message).toContain("No checkpoint was written.");
+    expect(failure.remedy).toContain("a --lora-alpha nearer the rank (it was 1e+38 for rank 4)");
     expect(failure.facts).toMatchObject({ step: 1, gradNorm: "Infinity", checkpoint: null });
     expect(run.weights()).toEqual(before);
     expect(readdirSync(run.folder.checkpoints)).toEqual([]);

@@ -129,7 +129,7 @@ function diverged({ plan, folder }: LoopContext, step: number, result?: StepResu
   return new AppError({
     code: "training_diverged",
     message: `training diverged at step ${step} of ${plan.steps}: ${what}, expected finite numbers. ${kept}`,
-    remedy: `Train again with a lower --learning-rate (it was ${plan.optimizer.learningRate}) and another --out.`,
+    remedy: `Train again with a lower --learning-rate (it was ${plan.optimizer.learningRate})${alphaHint(plan)} and another --out.`,
     facts: {
       step,
       learningRate: plan.optimizer.learningRate,
@@ -137,4 +137,9 @@ function diverged({ plan, folder }: LoopContext, step: number, result?: StepResu
       checkpoint: last?.folder ?? null,
     },
   });
+}
+
+/** A scale far above 1 has the effect of a learning rate as much higher. */
+function alphaHint({ lora: { rank, alpha } }: Plan): string {
+  return alpha > rank ? `, a --lora-alpha nearer the rank (it was ${alpha} for rank ${rank})` : "";
 }
