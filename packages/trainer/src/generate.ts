@@ -187,7 +187,7 @@ async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
   const negative = embed(negativePrompt);
   releaseModel(encoder.parameters);
   const sources = { image: job.image ?? null, reference: job.reference ?? null };
-  const [given] = await encodeGiven([sources], { base, placement, shape, autoScale: false });
+  const [given] = await encodeGiven([sources], { base, placement, shape, autoScale: false, signal });
   return {
     base,
     placement,

@@ -20,6 +20,9 @@ type Setting = SourcePolicy & {
   readonly shape: VideoShape;
   /** Whether a reference is shown whole, however long it is. */
   readonly autoScale: boolean;
+  readonly signal?: AbortSignal;
+  /** Where downloads are put until they are decoded. Default: the system's temporary folder. */
+  readonly scratch?: string;
 };
 
 /**

@@ -52,7 +52,10 @@ export class Previewer {
     const texts = [...wanted.map(({ prompt }) => prompt), validation.negativePrompt];
     const embeddings = await encodeTexts(texts, objective, encoding);
     const { shape, prompts: sources } = validation;
-    const given = await encodeGiven(sources, { ...encoding, shape, autoScale: plan.dataset.autoScale });
+    const given = await encodeGiven(sources, {
+      ...{ ...encoding, shape, autoScale: plan.dataset.autoScale },
+      scratch: folder.work,
+    });
     const prompts: PreviewPrompt[] = wanted.map(({ prompt }, index) => ({
       prompt,
       positive: embeddings.get(prompt) as PromptEmbedding,

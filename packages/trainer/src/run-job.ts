@@ -162,11 +162,11 @@ async function prepare(
       log: (level, message) => (level === "warning" ? reporter.warn(message) : reporter.info(message)),
     },
   );
-  const source = portableSourceName(job.training_data_url, job.source_names);
-  writeJson(folder.report, { ...dataset.report, source });
-  const { kept, dropped, samples } = dataset.report.totals;
+  const report = { ...dataset.report, source: portableSourceName(job.training_data_url, job.source_names) };
+  writeJson(folder.report, report);
+  const { kept, dropped, samples } = report.totals;
   reporter.info(`dataset: ${counted(kept, "file")} kept, ${dropped} dropped, ${counted(samples, "sample")}`);
-  return dataset;
+  return { ...dataset, report };
 }
 
 /** Captions in the order of the samples, each once: what previews show when no prompt was given. */

@@ -1,7 +1,5 @@
 /** The picture from which a validation video starts: from a path, an address or a data URI to pixels of the right size. */
-import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { AppError, type Size } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
 import { decodeImage, imageFile } from "../dataset/image.ts";
@@ -9,6 +7,10 @@ import { locateFile } from "../dataset/open.ts";
 import { unreadable } from "../dataset/probe.ts";
 import { sourceName } from "../dataset/source-policy.ts";
 import type { PrepareContext } from "../dataset/types.ts";
+import { withTemporaryFolder } from "./temporary-folder.ts";
+
+/** One picture; a dataset's limits would let it fill the disk. */
+const limits = { downloadBytes: 100 * 2 ** 20, downloadTimeoutMs: 60_000 };
 
 /**
  * The image as `[h, w, 3]`, sRGB, scaled to cover the size and cropped at the centre.
@@ -16,19 +18,15 @@ import type { PrepareContext } from "../dataset/types.ts";
  * @throws AppError `source_not_found`, `download_failed`, `media_unreadable`
  */
 export async function loadFirstFrame(source: string, size: Size, context: Context = {}): Promise<Uint8Array> {
-  const workFolder = await mkdtemp(join(tmpdir(), "ltx-trainer-image-"));
-  try {
-    const limits = { ...imageLimits, ...context.limits };
-    return await load(source, size, { ...context, limits, workFolder });
-  } catch (error) {
-    throw error instanceof AppError ? ofValidation(error) : error;
-  } finally {
-    await rm(workFolder, { recursive: true, force: true });
-  }
+  const { scratch = tmpdir() } = context;
+  return withTemporaryFolder(scratch, async (workFolder) => {
+    try {
+      return await load(source, size, { ...context, limits: { ...limits, ...context.limits }, workFolder });
+    } catch (error) {
+      throw error instanceof AppError ? ofValidation(error) : error;
+    }
+  });
 }
-
-/** What a picture may take: the limits of data sets would let it fill the disk. */
-const imageLimits = { downloadBytes: 100 * 2 ** 20, downloadTimeoutMs: 60_000 };
 
 /** Says which field of the input the failure is about: otherwise it would be taken for one of the data. */
 function ofValidation(error: AppError): AppError {
@@ -43,7 +41,10 @@ function ofValidation(error: AppError): AppError {
   });
 }
 
-type Context = Pick<PrepareContext, "limits" | "signal" | "checkAddress" | "nameOf">;
+type Context = Pick<PrepareContext, "limits" | "signal" | "checkAddress" | "nameOf"> & {
+  /** Where a download is put until it is decoded. Default: the system's temporary folder. */
+  readonly scratch?: string | undefined;
+};
 
 async function load(
   source: string,

@@ -1,9 +1,11 @@
 /** Validation videos, contact sheets and first frames, read back with ffmpeg and sharp. */
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import sharp from "sharp";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import { probeVideo } from "../dataset/probe.ts";
 import { frameNumbers, numberedClip, temporaryFolder, testClip } from "../dataset/testing/media.ts";
 import { decodeVideo, surveyVideo } from "../dataset/video.ts";
@@ -164,6 +166,30 @@ test("a first frame that is missing, a video or damaged is refused by name", asy
   );
   writeFileSync(join(folder, "b.png"), "x");
   await expect(load(join(folder, "b.png"))).rejects.toMatchObject({ code: "media_unreadable" });
+});
+
+test("a first frame is downloaded into the given folder, up to a size, and removed", async () => {
+  const scratch = join(temporaryFolder(), "work");
+  const picture = await sharp({ create: { width: 8, height: 8, channels: 3, background: "red" } })
+    .png()
+    .toBuffer();
+  let inScratch: string[] = [];
+  const server = createServer(({ url }, response) => {
+    inScratch = readdirSync(scratch);
+    if (url === "/huge.png") response.writeHead(200, { "content-length": String(101 * 2 ** 20) });
+    response.end(url === "/huge.png" ? undefined : picture);
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  onTestFinished(() => void server.close());
+  const at = (name: string) => `http://127.0.0.1:${(server.address() as AddressInfo).port}/${name}`;
+  const pixels = await loadFirstFrame(at("red.png"), { width: 8, height: 8 }, { scratch });
+  expect([...pixels.subarray(0, 3)]).toEqual([255, 0, 0]);
+  expect(inScratch).toHaveLength(1);
+  await expect(loadFirstFrame(at("huge.png"), { width: 8, height: 8 }, { scratch })).rejects.toMatchObject({
+    code: "download_too_large",
+    facts: { field: "validation", maxBytes: 100 * 2 ** 20 },
+  });
+  expect(readdirSync(scratch)).toEqual([]);
 });
 
 test("a reference video is cut to the shape; too short a one or a picture is refused with what is missing", async () => {
