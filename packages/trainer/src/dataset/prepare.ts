@@ -14,6 +14,7 @@ import { logEvery } from "./log-progress.ts";
 import { hashSamples } from "./lost-samples.ts";
 import { fileKind, isJunk, mediaExtensions } from "./media-kinds.ts";
 import { openSource, type Source } from "./open.ts";
+import { splitOutputs } from "./own-outputs.ts";
 import { isNamedReference, pairFiles, referenceName } from "./pair.ts";
 import { pairPieces } from "./references.ts";
 import { makeReport, nothingUsable } from "./report.ts";
@@ -72,7 +73,8 @@ type Outcome = {
 
 async function prepare(source: Source, options: DatasetOptions, context: PrepareContext): Promise<Dataset> {
   refuseEmpty(source);
-  const { media, ignored } = pairFiles(source.files, { references: options.referenceVideos ?? false });
+  const { own, data } = splitOutputs(source.files);
+  const { media, ignored } = pairFiles(data, { references: options.referenceVideos ?? false });
   if (media.some(({ file }) => file.refusal === "protected by a password"))
     throw encryptedArchive(source.name);
   const shared = media.map((item) => item.caption).filter((file) => file !== undefined);
@@ -83,7 +85,11 @@ async function prepare(source: Source, options: DatasetOptions, context: Prepare
   const unused = ignored.map(
     ({ file, reason }) => ({ ...plainLine(file, fileKind(file.path)), reason }) satisfies ReportFile,
   );
-  const others = [...used, ...unused];
+  const written = own.map(
+    (file) =>
+      ({ ...plainLine(file, fileKind(file.path)), reason: "written by a training" }) satisfies ReportFile,
+  );
+  const others = [...used, ...unused, ...written];
   let done = 0;
   const logProgress = logEvery(context);
   const examined = await mapInOrder(media, workers(), async (item) => {
