@@ -100,7 +100,11 @@ describe("numbers that were not given", () => {
 
   test("are the user's where they were given", async () => {
     const given = { aspect_ratio: "9:16", number_of_frames: 2, frame_rate: 5, steps: 1 };
-    const { outputs, said } = await generate({ lora, out: freshFile(), ...given });
+    const prompt = "a pattern ".repeat(300);
+    const { outputs, said } = await generate({ lora, prompt, out: freshFile(), ...given });
+    expect(said).toContainEqual(
+      expect.stringMatching(/^prompt: \d+ tokens, and tiny reads \d+: it does not see "/),
+    );
     expect(outputs).toMatchObject({ width: 32, height: 64, frames: 1, frame_rate: 5 });
     expect(said.join("\n")).toContain("1 frames at 5/s, 1 steps");
     expect(said).toContain("number_of_frames: 2 became 1, the nearest 8k + 1 not above it");

@@ -107,7 +107,7 @@ describe("once the LoRA is on disk", () => {
     let atThatTime: string[] = [];
     const folder = join(root, "told");
     const run = await train(
-      { out: folder },
+      { out: folder, validation: [{ prompt: "a pattern ".repeat(300) }] },
       {
         stopAt: (event) => {
           if (event.type === "trained") atThatTime = readdirSync(folder);
@@ -122,6 +122,9 @@ describe("once the LoRA is on disk", () => {
     expect(run.outputs).toMatchObject({ video: join(folder, "validation.mp4") });
     expect(run.outputs).not.toHaveProperty("video_error");
     expect(readdirSync(folder)).not.toContain(".ltx-trainer");
+    expect(warningsOf(run)).toEqual([
+      expect.stringMatching(/^validation\[0\]\.prompt: \d+ tokens, and base reads \d+: it does not see "/),
+    ]);
   });
 
   test.each([

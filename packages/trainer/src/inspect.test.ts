@@ -1,0 +1,34 @@
+/** The pre-flight report says what a training would say: of the plan, of the files, and of captions. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { InspectJob, type JobEvent } from "@ltx-trainer/contract";
+import sharp from "sharp";
+import { expect, onTestFinished, test } from "vitest";
+import { Reporter } from "./events.ts";
+import { inspectDataset } from "./inspect.ts";
+
+test("notes of the plan and about captions are in the log, those about captions in the report, too", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "ltx-inspect-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  await sharp({ create: { width: 40, height: 40, channels: 3, background: "#3060a0" } })
+    .png()
+    .toFile(join(folder, "a.png"));
+  writeFileSync(join(folder, "a.txt"), "a pattern ".repeat(300));
+  const base = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.meta.url));
+  const events: JobEvent[] = [];
+  const job = InspectJob.parse({ training_data_url: folder, base, home: folder, number_of_frames: 30 });
+  const reporter = new Reporter((event) => events.push(event));
+  const { report } = await inspectDataset(job, reporter, new AbortController().signal);
+  const cut = expect.stringMatching(/caption: \d+ tokens, and tiny reads \d+: it does not see "/);
+  expect(report.files.find(({ path }) => path === "a.png")?.notes).toContainEqual(cut);
+  const said = events.flatMap((event) => ("message" in event ? [event.message] : []));
+  expect(said).toEqual(
+    expect.arrayContaining([
+      "number_of_frames: 30 became 25, the nearest 8k + 1 not above it",
+      expect.stringContaining("split_input_into_scenes: not implemented yet"),
+      cut,
+    ]),
+  );
+});
