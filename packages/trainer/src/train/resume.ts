@@ -43,10 +43,20 @@ export function resumeTraining(
   }
   const [newest] = unusable;
   if (newest === undefined) return { step: 0, loss: null };
-  if (onBad === "stop") throw newest.error;
+  if (onBad === "stop") throw noneUsable(newest.error, unusable.length);
   giveUpOn();
   reporter.warn("resume: no checkpoint can be used; training starts again from step 0");
   return { step: 0, loss: null };
+}
+
+function noneUsable(cause: AppError, count: number): AppError {
+  const { code, message, facts } = cause;
+  const others =
+    count === 1 ? "There is no other checkpoint." : `None of the ${count} checkpoints is intact.`;
+  return new AppError({
+    ...{ code, message, facts, cause },
+    remedy: `${others} Start anew with another --out.`,
+  });
 }
 
 const badCodes: ReadonlySet<string> = new Set(["checkpoint_damaged", "checkpoint_mismatch"]);
