@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Examined, examine } from "./samples.ts";
-import { ffmpeg, frameNumbers, numberedClip, temporaryFolder } from "./testing/media.ts";
+import { ffmpeg, frameNumbers, numberedClip, rotateClip, temporaryFolder } from "./testing/media.ts";
 import type { DatasetOptions } from "./types.ts";
 
 const options: DatasetOptions = {
@@ -49,6 +49,33 @@ test("a clip that changes its size on the way is read to its end, each part crop
     const [red = 255, green = 0, blue = 255] = tall?.subarray(corner * 3, corner * 3 + 3) ?? [];
     expect.soft([red < 60, green > 90, blue < 60], `pixel ${corner}`).toEqual([true, true, true]);
   }
+});
+
+test("a clip that changes its size and is turned by its container says what to do", async () => {
+  const folder = temporaryFolder();
+  rotateClip(changingClip(folder), join(folder, "turned.mp4"));
+  await expect(look(join(folder, "turned.mp4"))).rejects.toThrow(
+    "clip: it changes its size on the way and is turned by its container: convert it to mp4",
+  );
+});
+
+test("an interlaced clip that changes its size is read to its end, and its combs are noted", async () => {
+  const folder = temporaryFolder();
+  const fields = ["-vf", "tinterlace=interleave_top,setfield=tff", "-r", "25", "-flags", "+ildct+ilme"];
+  for (const [name, size, start] of [
+    ["a.ts", "96x64", "0"],
+    ["b.ts", "128x96", "1"],
+  ] as const) {
+    const codec = [...fields, "-c:v", "mpeg2video", "-output_ts_offset", start];
+    ffmpeg([...lavfi(`testsrc2=s=${size}:r=50:d=1`), ...codec, join(folder, name)]);
+  }
+  const path = join(folder, "both.ts");
+  writeFileSync(path, Buffer.concat(["a.ts", "b.ts"].map((name) => readFileSync(join(folder, name)))));
+  const { durationSeconds = 0, notes, pieces } = await look(path);
+  expect(Math.abs(durationSeconds - 2)).toBeLessThanOrEqual(0.081);
+  expect(notes).toContainEqual("changes its size on the way: 96x64, 128x96");
+  expect(notes).toContainEqual(expect.stringMatching(/^interlaced, and not deinterlaced/));
+  expect((await pieces[1]?.excerpt.load())?.length).toBe((pieces[1]?.excerpt.frames ?? 0) * 32 * 32 * 3);
 });
 
 /** How much every second row differs from its neighbours, in levels. */
@@ -140,24 +167,30 @@ test.each([
   expect(pixels?.[32 * 30 * 3]).toBeLessThan(8);
 });
 
-test("wide gamut becomes BT.709, and BT.709 stays as it is", async () => {
-  const folder = temporaryFolder();
-  const skin = [222, 170, 140];
-  const source = "color=0xdeaa8c:s=64x64:r=25:d=0.4,format=gbrp16";
-  const to = (primaries: string, matrix: string) =>
-    `zscale=pin=bt709:tin=bt709:min=gbr:rin=full:p=${primaries}:t=bt709:m=${matrix}:r=limited,format=yuv444p10`;
-  const clips: Record<string, string> = {
-    bt2020: to("2020", "2020_ncl"),
-    p3: to("smpte432", "709"),
-    bt709: to("709", "709"),
-  };
-  for (const [name, filter] of Object.entries(clips)) {
-    const path = join(folder, `${name}.mkv`);
-    ffmpeg([...lavfi(source), "-vf", filter, "-c:v", "ffv1", path]);
-    const [pixels] = await pixelsOf(await look(path, { frames: 9 }));
-    for (const [channel, value] of skin.entries())
-      expect.soft(Math.abs((pixels?.[channel] ?? 0) - value), `${name} ${channel}`).toBeLessThanOrEqual(3);
-  }
+test.each([
+  // The same colour in each gamut, computed from the primaries.
+  ["bt2020", "bt2020nc", [203, 174, 145]],
+  ["smpte432", "bt709", [214, 172, 144]],
+  ["bt709", "bt709", [222, 170, 140]],
+])("colours of the %s gamut become BT.709's", async (primaries, matrix, stored) => {
+  const path = join(temporaryFolder(), "a.mp4");
+  const colour = `0x${Buffer.from(stored).toString("hex")}`;
+  const toYuv = `format=gbrp,scale=out_color_matrix=${matrix === "bt709" ? "bt709" : "bt2020"},format=yuv444p`;
+  const tags = ["-color_primaries", primaries, "-colorspace", matrix, "-color_trc", "bt709"];
+  ffmpeg([
+    ...lavfi(`color=${colour}:s=64x64:r=25:d=0.4`),
+    "-vf",
+    toYuv,
+    "-c:v",
+    "libx264",
+    "-qp",
+    "0",
+    ...tags,
+    path,
+  ]);
+  const [pixels] = await pixelsOf(await look(path, { frames: 9 }));
+  for (const [channel, value] of [222, 170, 140].entries())
+    expect.soft(Math.abs((pixels?.[channel] ?? 0) - value), `channel ${channel}`).toBeLessThanOrEqual(3);
 });
 
 test("samples that are black from beginning to end are noted, dark ones are not", async () => {

@@ -74,7 +74,7 @@ async function examineVideo(
   signal?: AbortSignal,
 ): Promise<Examined> {
   const clock = clockOf(options);
-  const { file, survey } = await lookAt({ path, name }, clock, signal);
+  const { file, survey, fieldNotes = [] } = await lookAt({ path, name }, clock, signal);
   const { info } = file;
   const { frames } = survey;
   const rate = clock.frameRate ?? info.frameRate ?? options.frameRate;
@@ -86,6 +86,7 @@ async function examineVideo(
   const lines = clip.pieces.map((piece) => piece.line);
   const notes = [
     ...videoNotes(file, survey, seconds),
+    ...fieldNotes,
     ...blackNotes(survey, lines),
     ...sizeNotes(info, options),
     ...clip.notes,
@@ -107,7 +108,7 @@ async function lookAt(
   { path, name }: Pick<MediaFile, "path" | "name">,
   clock: Clock,
   signal?: AbortSignal,
-): Promise<{ readonly file: VideoFile; readonly survey: Survey }> {
+): Promise<{ readonly file: VideoFile; readonly survey: Survey; readonly fieldNotes?: readonly string[] }> {
   const file: VideoFile = { path, name, info: await probeVideo(path, name, signal) };
   const survey = await surveyVideo(file, clock, signal);
   if (survey.sizes.length < 2) return { file, survey };
@@ -120,7 +121,8 @@ async function lookAt(
   // The deinterlacer takes frames of one size.
   const plain = { ...file, info: { ...file.info, interlaced: false } };
   const again = await surveyVideo(plain, clock, signal);
-  return { file: { ...plain, sizes: again.sizes }, survey: again };
+  const fieldNotes = ["interlaced, and not deinterlaced because its size changes: moving edges are combs"];
+  return { file: { ...plain, sizes: again.sizes }, survey: again, fieldNotes };
 }
 
 function examineAnimation(
