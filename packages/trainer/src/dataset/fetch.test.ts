@@ -82,13 +82,21 @@ test("a body that unpacks beyond the limit stops, and leaves nothing behind", as
   expect(readdirSync(folder)).toEqual([]);
 });
 
-test("a download that drips ends at its time limit, too", async () => {
+test("a download that drips ends at its time limit, and earlier when hardly anything comes", async () => {
   const base = await serve((_request, response) => {
     const timer = setInterval(() => response.write("x"), 20);
     response.on("close", () => clearInterval(timer));
   });
-  const failed = download(`${base}/a`, join(temporaryFolder(), "a"), { ...quick, timeoutMs: 300 });
-  await expect(failed).rejects.toThrow(/not complete after/);
+  const path = join(temporaryFolder(), "a");
+  await expect(download(`${base}/a`, path, { ...quick, timeoutMs: 300 })).rejects.toThrow(
+    /not complete after/,
+  );
+  const slow = download(`${base}/a`, path, { ...quick, slowWindowMs: 100 });
+  await expect(slow).rejects.toMatchObject({
+    code: "download_failed",
+    retryable: true,
+    message: expect.stringMatching(/got \d+ bytes in 0\.1 s, expected at least 65536$/),
+  });
 });
 
 /** A server that asks for a password, the requests it got, and a folder to work in. */

@@ -24,6 +24,8 @@ export type DownloadOptions = {
   readonly checkAddress?: ((address: string) => void) | undefined;
   /** Called at most once per `progressIntervalMs`. `totalBytes` is undefined when the server does not say. */
   readonly onProgress?: (doneBytes: number, totalBytes: number | undefined) => void;
+  /** A window with less than 64 KiB ends the attempt. Default: 120 s. */
+  readonly slowWindowMs?: number;
   /** Default: 500 ms. */
   readonly progressIntervalMs?: number;
   /** Pauses before each further try. Default: 1 s and 4 s. */
@@ -80,13 +82,16 @@ async function downloadOnce(url: URL, path: string, attempt: Attempt): Promise<v
   }
   const part = `${path}.part`;
   const body = response.body === null ? Readable.from([]) : Readable.fromWeb(response.body);
+  const passed = { bytes: 0 };
+  const counter = countBytes(url, totalBytes, attempt, passed);
+  const watch = failWhenSlow(counter, url, attempt, passed);
   try {
-    await pipeline(body, countBytes(url, totalBytes, attempt), createWriteStream(part), {
-      signal: attempt.signal,
-    });
+    await pipeline(body, counter, createWriteStream(part), { signal: attempt.signal });
   } catch (error) {
     await rm(part, { force: true });
     throw error;
+  } finally {
+    clearInterval(watch);
   }
   await rename(part, path);
 }
@@ -97,18 +102,44 @@ function announcedBytes({ headers }: Response): number | undefined {
   return Number.isFinite(announced) && !headers.has("content-encoding") ? announced : undefined;
 }
 
+/** What a download has received so far. */
+type Passed = { bytes: number };
+
+/** Less than this in one window is not worth waiting for: a drip would hold a GPU for hours. */
+const leastWindowBytes = 64 * 1024;
+
+/** Ends the stream after a window in which hardly anything passed through it. */
+function failWhenSlow(
+  stream: Transform,
+  url: URL,
+  { slowWindowMs = 120_000 }: Attempt,
+  passed: Passed,
+): NodeJS.Timeout {
+  let before = 0;
+  return setInterval(() => {
+    if (passed.bytes - before >= leastWindowBytes) before = passed.bytes;
+    else {
+      const got = `${passed.bytes - before} bytes in ${slowWindowMs / 1000} s, expected at least ${leastWindowBytes}`;
+      stream.destroy(failed(url.href, `got ${got}`, { retryable: true }));
+    }
+  }, slowWindowMs);
+}
+
 /** Passes bytes on, reports them, and fails above the limit. */
-function countBytes(url: URL, totalBytes: number | undefined, attempt: Attempt): Transform {
-  const { maxBytes, onProgress, progressIntervalMs = 500 } = attempt;
-  let doneBytes = 0;
+function countBytes(
+  url: URL,
+  totalBytes: number | undefined,
+  { maxBytes, onProgress, progressIntervalMs = 500 }: Attempt,
+  passed: Passed,
+): Transform {
   let reportedAt = Number.NEGATIVE_INFINITY;
   return new Transform({
     transform(piece: Uint8Array, _encoding, done) {
-      doneBytes += piece.length;
-      if (doneBytes > maxBytes) return done(tooLarge(url, doneBytes, maxBytes));
+      passed.bytes += piece.length;
+      if (passed.bytes > maxBytes) return done(tooLarge(url, passed.bytes, maxBytes));
       if (performance.now() - reportedAt >= progressIntervalMs) {
         reportedAt = performance.now();
-        onProgress?.(doneBytes, totalBytes);
+        onProgress?.(passed.bytes, totalBytes);
       }
       done(null, piece);
     },
