@@ -1,6 +1,6 @@
 /** Trainings through HTTP: the real trainer, from submission to files, and every way in which one can be cut short. */
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
@@ -118,13 +118,17 @@ test("a trainer that is killed goes on from its checkpoint, to the same bits", a
   expect(new Set(hashOfLora(output).split(","))).toEqual(new Set([undisturbed]));
 });
 
-test("a server that is stopped gives its training back, and the next one finishes it to the same bits", async () => {
+test("a server that is stopped gives its training back, and the next one finishes it to the same bits, past a damaged checkpoint", async () => {
   const id = await submit();
   await until(id, hasTrained);
   await service.pause();
   expect(trainersOf(id)).toEqual([]);
+  const damaged = join(service.home, "requests", id, "output/checkpoints/step-999999");
+  mkdirSync(damaged);
+  writeFileSync(join(damaged, "state.json"), "");
   await service.resume();
   const over = await until(id, isOver);
+  expect(saidSoFar(over)).toContain("checkpoints/step-999999 is damaged");
   expect(saidSoFar(over)).toMatch(/resumed after step \d/);
   const output = TrainingOutput.parse((await resultOf(id)).body);
   expect(new Set(hashOfLora(output).split(","))).toEqual(new Set([undisturbed]));
