@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { deflateRawSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { openSource } from "./open.ts";
 import { pairFiles } from "./pair.ts";
@@ -35,6 +36,22 @@ test("a zip of the Finder above 4 GiB, whose offsets are cut to 32 bits, gives a
     source.files.map(async (file) => readFileSync(await file.locate(), "utf8")),
   );
   expect(contents).toEqual(entries.map(({ data }) => Buffer.from(data).toString()));
+  await source.close();
+});
+
+test("a file whose own size is cut to 32 bits is not just called damaged", async () => {
+  const { source } = await openRawZip([
+    { name: text("large.mp4"), data: deflateRawSync(new Uint8Array(3000)), method: 8 },
+    { name: text("b.txt"), data: text("behind it"), offset: 2 ** 32 + 3000 },
+  ]);
+  const [small, large] = source.files;
+  expect(readFileSync((await small?.locate()) ?? "", "utf8")).toBe("behind it");
+  await expect(large?.locate()).rejects.toMatchObject({
+    code: "zip_damaged",
+    facts: {
+      reason: expect.stringMatching(/or larger than 4 GiB, which zips of the macOS Finder cannot say/),
+    },
+  });
   await source.close();
 });
 

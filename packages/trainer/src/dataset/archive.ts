@@ -65,7 +65,10 @@ export async function openArchive(
         path: entryPath,
         sizeBytes: entry.uncompressedSize,
         refusal: refusalOf(entry),
-        unpack: async () => unpack(await zip.locate(index), entryPath, { name, target, limits, budget }),
+        unpack: async () => {
+          const mayBeLarger = zip.isCutTo32Bits(entry);
+          return unpack(await zip.locate(index), entryPath, { name, target, limits, budget, mayBeLarger });
+        },
       };
     });
     return { entries, close: () => handle.close() };
@@ -81,6 +84,8 @@ type Unpacking = {
   readonly limits: DatasetLimits;
   /** Shared by all entries of an archive; falls as they are unpacked. */
   readonly budget: { bytes: number };
+  /** Whether its size may be cut to 32 bits. */
+  readonly mayBeLarger: boolean;
 };
 
 /** Stored, Deflate, Deflate64. */
@@ -108,7 +113,7 @@ function refusalOf({ symlink, encrypted, compressionMethod }: FileEntry): string
 async function unpack(
   entry: FileEntry,
   path: string,
-  { name, target, limits, budget }: Unpacking,
+  { name, target, limits, budget, mayBeLarger }: Unpacking,
 ): Promise<string> {
   const folder = dirname(target);
   const part = `${target}.part`;
@@ -132,7 +137,7 @@ async function unpack(
     ]);
   } catch (error) {
     await rm(part, { force: true });
-    throw asDiskFull(error, folder) ?? damagedEntry(name, path, error);
+    throw asDiskFull(error, folder) ?? damagedEntry(name, path, error, mayBeLarger);
   }
   await rename(part, target);
   return target;
@@ -176,9 +181,12 @@ function explain(name: string, error: unknown): AppError {
   });
 }
 
-function damagedEntry(name: string, path: string, error: unknown): AppError {
+function damagedEntry(name: string, path: string, error: unknown, mayBeLarger: boolean): AppError {
   if (error instanceof AppError) return error;
-  const reason = `damaged in the archive: ${error instanceof Error ? error.message : String(error)}`;
+  const cause = error instanceof Error ? error.message : String(error);
+  const larger =
+    ", or larger than 4 GiB, which zips of the macOS Finder cannot say: pass the folder, or zip it with another program";
+  const reason = `damaged in the archive${mayBeLarger ? larger : ""}: ${cause}`;
   return new AppError({
     code: "zip_damaged",
     message: `${name}: ${path}: ${reason}`,

@@ -37,12 +37,17 @@ export class ZipFile {
   /** The entry as it can be read: with the offset that it has in truth. */
   async locate(index: number): Promise<FileEntry> {
     const entry = this.entries[index] as FileEntry;
-    if (this.#sizeBytes < wrap || entry.extraFieldZip64 !== undefined) return entry;
+    if (!this.isCutTo32Bits(entry)) return entry;
     for (let shift = 0; entry.offset + shift < this.#sizeBytes; shift += wrap) {
       if (!(await this.#hasHeader(entry, entry.offset + shift))) continue;
       return shift === 0 ? entry : ((await this.#listShifted(shift))[index] ?? entry);
     }
     return entry;
+  }
+
+  /** Whether offset and size of an entry may be the last 32 bits of larger numbers. */
+  isCutTo32Bits(entry: FileEntry): boolean {
+    return this.#sizeBytes >= wrap && entry.extraFieldZip64 === undefined;
   }
 
   async #hasHeader(entry: FileEntry, offset: number): Promise<boolean> {
