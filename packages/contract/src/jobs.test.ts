@@ -1,6 +1,6 @@
 /** Job schemas and named sizes. */
 import { expect, test } from "vitest";
-import { GenerateOptions, TrainJob } from "./jobs.ts";
+import { GenerateJob, GenerateOptions, TrainJob } from "./jobs.ts";
 import { ltxvSizes } from "./sizes.ts";
 
 test("a training job says where its output and data folders are", () => {
@@ -12,6 +12,27 @@ test("a training job says where its output and data folders are", () => {
     resume: false,
     seed: 42,
   });
+});
+
+test("a bad checkpoint stops a training unless its job says otherwise", () => {
+  const job = { training_data_url: "x", out: "o", home: "h" };
+  expect(TrainJob.parse(job).on_bad_checkpoint).toBe("stop");
+  expect(TrainJob.parse({ ...job, on_bad_checkpoint: "restart" }).on_bad_checkpoint).toBe("restart");
+});
+
+test("what a LoRA may decide has no default of its own", () => {
+  const job = GenerateJob.parse({ prompt: "a", out: "v.mp4", home: "h" });
+  for (const field of [
+    "negative_prompt",
+    "resolution",
+    "number_of_frames",
+    "frame_rate",
+    "steps",
+    "base",
+  ] as const)
+    expect(job[field], field).toBeUndefined();
+  expect(job.overwrite).toBe(false);
+  expect(GenerateJob.safeParse({ prompt: "a", home: "h" }).error?.issues).toMatchObject([{ path: ["out"] }]);
 });
 
 test("width and height come together", () => {
