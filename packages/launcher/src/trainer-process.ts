@@ -54,7 +54,10 @@ const keptNoise = 20;
  */
 export function startTrainer(run: TrainerRun): TrainerProcess {
   const program = trainerProgram();
-  const jobFile = run.jobFile ?? join(mkdtempSync(join(tmpdir(), "ltx-trainer-job-")), "job.json");
+  const jobFile = run.jobFile ?? join(makeJobFolder(), "job.json");
+  // Seen by the trainer while tensor work keeps it from hearing signals.
+  const stopFile = `${jobFile}.stop`;
+  rmSync(stopFile, { force: true });
   // A data URI or a signed address may be secret.
   writeFileSync(jobFile, JSON.stringify(run.job), { mode: 0o600 });
   const { confinement } = run;
@@ -74,6 +77,7 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
   let stopRequests = 0;
   const outputs = listen(child, run, () => stopRequests > 0).finally(() => {
     if (run.jobFile === undefined) rmSync(dirname(jobFile), { recursive: true, force: true });
+    else rmSync(stopFile, { force: true });
   });
   return {
     pid: child.pid,
@@ -81,12 +85,37 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
     stop: () => {
       stopRequests++;
       child.kill("SIGINT");
+      leaveStopFile(stopFile);
     },
     kill: () => {
       stopRequests++;
       killGroup(child);
     },
   };
+}
+
+/** @throws AppError `file_unreadable` when the temporary folder cannot be written */
+function makeJobFolder(): string {
+  try {
+    return mkdtempSync(join(tmpdir(), "ltx-trainer-job-"));
+  } catch (cause) {
+    throw new AppError({
+      code: "file_unreadable",
+      message: `temporary folder: ${tmpdir()} cannot be written (${(cause as NodeJS.ErrnoException).code})`,
+      remedy: "Set TMPDIR to a folder that exists and that this account may write to.",
+      facts: { folder: tmpdir() },
+      cause,
+    });
+  }
+}
+
+/** The signal alone stops it too, only later: a full disk is no reason to fail here. */
+function leaveStopFile(path: string): void {
+  try {
+    writeFileSync(path, "");
+  } catch {
+    // Its folder is gone when the trainer has ended.
+  }
 }
 
 async function listen(

@@ -90,5 +90,5 @@ export {
   writeSafetensors,
 } from "./safetensors.ts";
 export { SafetensorsError } from "./safetensors-header.ts";
-export { keep, scope } from "./scope.ts";
+export { interruptible, keep, scope } from "./scope.ts";
 export { Tensor } from "./tensor.ts";

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   AdamW,
   Generator,
+  interruptible,
   keep,
   liveBytes,
   liveTensors,
@@ -98,6 +99,23 @@ test("a training loop holds as many tensors and bytes after step 1000 as after s
     if (step === 10 || step === 1000) counts.push({ tensors: liveTensors(), bytes: liveBytes() });
   }
   expect(counts[1]).toEqual(counts[0]);
+});
+
+test("interruptible work is given up before a scope, and frees what it made", () => {
+  const before = liveTensors();
+  let calls = 0;
+  const check = () => {
+    if (++calls === 3) throw new Error("enough");
+  };
+  const work = () =>
+    scope(() => {
+      for (let layer = 0; layer < 9; layer++) scope(() => zeros([2]).add(1));
+    });
+  expect(() => interruptible(check, work)).toThrow("enough");
+  expect(calls).toBe(3);
+  expect(liveTensors()).toBe(before);
+  work();
+  expect(calls).toBe(3);
 });
 
 test("tensors made outside every scope are left to the garbage collector, which frees them", async () => {

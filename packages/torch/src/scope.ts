@@ -15,6 +15,7 @@ type NotAPromise<T> = T extends PromiseLike<unknown> ? never : T;
  * a promise does not compile.
  */
 export function scope<T>(body: () => NotAPromise<T>): T {
+  checkBefore?.();
   const made: Tracked[] = [];
   const outer = enterScope(made);
   let result: T;
@@ -32,6 +33,22 @@ export function scope<T>(body: () => NotAPromise<T>): T {
   // Once a step, not once a block: each report may make the collector think that memory is growing.
   if (!outer) native.reportMemory();
   return result;
+}
+
+let checkBefore: (() => void) | undefined;
+
+/**
+ * Runs `body` so that `check` is called before every scope in it, which is several times a layer: what it throws ends
+ * work that would hold the event loop for minutes. Only for work whose results may be dropped halfway.
+ */
+export function interruptible<T>(check: () => void, body: () => T): T {
+  const outer = checkBefore;
+  checkBefore = check;
+  try {
+    return body();
+  } finally {
+    checkBefore = outer;
+  }
 }
 
 /** Takes every tensor in `value` out of its scope: it lives until `free()`, or until nothing refers to it. */

@@ -11,7 +11,9 @@ import { type Circumstances, toFailure } from "./failures.ts";
 const system = (code: string, path?: string) =>
   Object.assign(new Error(`${code}: something, open`), { code, ...(path !== undefined && { path }) });
 
-function around(changes: Partial<Circumstances> = {}): Circumstances & { out: string; home: string } {
+function around(
+  changes: Pick<Partial<Circumstances>, "written"> = {},
+): Circumstances & { out: string; home: string } {
   const root = temporaryFolder();
   const [out, home] = [join(root, "lora"), join(root, "home")];
   for (const folder of [out, home]) mkdirSync(folder);

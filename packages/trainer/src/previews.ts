@@ -21,6 +21,7 @@ import { type Placement, releaseModel } from "./device.ts";
 import type { Reporter } from "./events.ts";
 import type { VideoShape } from "./plan.ts";
 import { stopIfAsked } from "./stop.ts";
+import { stoppable } from "./stop-file.ts";
 
 export type PreviewSettings = {
   readonly shape: VideoShape;
@@ -71,7 +72,9 @@ export async function samplePrompts(
     const generator = new Generator(settings.seed);
     const onStep = (done: number) =>
       reporter.phase("validate", title, { done: index * settings.steps + done, total });
-    const latents_1CFHW = keep(sampleOne(transformer, prompt, generator, onStep, context));
+    const latents_1CFHW = keep(
+      stoppable(context.signal, () => sampleOne(transformer, prompt, generator, onStep, context)),
+    );
     sampled.push({ latents_1CFHW, generator });
     await nextTurn();
     stopIfAsked(context.signal);
@@ -123,10 +126,12 @@ export async function decodeSampled(
     for (const [index, { latents_1CFHW, generator }] of sampled.entries()) {
       reporter.phase("validate", "Decoding videos", { done: index, total: sampled.length });
       const { decodeTimestep, decodeNoiseScale } = settings;
-      const frames = scope(() => {
-        const latents = latents_1CFHW.to({ device: placement.device });
-        return bytesFromPixels(decodeVideo(vae, latents, { decodeTimestep, decodeNoiseScale, generator }));
-      });
+      const frames = stoppable(context.signal, () =>
+        scope(() => {
+          const latents = latents_1CFHW.to({ device: placement.device });
+          return bytesFromPixels(decodeVideo(vae, latents, { decodeTimestep, decodeNoiseScale, generator }));
+        }),
+      );
       latents_1CFHW.free();
       videos.push({ prompt: (prompts[index % prompts.length] as PreviewPrompt).prompt, frames });
       await nextTurn();

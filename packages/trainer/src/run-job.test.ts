@@ -275,6 +275,23 @@ describe("asked to stop", () => {
     expectKept(run, message);
   });
 
+  test.each([
+    ["the VAE", says("Encoding clips", 0), before],
+    ["sampling", says("Sampling with the LoRA", 1), complete],
+  ])("while %s holds the event loop, the stop file is seen", async (_, moment, message) => {
+    const home = mkdtempSync(join(root, "home-"));
+    const argv = [...process.argv];
+    process.argv[3] = join(home, "job.json");
+    const stopAt = (event: JobEvent) => {
+      if (moment(event)) writeFileSync(join(home, "job.json.stop"), "");
+      return false;
+    };
+    const run = await train({ home }, { stopAt });
+    process.argv = argv;
+    expect(run.failure).toMatchObject({ code: "interrupted", message });
+    expectKept(run, message);
+  });
+
   test("in a download it ends too", async () => {
     const stop = new AbortController();
     const server = createServer((_, response) => {

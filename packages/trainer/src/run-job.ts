@@ -23,7 +23,7 @@ import { portablePlan } from "./portable.ts";
 import { checkMachine } from "./preflight.ts";
 import { Previewer } from "./previewer.ts";
 import { seedFor } from "./seeds.ts";
-import { stopIfAsked } from "./stop.ts";
+import { isInterruption, stopIfAsked } from "./stop.ts";
 import type { Identity } from "./train/checkpoint.ts";
 import { trainLoop } from "./train/loop.ts";
 import { requireTraining } from "./train/resume.ts";
@@ -37,10 +37,14 @@ export async function runTraining(
 ): Promise<TrainOutputs> {
   if (job.resume && job.on_bad_checkpoint === "stop") requireTraining(job.out);
   const folder = await JobFolder.open(job.out, job);
+  let isInterrupted = false;
   try {
     return await trainInto(folder, job, reporter, signal);
+  } catch (error) {
+    isInterrupted = isInterruption(error, signal);
+    throw error;
   } finally {
-    folder.close({ isInterrupted: signal.aborted });
+    folder.close({ isInterrupted });
   }
 }
 

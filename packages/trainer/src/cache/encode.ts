@@ -18,6 +18,7 @@ import { type Placement, releaseModel } from "../device.ts";
 import type { Reporter } from "../events.ts";
 import { seedFor } from "../seeds.ts";
 import { stopIfAsked } from "../stop.ts";
+import { stoppable } from "../stop-file.ts";
 import { CacheStore } from "./store.ts";
 
 /** One sample as the training loop takes it. */
@@ -110,7 +111,10 @@ export async function encodeSamples(
         const bytes = await loadOrSay(excerpt, reporter);
         if (typeof bytes === "string") unreadable.set(excerpt.id, bytes);
         else
-          scope(() => store.write("latents", keyOf(excerpt), { latents: encodeClip(vae, bytes, excerpt) }));
+          scope(() => {
+            const latents = stoppable(signal, () => encodeClip(vae, bytes, excerpt));
+            store.write("latents", keyOf(excerpt), { latents });
+          });
         reporter.phase("cache", "Encoding clips", { done: total - missing.length + index + 1, total });
       }
     } finally {
@@ -218,7 +222,9 @@ export async function encodeTexts(
       for (const [index, text] of missing.entries()) {
         stopIfAsked(signal);
         scope(() => {
-          const made = encodePrompt(tokenizer, encoder, text, textLength, { maskPadding: maskTextPadding });
+          const made = stoppable(signal, () =>
+            encodePrompt(tokenizer, encoder, text, textLength, { maskPadding: maskTextPadding }),
+          );
           store.write("captions", keyOf(text), {
             text: made.text_1LD.to("cpu"),
             mask: made.mask_1L.to("cpu"),
