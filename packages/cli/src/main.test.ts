@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { signalsApartMs } from "@ltx-trainer/launcher";
 import { expect, onTestFinished, test } from "vitest";
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -166,6 +167,8 @@ test("a second Ctrl-C ends a trainer that does not listen", async () => {
   const pid = Number(await seen(/^pid (\d+)$/m));
   child.kill("SIGINT");
   await seen(/(Waiting for: opening the base model\.)/);
+  // What comes close to the first is the same Ctrl-C, passed on by npm or a terminal.
+  await delay(signalsApartMs);
   child.kill("SIGINT");
   const { code, stderr } = await ended;
   expect(code).toBe(130);

@@ -1,5 +1,5 @@
 /** `ltx-trainer serve`: the service, a program started by path that lives as long as we do. */
-import { serverProgram, spawnTied } from "@ltx-trainer/launcher";
+import { onStopSignals, serverProgram, spawnTied } from "@ltx-trainer/launcher";
 
 export type ServeOptions = {
   readonly host?: string;
@@ -36,15 +36,13 @@ export async function serve(options: ServeOptions): Promise<number> {
     stdio: "inherit",
     whenOrphaned: "TERM",
   });
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  const pass = (signal: NodeJS.Signals) => void child.kill(signal);
-  for (const signal of signals) process.on(signal, pass);
+  const stopPassing = onStopSignals((_times, signal) => void child.kill(signal));
   try {
     return await new Promise((resolve, reject) => {
       child.once("error", reject);
       child.once("close", (code) => resolve(code ?? 1));
     });
   } finally {
-    for (const signal of signals) process.off(signal, pass);
+    stopPassing();
   }
 }

@@ -1,5 +1,5 @@
 /** Running the trainer for the command line: Ctrl-C asks it to stop in good order, twice ends it at once. */
-import { startTrainer, type TrainerProcess, type TrainerRun } from "@ltx-trainer/launcher";
+import { onStopSignals, startTrainer, type TrainerProcess, type TrainerRun } from "@ltx-trainer/launcher";
 
 export type InterruptibleRun = TrainerRun & {
   /** Called when the user asks to stop; `times` counts from 1. */
@@ -24,16 +24,9 @@ export async function runTrainer(run: InterruptibleRun): Promise<Readonly<Record
 
 /** Ctrl-C and polite kills go to the trainer, which ends by itself; asked twice, it is ended. */
 function passInterrupts(trainer: TrainerProcess, run: InterruptibleRun): () => void {
-  let times = 0;
-  const pass = () => {
-    times++;
+  return onStopSignals((times) => {
     run.onInterrupt?.(times);
     if (times === 1) trainer.stop();
     else trainer.kill();
-  };
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.on(signal, pass);
-  return () => {
-    for (const signal of signals) process.off(signal, pass);
-  };
+  });
 }

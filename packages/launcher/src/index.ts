@@ -2,4 +2,5 @@
 export * from "./places.ts";
 export * from "./public-address.ts";
 export * from "./spawn-tied.ts";
+export * from "./stop-signals.ts";
 export * from "./trainer-process.ts";

@@ -1,5 +1,6 @@
 /** Entry of the server process. The log goes to stdout, words for people to stderr. */
 import { exitCodes, toAppError } from "@ltx-trainer/contract";
+import { onStopSignals } from "@ltx-trainer/launcher";
 import { describeSettings, readConfig } from "./config.ts";
 import { makeLogger } from "./log.ts";
 import { startService } from "./service.ts";
@@ -20,23 +21,19 @@ async function main(): Promise<void> {
     );
     console.error(`How to connect, with the key filled in: ${service.url}/#key=${service.firstKey}`);
   }
-  let isAsked = false;
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(signal, () => {
-      if (isAsked) process.exit(exitCodes.interrupted);
-      isAsked = true;
-      console.error(
-        "Stopping: trainings write their checkpoint and go back to the queue. Again to end at once.",
-      );
-      service.stop().then(
-        () => process.exit(exitCodes.done),
-        (error: unknown) => {
-          log.fatal({ err: error }, "did not stop in good order");
-          process.exit(exitCodes.failure);
-        },
-      );
-    });
-  }
+  onStopSignals((times) => {
+    if (times > 1) process.exit(exitCodes.interrupted);
+    console.error(
+      "Stopping: trainings write their checkpoint and go back to the queue. Again, some seconds later, to end at once.",
+    );
+    service.stop().then(
+      () => process.exit(exitCodes.done),
+      (error: unknown) => {
+        log.fatal({ err: error }, "did not stop in good order");
+        process.exit(exitCodes.failure);
+      },
+    );
+  });
 }
 
 try {

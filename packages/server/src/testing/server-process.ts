@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
+import { repositoryFolder } from "@ltx-trainer/launcher";
 import { expect } from "vitest";
 import { TestService } from "./service.ts";
 
@@ -18,8 +19,10 @@ export class ServerProcess {
   authorization = "";
   private said = "";
 
-  private constructor(environment: Readonly<Record<string, string>>) {
-    this.child = spawn(process.execPath, [serverProgram], {
+  private constructor(environment: Readonly<Record<string, string>>, command: readonly string[]) {
+    const [program = "", ...args] = command;
+    this.child = spawn(program, args, {
+      cwd: repositoryFolder,
       env: environment,
       stdio: ["ignore", "ignore", "pipe"],
     });
@@ -31,8 +34,9 @@ export class ServerProcess {
   static async start(
     environment: Readonly<Record<string, string>>,
     authorization = "",
+    command: readonly string[] = [process.execPath, serverProgram],
   ): Promise<ServerProcess> {
-    const server = new ServerProcess(environment);
+    const server = new ServerProcess(environment, command);
     while (!/listens on (\S+)/.test(server.said)) {
       if (server.child.exitCode !== null) throw new Error(server.said);
       await delay(50);
