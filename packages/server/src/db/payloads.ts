@@ -32,6 +32,14 @@ export async function removeOldPayloads(db: Database, days: number, limit: numbe
   return rows.map(({ id }) => id);
 }
 
+/** Of these requests, those that are over. */
+export async function endedRequests(db: Database, ids: readonly string[]): Promise<string[]> {
+  const query = sql<{ id: string }>`
+    select id from requests where id = any(${ids}::uuid[]) and finished_at is not null`;
+  const { rows } = await persistently(() => query.execute(db));
+  return rows.map(({ id }) => id);
+}
+
 /** Of these requests, those that are not over, or have been for less than so many days. */
 export async function recentRequests(
   db: Database,

@@ -77,7 +77,7 @@ export class RequestFolder {
   async readTrained(): Promise<TrainOutputs | undefined> {
     try {
       const outputs = TrainOutputs.parse(JSON.parse(await readFile(this.trainedFile, "utf8")));
-      return (await hasFiles(outputs)) ? outputs : undefined;
+      return await this.checkOutputs(outputs);
     } catch {
       return undefined;
     }

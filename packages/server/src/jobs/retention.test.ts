@@ -228,11 +228,18 @@ test("folders of requests that ended days ago go, and old ones that no row knows
   await finishedAgo(old, "8 days");
   const [unknownOld, unknownYoung] = [daysAgo(8), daysAgo(1)];
   const names = [old, recent, waiting, unknownOld, unknownYoung, "notes"];
-  for (const name of names) mkdirSync(join(home, "requests", name, "output"), { recursive: true });
+  const checkpoints = (name: string) => join(home, "requests", name, "output", "checkpoints");
+  for (const name of names) mkdirSync(checkpoints(name), { recursive: true });
   expect(await swept()).toMatchObject({ folders: 2 });
   expect(readdirSync(join(home, "requests")).toSorted()).toEqual(
     [recent, waiting, unknownYoung, "notes"].toSorted(),
   );
+  // What a training could go on from is of no use after its end, however that came.
+  expect([recent, waiting, unknownYoung].map((name) => existsSync(checkpoints(name)))).toEqual([
+    false,
+    true,
+    true,
+  ]);
 });
 
 test("bytes that no row knows of go after a day; known, young and foreign ones stay", async () => {

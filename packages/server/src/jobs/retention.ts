@@ -9,7 +9,7 @@ import type { Config } from "../config.ts";
 import type { Database } from "../db/database.ts";
 import { knownFiles, removeExpiredFiles } from "../db/files.ts";
 import { removeOldKeys } from "../db/idempotency.ts";
-import { recentRequests, removeOldPayloads } from "../db/payloads.ts";
+import { endedRequests, recentRequests, removeOldPayloads } from "../db/payloads.ts";
 import { removeExpiredReservations } from "../db/reservations.ts";
 import { deleteExpiredTokens } from "../db/tokens.ts";
 import { knownUploads, removeExpiredUploads } from "../db/uploads.ts";
@@ -125,6 +125,9 @@ async function sweepFolders(db: Database, home: string, days: number): Promise<n
   // Young ones without a row may belong to another database, which comes back.
   const gone = ids.filter((id) => !kept.has(id) && bornAt(id) < Date.now() - days * dayMs);
   for (const id of gone) await new RequestFolder(home, id).remove();
+  // Of a request that ended on another machine, or whose server died, nobody else removes them.
+  for (const id of await endedRequests(db, [...kept]))
+    await new RequestFolder(home, id).removeIntermediates();
   return gone.length;
 }
 

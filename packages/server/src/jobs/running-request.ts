@@ -39,6 +39,7 @@ export class RunningRequest implements WorkOnRequest {
   private trainer: TrainerProcess | undefined;
   private stop: Stop | undefined;
   private hasStepped = false;
+  private noting: Promise<void> = Promise.resolve();
 
   constructor(request: ClaimedRequest, context: DeviceContext) {
     this.request = request;
@@ -63,6 +64,8 @@ export class RunningRequest implements WorkOnRequest {
       await this.trained.write(outputs);
       return outputs;
     } catch (error) {
+      // The trainer may have ended right after it said that the LoRA is written.
+      await this.noting;
       if (this.stop !== "cancel" && this.stop !== "lost" && this.trained.outputs !== undefined) {
         this.log.error(
           { err: error },
@@ -140,7 +143,7 @@ export class RunningRequest implements WorkOnRequest {
 
   private hear(event: JobEvent): void {
     this.writer.event(event);
-    if (event.type === "trained") void this.noteTrained(TrainOutputs.parse(event.outputs));
+    if (event.type === "trained") this.noting = this.noteTrained(TrainOutputs.parse(event.outputs));
     if (event.type === "progress") {
       this.hasStepped = true;
       this.context.guard.acquit();
