@@ -122,9 +122,9 @@ test("an event loop that stands still for longer than a lease costs no training 
   writeFileSync(
     preload,
     `if (require("node:worker_threads").isMainThread)
-       process.on("SIGUSR2", () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10_000));`,
+       process.on("SIGUSR2", () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 13_000));`,
   );
-  const folder = await prepared({ LEASE_SECONDS: "4" });
+  const folder = await prepared({ LEASE_SECONDS: "8" });
   const environment = { ...folder.environment, NODE_OPTIONS: `--require=${preload}` };
   const server = await started({ ...folder, environment });
   const id = await server.submit({ ...folder.input, number_of_steps: 6000 });
@@ -149,7 +149,7 @@ test("a server that stands still as a whole goes on when nobody took its request
     () => bucket.close(),
   );
   const shared = {
-    LEASE_SECONDS: "4",
+    LEASE_SECONDS: "8",
     S3_BUCKET: bucket.name,
     S3_ENDPOINT: bucket.endpoint,
     AWS_ACCESS_KEY_ID: "S3RVER",
@@ -167,10 +167,10 @@ test("a server that stands still as a whole goes on when nobody took its request
   const [trainer] = trainersOf(id);
   const before = await leaseOf(folder, id);
   first.child.kill("SIGSTOP");
-  await delay(8_000);
+  await delay(12_000);
   first.child.kill("SIGCONT");
   // Time for the heartbeats that decide.
-  await delay(3_000);
+  await delay(5_000);
   expect(await leaseOf(folder, id)).toEqual(before);
   expect(trainersOf(id)).toEqual([trainer]);
   const second = await started({ ...other, authorization: folder.authorization });
