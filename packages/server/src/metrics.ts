@@ -15,6 +15,12 @@ export type AnsweredCall = {
   readonly seconds: number;
 };
 
+/** Of this server, beside what the database says of all. */
+export type OwnState = {
+  readonly brokenDevices: number;
+  readonly disk: { readonly freeBytes: number; readonly reserveBytes: number };
+};
+
 export class ServiceMetrics {
   readonly contentType: string;
   private readonly registry = new Registry();
@@ -25,6 +31,9 @@ export class ServiceMetrics {
   private readonly oldestWait: Gauge;
   private readonly devices: Gauge;
   private readonly brokenDevices: Gauge;
+  private readonly oldestWebhook: Gauge;
+  private readonly diskFree: Gauge;
+  private readonly diskReserve: Gauge;
 
   constructor() {
     const registers = [this.registry];
@@ -64,6 +73,21 @@ export class ServiceMetrics {
       help: "Devices of this server that take no requests because none would succeed.",
       registers,
     });
+    this.oldestWebhook = new Gauge({
+      name: "ltx_webhook_oldest_pending_seconds",
+      help: "How long ago the request of the oldest pending webhook ended; 0 when none is pending.",
+      registers,
+    });
+    this.diskFree = new Gauge({
+      name: "ltx_disk_free_bytes",
+      help: "Free space on the disk of the data folder.",
+      registers,
+    });
+    this.diskReserve = new Gauge({
+      name: "ltx_disk_reserve_bytes",
+      help: "Free space below which uploads are refused: DISK_RESERVE_BYTES.",
+      registers,
+    });
     this.webhooks = new Gauge({
       name: "ltx_webhook_deliveries",
       help: "Webhook deliveries kept, by state.",
@@ -78,12 +102,15 @@ export class ServiceMetrics {
   }
 
   /** Everything in Prometheus' text format. */
-  async text(overview: Overview, brokenDevices: number): Promise<string> {
+  async text(overview: Overview, { brokenDevices, disk }: OwnState): Promise<string> {
     for (const state of requestStates) this.requests.set({ state }, overview.requests[state]);
     for (const state of webhookStates) this.webhooks.set({ state }, overview.webhooks[state]);
     this.oldestWait.set(overview.oldestWaitSeconds);
     this.devices.set(overview.devices.length);
     this.brokenDevices.set(brokenDevices);
+    this.oldestWebhook.set(overview.oldestWebhookSeconds);
+    this.diskFree.set(disk.freeBytes);
+    this.diskReserve.set(disk.reserveBytes);
     return this.registry.metrics();
   }
 }

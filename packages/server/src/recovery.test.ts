@@ -160,7 +160,11 @@ test("a trainer that cannot start: no request fails, the device takes none, and 
     status: 503,
     body: { status: "no device works", devices: ["cpu: trainer failed (trainer_died)"] },
   });
-  expect(await (await fetch(`${service.url}/metrics`)).text()).toMatch(/^ltx_devices_broken 1$/m);
+  expect(
+    await (
+      await fetch(`${service.url}/metrics`, { headers: { authorization: service.authorization } })
+    ).text(),
+  ).toMatch(/^ltx_devices_broken 1$/m);
   const states = await Promise.all(
     ids.map(
       async (id) =>

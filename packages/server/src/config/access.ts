@@ -15,6 +15,14 @@ export const accessSettings = {
       description:
         "Web pages that may call the service: origins, or * for all. No page gets in without a key either way.",
     }),
+  METRICS_KEY: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,200}$/, "16 to 200 characters without blanks")
+    .optional()
+    .meta({
+      description:
+        "Lets Prometheus read /metrics, with `Authorization: Bearer <it>`. Keys of scope admin always may. Default: they alone.",
+    }),
 } as const;
 
 const AccessSettings = z.object(accessSettings);
@@ -22,9 +30,13 @@ const AccessSettings = z.object(accessSettings);
 export type AccessConfig = {
   /** Origins, or undefined for all. */
   readonly corsOrigins: readonly string[] | undefined;
+  readonly metricsKey: string | undefined;
 };
 
 /** The settings in the program's own terms. */
-export function accessConfig({ CORS_ORIGINS: origins }: z.infer<typeof AccessSettings>): AccessConfig {
-  return { corsOrigins: origins.includes("*") ? undefined : origins };
+export function accessConfig({
+  CORS_ORIGINS: origins,
+  METRICS_KEY: metricsKey,
+}: z.infer<typeof AccessSettings>): AccessConfig {
+  return { corsOrigins: origins.includes("*") ? undefined : origins, metricsKey };
 }

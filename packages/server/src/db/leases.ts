@@ -44,6 +44,8 @@ export type Claimer = {
   /** Made by the caller, so that a claim whose answer was lost is found again. */
   readonly leaseId: string;
   readonly leaseSeconds: number;
+  /** A user with so many running requests has to wait. Claims made at the same time may go one above. */
+  readonly runningPerUser?: number | undefined;
 };
 
 const columns = [
@@ -63,7 +65,10 @@ const isDue = sql<SqlBool>`(not_before is null or not_before <= now())`;
 
 /** Takes the first request of the queue that is to be trained, or undefined when there is none. */
 export function claim(db: Database, claimer: Claimer): Promise<ClaimedRequest | undefined> {
+  const most = claimer.runningPerUser ?? null;
   const condition = sql<SqlBool>`trained_home is null and ${isDue}
+    and (${most}::int is null or ${most}::int > (
+      select count(*) from requests as others where others.state = 'running' and others.user_id = requests.user_id))
     and (start_deadline is null or started_at is not null or start_deadline > now())`;
   const update = { started_at: sql<Date>`coalesce(started_at, now())`, attempts: sql<number>`attempts + 1` };
   return take(db, claimer, condition, update);

@@ -9,6 +9,8 @@ export type Overview = {
   readonly requests: Readonly<Record<RequestState, number>>;
   /** Seconds that the oldest waiting request has waited; 0 when none waits. */
   readonly oldestWaitSeconds: number;
+  /** Seconds that the oldest pending webhook has waited since its request ended; 0 when none is pending. */
+  readonly oldestWebhookSeconds: number;
   /** Devices of servers that are alive: `cuda:0`. */
   readonly devices: readonly string[];
   /** Deliveries of webhooks that are kept, by state. */
@@ -28,6 +30,7 @@ export async function readOverview(db: Database, leaseSeconds: number): Promise<
   return {
     requests: filled(requestStates, requests),
     oldestWaitSeconds: requests.find(({ state }) => state === "queued")?.age ?? 0,
+    oldestWebhookSeconds: webhooks.find(({ state }) => state === "pending")?.age ?? 0,
     devices: workers.flatMap(({ devices }) => devices),
     webhooks: filled(webhookStates, webhooks),
   };

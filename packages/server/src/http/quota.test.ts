@@ -1,14 +1,18 @@
 /** What one user can take of disk, database and queue, also with calls that come at the same time. */
 import { randomBytes } from "node:crypto";
 import { Readable } from "node:stream";
-import { QueueStatus } from "@ltx-trainer/contract";
+import { cancelledFailure, QueueStatus } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import { Agent, request as undiciRequest } from "undici";
+import { v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { createKey } from "../access/keys.ts";
 import { type Database, openDatabase } from "../db/database.ts";
 import { removeOldKeys } from "../db/idempotency.ts";
+import { claim } from "../db/leases.ts";
 import { removeExpiredReservations } from "../db/reservations.ts";
+import { cancelAllQueued, fail } from "../db/transitions.ts";
+import { registerWorker } from "../db/workers.ts";
 import type { Initiated } from "../testing/file-client.ts";
 import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
@@ -292,6 +296,21 @@ test("a user has so many requests waiting, and no more; others are not concerned
   await other.submit();
   await user.call("PUT", `${endpoint}/requests/${ids[0]}/cancel`);
   await user.submit();
+});
+
+test("a user with enough running requests waits, and others are served meanwhile", async () => {
+  await cancelAllQueued(db, "fal-ai/ltx-video-trainer");
+  const [user, other] = [await User.make("running"), await User.make("served")];
+  const ids = [await user.submit(), await user.submit(), await other.submit()];
+  const workerId = uuidv7();
+  await registerWorker(db, { id: workerId, devices: [] });
+  const next = () => claim(db, { workerId, leaseId: uuidv7(), leaseSeconds: 600, runningPerUser: 1 });
+  const claimed = [await next(), await next(), await next()];
+  expect(claimed.map((one) => one?.requestId)).toEqual([ids[0], ids[2], undefined]);
+  if (claimed[0] !== undefined) await fail(db, claimed[0], cancelledFailure);
+  const last = await next();
+  expect(last?.requestId).toBe(ids[1]);
+  for (const one of [claimed[1], last]) if (one !== undefined) await fail(db, one, cancelledFailure);
 });
 
 test("a user's idempotency keys are limited: beyond that the oldest expire, and expired ones go", async () => {

@@ -211,8 +211,9 @@ export class Supervisor {
   }
 
   private claimer() {
-    const { leaseSeconds } = this.context.config;
-    return { workerId: this.workerId, leaseId: uuidv4(), leaseSeconds };
+    const { leaseSeconds, limits } = this.context.config;
+    const { runningPerUser } = limits;
+    return { workerId: this.workerId, leaseId: uuidv4(), leaseSeconds, runningPerUser };
   }
 
   private isTaken(device: string): Promise<boolean> {
