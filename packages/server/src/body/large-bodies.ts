@@ -36,11 +36,23 @@ export class LargeBodies {
     this.limits = limits;
   }
 
-  /** Takes a place for a body. @throws WireError 503 when all are taken */
-  begin(lengthBytes: number): LargeBody {
-    if (this.open.size >= this.limits.most) throw busy(this.limits.most);
+  /**
+   * Takes a place for a body.
+   *
+   * @param owner whoever sends it, in any words: nobody gets more than half of the places
+   * @throws WireError 503 when all are taken
+   */
+  begin(lengthBytes: number, owner: string): LargeBody {
+    const { most } = this.limits;
+    const own = [...this.open].filter((body) => body.owner === owner).length;
+    if (this.open.size >= most || own >= Math.ceil(most / 2)) {
+      throw comeAgain(
+        "Too many large requests are being read already; send it again, or upload the file first",
+      );
+    }
     const body: LargeBody = new LargeBody({
       lengthBytes,
+      owner,
       timeMs: this.limits.timeMs,
       log: this.log,
       onRelease: () => this.open.delete(body),
@@ -56,6 +68,7 @@ export class LargeBodies {
 
 type Options = {
   readonly lengthBytes: number;
+  readonly owner: string;
   readonly timeMs: number;
   readonly log: Pick<Logger, "error">;
   readonly onRelease: () => void;
@@ -80,8 +93,12 @@ export class LargeBody {
     this.send({ kind: "start", lengthBytes: options.lengthBytes });
   }
 
+  get owner(): string {
+    return this.options.owner;
+  }
+
   write(piece: Uint8Array): void {
-    // A copy: the piece is a part of a larger buffer, which Node uses again.
+    // A copy: the sender uses its buffer again.
     const bytes = new Uint8Array(piece);
     this.send({ kind: "piece", bytes }, [bytes.buffer]);
   }
@@ -98,7 +115,7 @@ export class LargeBody {
     } catch (error) {
       if (error instanceof BodyRefusal) throw error;
       this.options.log.error({ err: error }, "large body: not read");
-      throw new WireError(503, { detail: "The body could not be read; try again" }, { "retry-after": "5" });
+      throw comeAgain("The body could not be read; try again");
     } finally {
       clearTimeout(timer);
       void this.worker.terminate();
@@ -116,7 +133,6 @@ export class LargeBody {
   }
 }
 
-function busy(most: number): WireError {
-  const detail = `${most} large requests are being read already; send it again, or upload the file first`;
+export function comeAgain(detail: string): WireError {
   return new WireError(503, { detail }, { "retry-after": "5" });
 }

@@ -26,7 +26,7 @@ async function outcomeOf(read: () => JsonBody | Promise<JsonBody>): Promise<Outc
 const here = (bytes: Uint8Array) => outcomeOf(() => readJson(bytes, limits));
 
 async function inThread(bytes: Uint8Array, pieceBytes = 64 * 1024): Promise<Outcome> {
-  const body = bodies.begin(0);
+  const body = bodies.begin(0, "test");
   try {
     for (let at = 0; at < bytes.length; at += pieceBytes) body.write(bytes.subarray(at, at + pieceBytes));
     return await outcomeOf(() => body.end(limits));

@@ -1,5 +1,7 @@
 /** The thread that reads one large body: pieces come in, small JSON and files go out. See `large-bodies.ts`. */
+import { constants, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
+import { Gathered } from "./gathered.ts";
 import { type JsonBody, type JsonLimits, readJson } from "./read-json.ts";
 import { BodyRefusal } from "./scan-json.ts";
 
@@ -12,22 +14,14 @@ export type FromWorker =
   | { readonly kind: "read"; readonly body: Omit<JsonBody, "value"> }
   | { readonly kind: "refused"; readonly status: 413 | 422; readonly reason: string };
 
-let held = new Uint8Array(0);
-let length = 0;
+// On Linux a priority is a thread's. Elsewhere it would be the whole server's.
+if (process.platform === "linux") setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
-function add(piece: Uint8Array): void {
-  if (length + piece.length > held.length) {
-    const larger = new Uint8Array(Math.max(2 * held.length, length + piece.length));
-    larger.set(held);
-    held = larger;
-  }
-  held.set(piece, length);
-  length += piece.length;
-}
+const gathered = new Gathered();
 
 function read(limits: JsonLimits): void {
   try {
-    const { text, files } = readJson(held.subarray(0, length), limits);
+    const { text, files } = readJson(gathered.take(), limits);
     const buffers = files.flatMap(({ bytes }) => (bytes === undefined ? [] : [bytes.buffer]));
     parentPort?.postMessage({ kind: "read", body: { text, files } } satisfies FromWorker, buffers);
   } catch (error) {
@@ -38,7 +32,7 @@ function read(limits: JsonLimits): void {
 }
 
 parentPort?.on("message", (message: ToWorker) => {
-  if (message.kind === "start") held = new Uint8Array(message.lengthBytes);
-  else if (message.kind === "piece") add(message.bytes);
+  if (message.kind === "start") gathered.reserve(message.lengthBytes);
+  else if (message.kind === "piece") gathered.add(message.bytes);
   else read(message.limits);
 });

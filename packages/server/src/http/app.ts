@@ -3,6 +3,7 @@ import { type KeyObject, randomBytes } from "node:crypto";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Logger } from "pino";
 import { Authenticator } from "../access/authenticate.ts";
+import { Memory } from "../body/gathered.ts";
 import { LargeBodies } from "../body/large-bodies.ts";
 import type { Config } from "../config.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
@@ -52,6 +53,8 @@ export type AppDeps = {
 
 /** For a body that is read into memory. */
 const bodyTimeMs = 120_000;
+/** Of bodies up to 1 MiB, all that are being read together. */
+const smallBodiesBytes = 256 * 2 ** 20;
 
 /** The application, ready to listen. */
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
@@ -82,6 +85,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const access = new FileAccess(db, authenticator);
   const queue = new RequestQueue(db, feed, { uploads, limits: config.limits });
   const largeBodies = new LargeBodies(log);
+  const memory = new Memory(smallBodiesBytes);
   app.addHook("onClose", async () => {
     queue.close();
     largeBodies.close();
@@ -97,11 +101,11 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   addOpenApiRoutes(app, config);
   addHomePage(app, config);
   await app.register(async (scope) => {
-    parseJsonBodies(scope, { mostValues: 4 * mostParts });
+    parseJsonBodies(scope, { memory, mostValues: 4 * mostParts });
     addUploadRoutes(scope, files);
   });
   await app.register(async (scope) => {
-    parseJsonBodies(scope, { largeBodies });
+    parseJsonBodies(scope, { memory, largeBodies });
     addQueueRoutes(scope, "/queue", { config, queue, authenticator });
     addRunRoutes(scope, "/run", { config, queue, authenticator, log });
     addTokenRoutes(scope, "/rest/tokens", { db, authenticator });

@@ -30,7 +30,9 @@ export function earlyErrors({
   return {
     frameworkErrors: (error, request, reply) => {
       // Hooks, and with them CORS, do not run for these.
+      const { origin = "" } = request.headers;
       if (corsOrigins === undefined) reply.header("access-control-allow-origin", "*");
+      else if (corsOrigins.includes(origin)) reply.header("access-control-allow-origin", origin);
       void sendWireError(asWireError(error, request as FastifyRequest), reply as FastifyReply);
     },
     clientErrorHandler: refuseMalformed,

@@ -7,8 +7,9 @@
 import type { Readable } from "node:stream";
 import { jsonInvalidDetail, requestFailure } from "@ltx-trainer/contract";
 import type { FastifyInstance, FastifyRequest } from "fastify";
-import type { LargeBodies, LargeBody } from "../body/large-bodies.ts";
-import { type JsonBody, type JsonLimits, readJson } from "../body/read-json.ts";
+import { Gathered, type Memory } from "../body/gathered.ts";
+import { comeAgain, type LargeBodies, type LargeBody } from "../body/large-bodies.ts";
+import { type JsonBody, readJson } from "../body/read-json.ts";
 import { BodyRefusal } from "../body/scan-json.ts";
 import { WireError } from "../queue/wire-error.ts";
 
@@ -36,6 +37,8 @@ export function releaseBody(request: FastifyRequest): void {
 export type JsonOptions = {
   readonly largeBodies?: LargeBodies;
   readonly mostValues?: number;
+  /** For bodies up to 1 MiB, of all such scopes together. */
+  readonly memory?: Memory;
 };
 
 /**
@@ -55,39 +58,57 @@ export function parseJsonBodies(app: FastifyInstance, options: JsonOptions = {})
   });
 }
 
+/** As much as goes to a thread at a time. */
+const pieceBytes = 2 ** 18;
+
 async function read(request: FastifyRequest, payload: Readable, options: JsonOptions): Promise<JsonBody> {
   const limit = request.routeOptions.bodyLimit ?? smallBodyBytes;
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > limit) throw tooLarge(announced, limit);
-  const limits: JsonLimits = {
-    mostBytes: Math.min(smallBodyBytes, limit),
-    mostValues: options.mostValues ?? mostValues,
-  };
-  let held: Buffer[] = [];
-  let length = 0;
-  let large: LargeBody | undefined;
-  const begin = (lengthBytes: number) => {
-    large = options.largeBodies?.begin(lengthBytes);
-    if (large !== undefined) heldBodies.set(request, large);
-    for (const piece of held) large?.write(piece);
-    if (large !== undefined) held = [];
-  };
-  if (announced > smallBodyBytes) begin(announced);
-  await forEachPiece(payload, (piece) => {
+  const { memory } = options;
+  const gathered = new Gathered();
+  let [length, taken] = [0, 0];
+  let large = announced > smallBodyBytes ? beginLarge(request, announced, options) : undefined;
+  const add = (piece: Buffer) => {
     length += piece.length;
     if (length > limit) throw tooLarge(length, limit);
-    if (large === undefined) held.push(piece);
-    else large.write(piece);
-    if (large === undefined && length > smallBodyBytes) begin(0);
-  });
+    if (large === undefined && length > smallBodyBytes) large = beginLarge(request, 0, options);
+    if (large === undefined) {
+      if (memory?.take(piece.length) === false) throw comeAgain("Too many requests are being read already");
+      taken += piece.length;
+    }
+    gathered.add(piece);
+    if (gathered.length >= pieceBytes) large?.write(gathered.take());
+  };
   try {
-    return large === undefined ? readJson(Buffer.concat(held), limits) : await large.end(limits);
+    await forEachPiece(payload, add);
+    const limits = {
+      mostBytes: Math.min(smallBodyBytes, limit),
+      mostValues: options.mostValues ?? mostValues,
+    };
+    large?.write(gathered.take());
+    return large === undefined ? readJson(gathered.take(), limits) : await large.end(limits);
   } catch (error) {
-    if (!(error instanceof BodyRefusal)) throw error;
-    throw error.status === 413
-      ? refused(`body: ${error.message}`)
-      : new WireError(422, { detail: [jsonInvalidDetail(error.message)] });
+    throw error instanceof BodyRefusal ? wireErrorOf(error) : error;
+  } finally {
+    memory?.give(taken);
   }
+}
+
+function beginLarge(
+  request: FastifyRequest,
+  lengthBytes: number,
+  { largeBodies }: JsonOptions,
+): LargeBody | undefined {
+  const large = largeBodies?.begin(lengthBytes, request.headers.authorization ?? "");
+  if (large !== undefined) heldBodies.set(request, large);
+  return large;
+}
+
+function wireErrorOf({ status, message }: BodyRefusal): WireError {
+  return status === 413
+    ? refused(`body: ${message}`)
+    : new WireError(422, { detail: [jsonInvalidDetail(message)] });
 }
 
 /** By events: leaving a loop over the stream would close the connection before the answer. */

@@ -5,7 +5,7 @@ import { parseWire } from "../queue/parse-wire.ts";
 import { WireError } from "../queue/wire-error.ts";
 
 const Body = z.object({
-  parts: z.array(z.object({ partNumber: z.int().min(1), etag: z.string() })).min(1),
+  parts: z.array(z.object({ partNumber: z.int().min(1), etag: z.string().max(300) })).min(1),
 });
 
 /**

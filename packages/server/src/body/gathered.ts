@@ -1,0 +1,50 @@
+/**
+ * Pieces of a body, joined as they come: a million pieces of one byte would take a hundred times their size, and joining
+ * them at the end a while.
+ */
+
+/** Bytes that all bodies in memory may have together, as far as they have come. */
+export class Memory {
+  private left: number;
+
+  constructor(bytes: number) {
+    this.left = bytes;
+  }
+
+  /** Whether so many more fit; then they are taken. */
+  take(bytes: number): boolean {
+    if (bytes > this.left) return false;
+    this.left -= bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.left += bytes;
+  }
+}
+
+export class Gathered {
+  private bytes = new Uint8Array(0);
+  length = 0;
+
+  add(piece: Uint8Array): void {
+    const length = this.length + piece.length;
+    if (length > this.bytes.length) this.reserve(Math.max(2 * this.bytes.length, length));
+    this.bytes.set(piece, this.length);
+    this.length = length;
+  }
+
+  /** Makes room for so many bytes in all, for a body whose length is known. */
+  reserve(bytes: number): void {
+    const larger = new Uint8Array(bytes);
+    larger.set(this.bytes.subarray(0, this.length));
+    this.bytes = larger;
+  }
+
+  /** What has come. The next `add` begins anew, and overwrites it. */
+  take(): Uint8Array {
+    const taken = this.bytes.subarray(0, this.length);
+    this.length = 0;
+    return taken;
+  }
+}
