@@ -1,6 +1,6 @@
 /** Bodies that come slowly, or not at all: neither kind holds a connection for ever. */
 import { type ClientRequest, request } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import Fastify, { type FastifyInstance } from "fastify";
 import { afterEach, expect, test } from "vitest";
@@ -93,4 +93,26 @@ test("an upload may take as long as bytes come; one that falls silent is given u
     sending.write("only this");
   });
   expect(status).toBe(408);
+});
+
+test("an upload in pieces of one byte is passed on in larger ones", async () => {
+  let [pieces, bytes] = [0, 0];
+  const port = await listen((scope) => {
+    passBodiesOn(scope);
+    scope.post("/", async (incoming) => {
+      for await (const piece of streamOf(incoming).body) {
+        pieces++;
+        bytes += piece.length;
+      }
+      return {};
+    });
+  });
+  await new Promise<void>((done) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.write("POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n");
+    socket.write(`${"1\r\nx\r\n".repeat(50_000)}0\r\n\r\n`);
+    socket.resume().on("close", () => done());
+  });
+  expect(bytes).toBe(50_000);
+  expect(pieces).toBeLessThan(5_000);
 });

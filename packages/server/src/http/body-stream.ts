@@ -1,5 +1,6 @@
 /** Bodies that are passed on as they come, of any type and size, as long as they do come. */
 import { Readable } from "node:stream";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { WireError } from "../queue/wire-error.ts";
 
@@ -28,30 +29,35 @@ export function streamOf(
   };
 }
 
+/**
+ * By `read`, which joins what has come, and with a little of it not at once: a client may send a byte at a time, and the
+ * way of a piece to the disk costs the same for each.
+ */
 async function* untilSilent(source: Readable, silenceMs: number): AsyncGenerator<Buffer> {
-  const pieces = source.iterator({ destroyOnReturn: false }) as AsyncIterator<Buffer>;
-  try {
-    for (;;) {
-      const { done, value } = await beforeSilence(pieces.next(), silenceMs);
-      if (done === true) return;
-      yield value;
-    }
-  } finally {
-    // Not waited for: a `next` that is still out would be waited for first.
-    void pieces.return?.();
+  for (;;) {
+    const piece: Buffer | null = source.read();
+    if (piece !== null) yield piece;
+    if (source.readableEnded) return;
+    if (source.readableLength === 0) await somethingFrom(source, silenceMs);
+    if (source.readableLength < source.readableHighWaterMark) await nextTurn();
   }
 }
 
-async function beforeSilence<Value>(next: Promise<Value>, silenceMs: number): Promise<Value> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(tooSlow(silenceMs)), silenceMs);
+const happenings = ["readable", "end", "error", "close"] as const;
+
+/** Settles when there is something to read, or the end. @throws WireError 408, or why the connection ended before it */
+function somethingFrom(source: Readable, silenceMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: unknown) => {
+      clearTimeout(timer);
+      for (const name of happenings) source.off(name, settle);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const timer = setTimeout(() => settle(tooSlow(silenceMs)), silenceMs);
+    for (const name of happenings) source.once(name, settle);
+    if (source.destroyed) settle(source.errored ?? new Error("the connection ended within the body"));
   });
-  try {
-    return await Promise.race([next, silence]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 const tooSlow = (silenceMs: number) =>

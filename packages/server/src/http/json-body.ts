@@ -111,6 +111,9 @@ function wireErrorOf({ status, message }: BodyRefusal): WireError {
     : new WireError(422, { detail: [jsonInvalidDetail(message)] });
 }
 
+/** After so many pieces others have a turn: a client may send a byte at a time. */
+const piecesPerTurn = 1000;
+
 /** By events: leaving a loop over the stream would close the connection before the answer. */
 function forEachPiece(payload: Readable, take: (piece: Buffer) => void): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -120,7 +123,12 @@ function forEachPiece(payload: Readable, take: (piece: Buffer) => void): Promise
       else reject(error);
     };
     const onClose = () => settle(new WireError(400, { detail: "The connection ended within the body" }));
+    let pieces = 0;
     const onData = (piece: Buffer) => {
+      if (++pieces % piecesPerTurn === 0) {
+        payload.pause();
+        setImmediate(() => payload.resume());
+      }
       try {
         take(piece);
       } catch (error) {
