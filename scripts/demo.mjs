@@ -118,6 +118,8 @@ async function main() {
   const service = await startService(root, home, log);
   try {
     const { data, requestId } = await trainWithFal(service);
+    if (data.video === null)
+      throw new Error(`the LoRA is trained, but there is no video: ${join(out, "service.log")} says why`);
     const files = {
       LoRA: await download(data.lora_file, out),
       configuration: await download(data.config_file, out),

@@ -6,7 +6,7 @@ import { AppError } from "@ltx-trainer/contract";
 import { expect, test } from "vitest";
 import { diskFull } from "./dataset/disk.ts";
 import { temporaryFolder } from "./dataset/testing/media.ts";
-import { type Circumstances, toFailure } from "./failures.ts";
+import { type Circumstances, toFailure, withoutFolders } from "./failures.ts";
 
 const system = (code: string, path?: string) =>
   Object.assign(new Error(`${code}: something, open`), { code, ...(path !== undefined && { path }) });
@@ -55,6 +55,14 @@ test("a missing permission names the path and the option", () => {
     message: expect.stringContaining("the file system is read-only"),
     remedy: expect.stringContaining("--out"),
   });
+});
+
+test("for strangers, paths lose their folders and addresses stay", () => {
+  expect(withoutFolders("/srv/models/x/vae: no weights in '/srv/models/x/vae/a.json'")).toBe(
+    "vae: no weights in 'a.json'",
+  );
+  const address = "https://example.com/a/b.png: got status 404, 8 s/step";
+  expect(withoutFolders(address)).toBe(address);
 });
 
 test("what explains itself is passed on, anything else is ours", () => {

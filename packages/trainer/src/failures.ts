@@ -23,6 +23,11 @@ export function toFailure(error: unknown, around: Circumstances): AppError {
   return asFullDisk(error, around) ?? asForbidden(error, around) ?? asKnown(error) ?? toAppError(error);
 }
 
+/** A message for strangers: of a path on this machine only the last name is left; addresses stay. */
+export function withoutFolders(text: string): string {
+  return text.replace(/(?<![\w:/.])(?:\/[^\s/:,'"]+)+\/(?=[^\s/])/g, "");
+}
+
 function asKnown(error: unknown): AppError | undefined {
   if (error instanceof AppError) return undefined;
   const text = error instanceof Error ? error.message : String(error);

@@ -8,7 +8,7 @@ import { emptyCache } from "@ltx-trainer/torch";
 import { type EncodeContext, encodeTexts } from "./cache/encode.ts";
 import type { SourcePolicy } from "./dataset/source-policy.ts";
 import { releaseModel } from "./device.ts";
-import { toFailure } from "./failures.ts";
+import { toFailure, withoutFolders } from "./failures.ts";
 import { encodeGiven } from "./given.ts";
 import type { JobFolder } from "./job-folder.ts";
 import { writeVideo } from "./media/encode-video.ts";
@@ -96,15 +96,14 @@ export class Previewer {
   /** What went wrong with a preview, for people who do not know this machine's folders. */
   explain(error: unknown): { readonly code: string; readonly message: string } {
     const { signal, reporter } = this.context;
-    const failure = toFailure(error, { command: "train", signal, written: reporter.written });
+    const around = { command: "train", signal, written: reporter.written, out: this.folder.path };
+    const failure = toFailure(error, around);
     const { code, message, facts } = failure;
     const reason = typeof facts.reason === "string" ? facts.reason : message;
-    return {
-      code,
-      message: reason
-        .replaceAll(`${this.folder.path}${sep}`, "")
-        .replaceAll(this.folder.path, "the output folder"),
-    };
+    const inside = reason
+      .replaceAll(`${this.folder.path}${sep}`, "")
+      .replaceAll(this.folder.path, "output folder");
+    return { code, message: withoutFolders(inside) };
   }
 
   /** Every prompt with and without the LoRA. Frees the transformer before the VAE is loaded. */
