@@ -10,6 +10,9 @@ export type UnreadLimits = { readonly bytes: number; readonly ms: number };
 
 const defaults: UnreadLimits = { bytes: 2 ** 20, ms: 5_000 };
 
+/** Between the last byte that is read and the end. */
+const pauseMs = 1_000;
+
 /** Closes connections that send more than `limits` after their answer, whichever limit comes first. */
 export function limitUnreadBodies(server: Server, limits = defaults): void {
   server.prependListener("request", (request, response) => {
@@ -25,7 +28,10 @@ function discard(request: IncomingMessage, { bytes, ms }: UnreadLimits): void {
   for (const event of ["end", "close"]) request.once(event, () => clearTimeout(timer));
   request.on("data", (piece: Buffer) => {
     left -= piece.length;
-    if (left < 0) request.socket.destroy();
+    if (left >= 0) return;
+    // Whoever writes without end learns of the answer while its writes wait, and of the end right after.
+    request.pause();
+    setTimeout(() => request.socket.destroy(), Math.min(ms, pauseMs)).unref();
   });
   request.resume();
   // A request that was never read from is discarded by Node itself, without a limit. Now it was.
