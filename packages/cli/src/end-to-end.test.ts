@@ -161,7 +161,7 @@ describe("train", () => {
       const running = train("killed", index === 0 ? [] : ["--resume"]);
       const path = join(root, "killed", "metrics.jsonl");
       const linesNow = () => (existsSync(path) ? readFileSync(path, "utf8").split("\n").length - 1 : 0);
-      for (let waited = 0; linesNow() < killAfter && waited < 60_000; waited += 5) await delay(5);
+      for (let waited = 0; linesNow() < killAfter && waited < 200_000; waited += 5) await delay(5);
       killTree(running.child);
       expect((await running.ended).code).not.toBe(0);
     }
@@ -197,7 +197,7 @@ describe("train", () => {
   test("interrupted, it writes a checkpoint and says so", async () => {
     const running = train("stopped", ["--number-of-steps", "100000", "--checkpoint-interval", "0"]);
     const path = join(root, "stopped", "metrics.jsonl");
-    for (let waited = 0; !existsSync(path) && waited < 60_000; waited += 20) await delay(20);
+    for (let waited = 0; !existsSync(path) && waited < 200_000; waited += 20) await delay(20);
     await delay(300);
     running.child.kill("SIGINT");
     const ended = await running.ended;

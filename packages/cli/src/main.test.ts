@@ -34,7 +34,7 @@ function start(args: readonly string[], env: Record<string, string> = {}): Runni
   });
   const ended = new Promise<Ended>((done) => child.on("close", (code) => done({ code, stdout, stderr })));
   const seen = async (pattern: RegExp) => {
-    for (let waited = 0; waited < 20_000; waited += 50) {
+    for (let waited = 0; waited < 200_000; waited += 50) {
       const match = pattern.exec(stderr);
       if (match !== null) return match[1] ?? "";
       await delay(50);
@@ -181,7 +181,7 @@ test.runIf(process.platform === "linux")("no trainer is left behind when the com
   const pid = Number(await seen(/^pid (\d+)$/m));
   child.kill("SIGKILL");
   await ended;
-  for (let waited = 0; isAlive(pid) && waited < 5000; waited += 50) await delay(50);
+  for (let waited = 0; isAlive(pid) && waited < 200_000; waited += 50) await delay(50);
   expect(isAlive(pid)).toBe(false);
 });
 

