@@ -199,13 +199,16 @@ test("of a body that is refused some KiB are stored and repeated, and of unknown
     expect(status).toBe(422);
     expect(JSON.stringify(answer).length).toBeLessThan(32_000);
   }
+  const address = await user.submit({ training_data_url: "ftp://user:s3cret@host.example/a.zip" });
+  const { body: refusal } = await user.call("GET", `${endpoint}/requests/${address}`);
+  expect(refusal).toMatchObject({ detail: [{ input: "ftp://[secret]@host.example/a.zip" }] });
   const accepted = await user.submit({ ...input, trigger_phrase: "zxq", junk: long, more: [{ deep: long }] });
   const rows = await db
     .selectFrom("requests")
     .select(["id", "input", "payload_bytes as bytes"])
     .where("user_id", "=", user.name)
     .execute();
-  expect(rows).toHaveLength(6);
+  expect(rows).toHaveLength(7);
   for (const { bytes } of rows) expect(bytes).toBeLessThan(48_000);
   expect(JSON.parse(rows.find(({ id }) => id === accepted)?.input ?? "")).toMatchObject({
     ...input,

@@ -66,13 +66,14 @@ export class Retention {
     for (let orphansAt = performance.now() + orphanMs; !signal.aborted; ) {
       try {
         const swept = await sweep(this.deps);
-        if (Object.values(swept).some((count) => count > 0)) log.info(swept, "removed what had its time");
+        if (Object.values(swept).some((count) => count > 0))
+          log.info(swept, "retention: expired items removed");
         if (performance.now() > orphansAt) {
           orphansAt = performance.now() + orphanMs;
           await this.sweepOrphans();
         }
       } catch (error) {
-        log.warn({ err: error }, "could not remove what had its time; trying again");
+        log.warn({ err: error }, "retention: failed, retrying");
       }
       await delay(sweepMs, undefined, { signal }).catch(() => {});
     }
@@ -81,9 +82,11 @@ export class Retention {
   private async sweepOrphans(): Promise<void> {
     const { store, signer, log } = this.deps;
     if (await store.belongsTo(signer.databaseId)) {
-      log.info({ orphans: await sweepOrphans(this.deps) }, "looked for files that nobody knows");
+      log.info({ orphans: await sweepOrphans(this.deps) }, "retention: bytes without a row removed");
     } else {
-      log.warn("the files are those of another database: none is removed for having no row here");
+      log.warn(
+        "retention: the files belong to another database, so that none is removed for having no row here",
+      );
     }
   }
 }
