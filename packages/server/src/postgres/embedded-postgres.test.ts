@@ -59,8 +59,12 @@ test("keeps what was written over a stop and a start", async () => {
   const first = postgresIn(home);
   await first.start();
   await ask(first, "create table t as select 42 as answer");
+  await ask(first, "alter table t add check (answer < 100)");
+  await expect(ask(first, "insert into t values (1234567)")).rejects.toThrow(/check constraint/);
   await first.stop();
   const log = join(first.folder, "postgres.log");
+  expect(readFileSync(log, "utf8")).toMatch(/ERROR: .*check constraint/);
+  expect(readFileSync(log, "utf8"), "its log quotes no row").not.toContain("1234567");
   truncateSync(log, 11 * 2 ** 20);
   expect(first.pid).toBeUndefined();
   const second = postgresIn(home);

@@ -46,6 +46,10 @@ const settings: Readonly<Record<string, string>> = {
   unix_socket_permissions: "0700",
   shared_buffers: "32MB",
   max_wal_size: "256MB",
+  // Details quote the row that failed, with what users put into it.
+  log_error_verbosity: "terse",
+  // Else a statement that failed is logged with its values.
+  log_min_error_statement: "panic",
   timezone: "UTC",
   log_timezone: "UTC",
 };
