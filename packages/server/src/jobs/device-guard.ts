@@ -71,6 +71,7 @@ export class DeviceGuard {
   async recover(): Promise<void> {
     const fault = await this.deps.probe();
     if (fault !== undefined) {
+      if (fault.reason !== this.fault?.reason) this.report("warn", "device: still broken", fault);
       this.fault = fault;
       return this.deps.onChange(fault);
     }
@@ -82,15 +83,13 @@ export class DeviceGuard {
   }
 
   private markBroken(fault: Fault): void {
-    if (this.fault === undefined) {
-      const { reason, detail } = fault;
-      const cause = detail instanceof Error ? { err: detail } : { detail };
-      this.deps.log.error(
-        { device: this.deps.device, reason, ...cause },
-        "device: broken, takes no requests",
-      );
-    }
+    if (this.fault === undefined) this.report("error", "device: broken, takes no requests", fault);
     this.fault = fault;
     this.deps.onChange(fault);
+  }
+
+  private report(level: "warn" | "error", words: string, { reason, detail }: Fault): void {
+    const cause = detail instanceof Error ? { err: detail } : { detail };
+    this.deps.log[level]({ device: this.deps.device, reason, ...cause }, words);
   }
 }
