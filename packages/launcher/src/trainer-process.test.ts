@@ -1,5 +1,13 @@
 /** Starting and stopping the trainer: what it is given beside its job, and what is said when that fails. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
@@ -53,4 +61,25 @@ test("a trainer that hears no signal sees the stop file, and none of an earlier 
   await expect(trainer.outputs).rejects.toMatchObject({ code: "interrupted", message: "seen" });
   expect(said).toEqual(["ready"]);
   expect(existsSync(`${jobFile}.stop`)).toBe(false);
+});
+
+test("links that an earlier trainer left in place of the job file and the stop file are not followed", async () => {
+  const folder = temporaryFolder();
+  const program = join(folder, "trainer.mjs");
+  writeFileSync(
+    program,
+    `import { symlinkSync } from "node:fs";
+     symlinkSync(${JSON.stringify(join(folder, "victim"))}, process.argv[3] + ".stop");
+     console.log(JSON.stringify({ type: "log", level: "info", message: "ready" }));
+     process.on("SIGINT", () => process.exit(1));
+     setInterval(() => {}, 1000);`,
+  );
+  vi.stubEnv("LTX_TRAINER_PROGRAM", program);
+  const jobFile = join(folder, "job.json");
+  writeFileSync(join(folder, "victim"), "untouched");
+  for (const path of [jobFile, `${jobFile}.stop`]) symlinkSync(join(folder, "victim"), path);
+  const trainer = startTrainer({ ...run, jobFile, onEvent: () => trainer.stop() });
+  await expect(trainer.outputs).rejects.toMatchObject({ code: "interrupted" });
+  expect(readFileSync(join(folder, "victim"), "utf8")).toBe("untouched");
+  expect(lstatSync(jobFile).isFile()).toBe(true);
 });

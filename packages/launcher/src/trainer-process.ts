@@ -2,7 +2,7 @@
  * Running the trainer: a program started by path, given a job file, heard through JSON lines.
  */
 import type { ChildProcess } from "node:child_process";
-import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, closeSync, fchownSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -57,14 +57,12 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
   const jobFile = run.jobFile ?? join(makeJobFolder(), "job.json");
   // Seen by the trainer while tensor work keeps it from hearing signals.
   const stopFile = `${jobFile}.stop`;
-  rmSync(stopFile, { force: true });
-  // A data URI or a signed address may be secret.
-  writeFileSync(jobFile, JSON.stringify(run.job), { mode: 0o600 });
+  remove(stopFile);
   const { confinement } = run;
   const account = confinement?.account;
-  if (account !== undefined) {
-    const given = run.jobFile === undefined ? [dirname(jobFile), jobFile] : [jobFile];
-    for (const path of given) chownSync(path, account.uid, account.gid);
+  writeJobFile(jobFile, run.job, account);
+  if (account !== undefined && run.jobFile === undefined) {
+    chownSync(dirname(jobFile), account.uid, account.gid);
   }
   const child = spawnTied([program, run.command, jobFile], {
     env: run.env,
@@ -76,8 +74,7 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
   if (confinement !== undefined) sacrificeFirst(child);
   let stopRequests = 0;
   const outputs = listen(child, run, () => stopRequests > 0).finally(() => {
-    if (run.jobFile === undefined) rmSync(dirname(jobFile), { recursive: true, force: true });
-    else rmSync(stopFile, { force: true });
+    remove(run.jobFile === undefined ? dirname(jobFile) : stopFile);
   });
   return {
     pid: child.pid,
@@ -109,13 +106,35 @@ function makeJobFolder(): string {
   }
 }
 
+/**
+ * As a new file: the folder may be a confined trainer's own, and a link that an earlier one left there would lead our write,
+ * and the change of owner, to any file of the machine.
+ */
+function writeJobFile(path: string, job: TrainerRun["job"], account: Account | undefined): void {
+  remove(path);
+  // A data URI or a signed address may be secret.
+  const descriptor = openSync(path, "wx", 0o600);
+  try {
+    writeFileSync(descriptor, JSON.stringify(job));
+    if (account !== undefined) fchownSync(descriptor, account.uid, account.gid);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
 /** The signal alone stops it too, only later: a full disk is no reason to fail here. */
 function leaveStopFile(path: string): void {
   try {
-    writeFileSync(path, "");
+    // Only as a new file, for the same reason.
+    writeFileSync(path, "", { flag: "wx" });
   } catch {
-    // Its folder is gone when the trainer has ended.
+    // It is there already, or its folder is gone because the trainer has ended.
   }
+}
+
+/** Whatever is there: a link itself, a folder with all that is in it. */
+function remove(path: string): void {
+  rmSync(path, { recursive: true, force: true });
 }
 
 async function listen(

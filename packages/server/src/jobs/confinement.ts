@@ -3,13 +3,27 @@
  * account of their own, which can reach neither the database, nor the store, nor other requests.
  */
 import { spawnSync } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { constants, existsSync } from "node:fs";
-import { chmod, chown, copyFile, link, lstat, mkdir, readdir, rm } from "node:fs/promises";
+import {
+  chmod,
+  chown,
+  copyFile,
+  type FileHandle,
+  lchown,
+  link,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  rm,
+} from "node:fs/promises";
 import { join } from "node:path";
 import { type Account, trainerFiles } from "@ltx-trainer/launcher";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import { trainerAccount } from "../data-folder.ts";
+import type { RequestFolder } from "./request-folder.ts";
 
 export class Confinement {
   /** Undefined: as the server. */
@@ -50,27 +64,33 @@ export class Confinement {
   /** Lets the trainer have a folder with all that is in it. */
   async giveFolder(folder: string): Promise<void> {
     if (this.account === undefined) return;
-    const { uid, gid } = this.account;
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    await giveTree(folder, uid, gid);
+    await giveTree(folder, this.account);
   }
 
-  /** Takes a folder back: no trainer of another request reaches it, although all have one account. */
-  async takeFolder(folder: string): Promise<void> {
-    if (this.account === undefined || !existsSync(folder)) return;
-    await chown(folder, 0, 0);
+  /**
+   * Takes a folder back: no trainer of another request reaches it, although all have one account. A process that a trainer
+   * left behind cannot exchange its outputs any more. Its inputs go: the server writes there next, and they may be links.
+   */
+  async takeFolder(folder: RequestFolder): Promise<void> {
+    if (this.account === undefined || !existsSync(folder.path)) return;
+    await chown(folder.path, 0, 0);
+    await withFolder(folder.output, async (output) => {
+      await output.chown(0, 0);
+      await output.chmod(0o700);
+    });
+    await rm(folder.inputs, { recursive: true, force: true });
   }
 
   /** A path under which the trainer can read a file that lies in a closed folder: a link in `folder`, or a copy. */
   async readable(path: string, folder: string): Promise<string> {
     if (this.account === undefined) return path;
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    const inside = join(folder, `given-${(await readdir(folder)).length}`);
-    await rm(inside, { force: true });
+    const inside = join(folder, `given-${randomUUID()}`);
     try {
       await link(path, inside);
     } catch {
-      await copyFile(path, inside, constants.COPYFILE_FICLONE);
+      await copyFile(path, inside, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
     }
     // A link shares its mode with the file in the store, whose folder only root may enter.
     await chmod(inside, 0o644);
@@ -79,14 +99,38 @@ export class Confinement {
   }
 }
 
-async function giveTree(path: string, uid: number, gid: number): Promise<void> {
-  const status = await lstat(path);
-  // Links into the store keep their owner.
-  if (status.isFile() && status.nlink > 1) return;
-  if (status.isSymbolicLink()) return;
-  if (status.uid !== uid) await chown(path, uid, gid);
-  if (!status.isDirectory()) return;
-  for (const name of await readdir(path)) await giveTree(join(path, name), uid, gid);
+/** Of the open folder, for a trainer that runs already may put a link in its place meanwhile. */
+async function giveTree(path: string, account: Account): Promise<void> {
+  const { uid, gid } = account;
+  await withFolder(path, async (folder) => {
+    const open = process.platform === "linux" ? `/proc/self/fd/${folder.fd}` : path;
+    for (const name of await readdir(open)) {
+      const inside = join(open, name);
+      const status = await lstat(inside).catch(ignoreMissing);
+      if (status?.isDirectory()) await giveTree(inside, account);
+      // Links into the store keep their owner.
+      if (status?.isFile() && status.nlink === 1 && status.uid !== uid) {
+        await lchown(inside, uid, gid).catch(ignoreMissing);
+      }
+    }
+    if ((await folder.stat()).uid !== uid) await folder.chown(uid, gid);
+  });
+}
+
+/** Opens a folder that is there and no link. */
+async function withFolder(path: string, work: (folder: FileHandle) => Promise<void>): Promise<void> {
+  const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+  const folder = await open(path, flags).catch(ignoreMissing);
+  try {
+    if (folder !== undefined) await work(folder);
+  } finally {
+    await folder?.close();
+  }
+}
+
+/** Another trainer may have removed it from the cache, or put something else there. */
+function ignoreMissing(error: NodeJS.ErrnoException): undefined {
+  if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(error.code ?? "")) throw error;
 }
 
 /** Asks the system itself: permissions have more sources than mode bits. What does not exist is readable. */

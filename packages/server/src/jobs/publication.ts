@@ -12,7 +12,7 @@ import type { ClaimedRequest } from "../db/leases.ts";
 import { confirmCancel, release, retrain, setBack, succeed } from "../db/transitions.ts";
 import { EventWriter } from "./event-writer.ts";
 import { publishOutputs } from "./publish.ts";
-import { hasFiles, RequestFolder } from "./request-folder.ts";
+import { RequestFolder } from "./request-folder.ts";
 import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
 
 const longestPauseSeconds = 60;
@@ -57,8 +57,9 @@ export class Publication implements WorkOnRequest {
   /** Works until the files are published, or the request is let go. Throws only when the database stays away. */
   async run(): Promise<void> {
     const started = performance.now();
+    await this.context.confinement.takeFolder(this.folder);
     for (let attempt = 0; ; attempt++) {
-      if (!(await hasFiles(this.outputs))) return this.trainAgain();
+      if (!(await this.folder.holds(this.outputs))) return this.trainAgain();
       if (await this.tryOnce(attempt)) return;
       if (this.stop !== undefined) return this.letGo(this.stop);
       const pauseSeconds = Math.min(this.context.config.retrySeconds * 2 ** attempt, longestPauseSeconds);

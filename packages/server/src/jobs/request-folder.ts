@@ -1,6 +1,12 @@
-/** Every path of a request's folder, named once. */
-import { access, lstat, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from "node:fs/promises";
-import { join, sep } from "node:path";
+/**
+ * Every path of a request's folder, named once.
+ *
+ * The folder belongs to the trainer while it runs, and a trainer that was taken over by its data may leave links in it. So
+ * nothing here is written, read or deleted through one.
+ */
+import { constants } from "node:fs";
+import { lstat, mkdir, open, readdir, realpath, rename, rm, writeFile } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
 import { AppError, TrainOutputs } from "@ltx-trainer/contract";
 
 export class RequestFolder {
@@ -54,10 +60,21 @@ export class RequestFolder {
     return outputs;
   }
 
+  /** Whether what is to be published is still there, as `checkOutputs` wants it. */
+  async holds(outputs: TrainOutputs): Promise<boolean> {
+    try {
+      await this.checkOutputs(outputs);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
   private async isOutput(path: string): Promise<boolean> {
     try {
-      const [folder, file] = await Promise.all([realpath(this.output), realpath(path)]);
-      return file.startsWith(folder + sep) && (await lstat(path)).isFile();
+      // Of the parent, which is the server's: `output` itself may have become a link.
+      const folder = join(await realpath(dirname(this.path)), basename(this.path), basename(this.output));
+      return (await realpath(path)).startsWith(folder + sep) && (await lstat(path)).isFile();
     } catch {
       return false;
     }
@@ -69,15 +86,17 @@ export class RequestFolder {
   }
 
   async writeTrained(outputs: TrainOutputs): Promise<void> {
-    await writeFile(`${this.trainedFile}.tmp`, JSON.stringify(outputs), { mode: 0o600, flush: true });
-    await rename(`${this.trainedFile}.tmp`, this.trainedFile);
+    const beside = `${this.trainedFile}.tmp`;
+    await rm(beside, { recursive: true, force: true });
+    await writeFile(beside, JSON.stringify(outputs), { mode: 0o600, flag: "wx", flush: true });
+    await rename(beside, this.trainedFile);
   }
 
   /** Undefined when nothing was trained, or its files are gone. */
   async readTrained(): Promise<TrainOutputs | undefined> {
     try {
-      const outputs = TrainOutputs.parse(JSON.parse(await readFile(this.trainedFile, "utf8")));
-      return await this.checkOutputs(outputs);
+      const text = await readPlainFile(this.trainedFile);
+      return await this.checkOutputs(TrainOutputs.parse(JSON.parse(text)));
     } catch {
       return undefined;
     }
@@ -89,8 +108,14 @@ export class RequestFolder {
 
   /** What is of no use once the request has its end: it takes most of the space. */
   async removeIntermediates(): Promise<void> {
+    const isReal = await lstat(this.output).then(
+      (status) => status.isDirectory(),
+      () => false,
+    );
     const names = ["checkpoints", ".ltx-trainer"].map((name) => join(this.output, name));
-    for (const path of [...names, this.inputs]) await rm(path, { recursive: true, force: true });
+    for (const path of [...(isReal ? names : []), this.inputs]) {
+      await rm(path, { recursive: true, force: true });
+    }
   }
 
   async remove(): Promise<void> {
@@ -98,12 +123,12 @@ export class RequestFolder {
   }
 }
 
-/** Whether what a request cannot succeed without can be read. */
-export async function hasFiles(outputs: TrainOutputs): Promise<boolean> {
+/** @throws Error for a link; a pipe is empty, and is not waited for */
+async function readPlainFile(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    await Promise.all([access(outputs.lora_file), access(outputs.config_file)]);
-    return true;
-  } catch {
-    return false;
+    return await file.readFile("utf8");
+  } finally {
+    await file.close();
   }
 }

@@ -58,6 +58,8 @@ export class RunningRequest implements WorkOnRequest {
   async run(): Promise<TrainOutputs | undefined> {
     this.log.info({ device: this.context.device, attempt: this.request.attempts }, "training starts");
     try {
+      // A server that was killed left it to its trainer.
+      await this.context.confinement.takeFolder(this.folder);
       const earlier = await this.folder.readTrained();
       const outputs = earlier ?? (await this.train());
       await this.writer.flush();
@@ -137,7 +139,7 @@ export class RunningRequest implements WorkOnRequest {
     try {
       return await folder.checkOutputs(TrainOutputs.parse(await this.trainer.outputs));
     } finally {
-      await confinement.takeFolder(folder.path);
+      await confinement.takeFolder(folder);
     }
   }
 
