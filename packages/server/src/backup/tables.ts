@@ -22,8 +22,12 @@ export const backedUpTables = [
   "webhook_deliveries",
 ] as const satisfies readonly (keyof Tables)[];
 
-/** Uploads that are under way: their parts are not in a backup, so clients begin them again. */
-export const leftOutTables = ["uploads", "upload_parts"] as const satisfies readonly (keyof Tables)[];
+/** Uploads that are under way, and the room reserved for them: parts are not in a backup, so clients begin them again. */
+export const leftOutTables = [
+  "uploads",
+  "upload_parts",
+  "byte_reservations",
+] as const satisfies readonly (keyof Tables)[];
 
 /** Rows fetched at a time; one may be as large as a request's body. */
 const rowsAtOnce = 50;
@@ -68,15 +72,24 @@ export async function readTable(
   path: string,
 ): Promise<{ readonly rows: number; readonly sha256: string }> {
   const hash = createHash("sha256");
+  const columns = sql.join(await givenColumns(db, table));
   let rows = 0;
   for await (const line of linesOf(createReadStream(path).pipe(createGunzip()))) {
     hash.update(`${line}\n`);
     rows++;
     await sql`
-      insert into ${sql.table(table)} overriding system value
-      select * from json_populate_record(null::${sql.table(table)}, ${line}::json)`.execute(db);
+      insert into ${sql.table(table)} (${columns}) overriding system value
+      select ${columns} from json_populate_record(null::${sql.table(table)}, ${line}::json)`.execute(db);
   }
   return { rows, sha256: hash.digest("hex") };
+}
+
+/** Columns that a row is inserted with: all but those that PostgreSQL computes from others. */
+async function givenColumns(db: Database, table: string) {
+  const { rows } = await sql<{ name: string }>`
+    select column_name as name from information_schema.columns
+      where table_schema = current_schema() and table_name = ${table} and is_generated = 'NEVER'`.execute(db);
+  return rows.map(({ name }) => sql.ref(name));
 }
 
 /** Split at line feeds alone: JSON may hold U+2028, which `readline` also takes for the end of a line. */
