@@ -209,3 +209,51 @@ test("a Matroska file that starts late is not cut short", async () => {
   const found = await look(path);
   expect([found.notes, found.durationSeconds]).toEqual([[], 2]);
 });
+
+/** Frames that show their numbers, 0 to 2399: three grey levels side by side, a hexadecimal digit each. */
+function countedClip(path: string, frames: number, first: number, extra: readonly string[]): void {
+  const digits = [256, 16, 1].map((unit) => `16*mod(floor((N+${first})/${unit})\\,16)+8`);
+  const level = `if(lt(X\\,32)\\,${digits[0]}\\,if(lt(X\\,64)\\,${digits[1]}\\,${digits[2]}))`;
+  const draw = `geq=r='${level}':g='${level}':b='${level}'`;
+  ffmpeg([
+    ...lavfi(`color=black:s=96x32:r=25:d=${frames / 25},format=gbrp,${draw}`),
+    ...lossless,
+    ...extra,
+    path,
+  ]);
+}
+
+/** The number of a sample's first frame. */
+async function firstNumber(sample: Examined["pieces"][number]): Promise<number> {
+  const pixels = await sample.excerpt.load();
+  const [high = 0, middle = 0, low = 0] = [16, 48, 80].map((x) => (pixels[(16 * 96 + x) * 3] ?? 0) >> 4);
+  return high * 256 + middle * 16 + low;
+}
+
+test("recordings joined by appending their bytes are read to the end, each sample at its own place", async () => {
+  const folder = temporaryFolder();
+  const names = [0, 1, 2].map((part) => join(folder, `${part}.ts`));
+  for (const [part, name] of names.entries()) countedClip(name, 600, part * 600, ["-g", "50"]);
+  const path = join(folder, "joined.ts");
+  writeFileSync(path, Buffer.concat(names.map((name) => readFileSync(name))));
+  const found = await look(path, { width: 96, frames: 17, frameRate: 5 });
+  expect(Math.abs((found.durationSeconds ?? 0) - 72)).toBeLessThanOrEqual(0.6);
+  // ffmpeg guesses how long a clock stood still where recordings meet.
+  for (const piece of found.pieces.filter((_, index) => index % 6 === 0)) {
+    const { startSeconds } = piece.line;
+    const distance = Math.abs((await firstNumber(piece)) - startSeconds * 25);
+    expect.soft(distance, `${startSeconds} s`).toBeLessThanOrEqual(12);
+  }
+});
+
+test("a file that claims to be shorter than it is is read to its end", async () => {
+  const folder = temporaryFolder();
+  const path = join(folder, "a.mkv");
+  numberedClip(path, { frames: 60, fps: 10 });
+  const bytes = readFileSync(path);
+  bytes.writeDoubleBE(300, bytes.indexOf(Buffer.from([0x44, 0x89, 0x88])) + 3);
+  writeFileSync(path, bytes);
+  const found = await look(path);
+  expect(found.durationSeconds).toBe(6);
+  expect(found.pieces).toHaveLength(6);
+});

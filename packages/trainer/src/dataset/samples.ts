@@ -109,8 +109,9 @@ async function lookAt(
   clock: Clock,
   signal?: AbortSignal,
 ): Promise<{ readonly file: VideoFile; readonly survey: Survey; readonly fieldNotes?: readonly string[] }> {
-  const file: VideoFile = { path, name, info: await probeVideo(path, name, signal) };
-  const survey = await surveyVideo(file, clock, signal);
+  const opened: VideoFile = { path, name, info: await probeVideo(path, name, signal) };
+  const survey = await surveyVideo(opened, clock, signal);
+  const file = { ...opened, repeatsTimes: survey.repeatsTimes };
   if (survey.sizes.length < 2) return { file, survey };
   if (file.info.turned)
     throw unreadable(

@@ -8,15 +8,19 @@
  * Shapes: pixels are `[f, h, w, 3]`, one byte each.
  */
 import { ffmpegThreads, firstComplaint, inputArguments, type RunResult, runTool } from "./ffmpeg.ts";
+import { readPacketTimes } from "./packet-times.ts";
 import { unreadable, type VideoInfo } from "./probe.ts";
 import { coverFilters, type FrameSize, timeFilters } from "./video-filters.ts";
 
-/** A file, and what was learnt about it. `sizes`: all that its frames have; more than one when it changes on the way. */
+/** A file, and what was learnt about it. */
 export type VideoFile = {
   readonly path: string;
   readonly name: string;
   readonly info: VideoInfo;
+  /** All that its frames have; more than one when it changes on the way. */
   readonly sizes?: readonly FrameSize[];
+  /** Whether it holds the same times more than once: a seek would land at any of them. */
+  readonly repeatsTimes?: boolean;
 };
 
 /** How frames are taken from a file. `frameRate` undefined: as stored. */
@@ -27,6 +31,7 @@ export type Survey = {
   /** The brightest point of each frame that was looked at, 0 to 255. */
   readonly brightest: Uint8Array;
   readonly sizes: readonly FrameSize[];
+  readonly repeatsTimes: boolean;
   /** What ffmpeg complained about on the way; "" when nothing. */
   readonly complaint: string;
 };
@@ -52,6 +57,21 @@ const surveySide = 32;
  * @throws AppError `media_unreadable` when not one frame comes out
  */
 export async function surveyVideo(file: VideoFile, clock: Clock, signal?: AbortSignal): Promise<Survey> {
+  const claimed = file.info.durationSeconds ?? 24 * 3600;
+  const survey = await surveyUpTo(file, clock, claimed, signal);
+  const { frameRate } = clock;
+  if (frameRate === undefined || survey.frames < frameLimit(claimed, frameRate)) return survey;
+  const { seconds, goBack } = await readPacketTimes(file, signal);
+  const whole = seconds > claimed ? await surveyUpTo(file, clock, seconds, signal) : survey;
+  return { ...whole, repeatsTimes: goBack };
+}
+
+async function surveyUpTo(
+  file: VideoFile,
+  clock: Clock,
+  seconds: number,
+  signal?: AbortSignal,
+): Promise<Survey> {
   const points = new Points();
   const sizes = new Map<string, FrameSize>();
   // Numbered anew after the clock: frames leave ffmpeg as they are, none repeated and none left out.
@@ -59,7 +79,7 @@ export async function surveyVideo(file: VideoFile, clock: Clock, signal?: AbortS
   const args = [
     ...inputOf(file),
     ...["-vf", [...timeFilters(file.info, clock), ...look].join(",")],
-    ...(clock.frameRate === undefined ? [] : ["-frames:v", String(frameLimit(file.info, clock.frameRate))]),
+    ...(clock.frameRate === undefined ? [] : ["-frames:v", String(frameLimit(seconds, clock.frameRate))]),
     ...["-r", "25", "-f", "rawvideo", "pipe:1"],
   ];
   const result = await runTool("ffmpeg", args, {
@@ -76,7 +96,7 @@ export async function surveyVideo(file: VideoFile, clock: Clock, signal?: AbortS
   const { frames, brightest } = points.end();
   const complaint = complaintOf(result);
   if (frames === 0) throw unreadable(file.name, complaint || "not one frame can be decoded");
-  return { frames, brightest, sizes: [...sizes.values()], complaint };
+  return { frames, brightest, sizes: [...sizes.values()], repeatsTimes: false, complaint };
 }
 
 /** The log says what size comes in: the scaler once for each, the input when another follows. */
@@ -122,9 +142,8 @@ class Points {
   }
 }
 
-/** One broken timestamp makes a fixed rate repeat a frame for hours: never more than the file says it lasts, plus a second. */
-function frameLimit(info: VideoInfo, frameRate: number): number {
-  const seconds = info.durationSeconds ?? 24 * 3600;
+/** One broken timestamp makes a fixed rate repeat a frame for hours: never more than the file lasts, plus a second. */
+function frameLimit(seconds: number, frameRate: number): number {
   return Math.ceil((seconds + 1) * frameRate);
 }
 
@@ -149,7 +168,7 @@ export async function decodeVideo(
   request: DecodeRequest,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const seek = seekPoint(file.info, request);
+  const seek = seekPoint(file, request);
   const first = await decodeFrom(file, request, seek, signal);
   if (first.complete) return first.pixels;
   // Some files cannot be entered in the middle. Counting read them from the start, so that works.
@@ -202,8 +221,8 @@ function complaintOf({ errors, killedBy }: RunResult): string {
 }
 
 /** The frame of the clock at which decoding enters the file; 0 is its start. */
-function seekPoint(info: VideoInfo, { clock, start, scaledFrom }: DecodeRequest): number {
-  if (clock.frameRate === undefined || scaledFrom !== undefined) return 0;
+function seekPoint({ info, repeatsTimes }: VideoFile, { clock, start, scaledFrom }: DecodeRequest): number {
+  if (clock.frameRate === undefined || scaledFrom !== undefined || repeatsTimes) return 0;
   if (start < seekFromSeconds * clock.frameRate) return 0;
   return start - Math.ceil(marginOf(info) * clock.frameRate);
 }
