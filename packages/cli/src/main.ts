@@ -7,4 +7,11 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// Nobody reads on (`2>&1 | head`): stop in good order, once. A terminal that closed says so by SIGHUP, or wants the work
+// to go on without it.
+process.stderr.on("error", () => {});
+process.stderr.once("error", (error: NodeJS.ErrnoException) => {
+  if (error.code === "EPIPE") process.kill(process.pid, "SIGTERM");
+});
+
 process.exitCode = await runCli(process.argv.slice(2));

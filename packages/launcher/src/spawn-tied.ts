@@ -23,16 +23,28 @@ export type TiedOptions = {
 
 /** The running Node program. */
 export function spawnTied(args: readonly string[], options: TiedOptions): ChildProcess {
-  const setpriv = findOnPath("setpriv");
-  const node = [process.execPath, ...args];
+  const [program, programArgs] = tied(process.execPath, args, options);
   const common = { stdio: options.stdio, env: options.env ?? process.env, detached: true };
-  if (setpriv === undefined) {
-    return spawn(process.execPath, [...args], { ...common, ...options.account });
-  }
-  return spawn(setpriv, [...privilegesOf(options), "--", ...node], common);
+  const account = program === process.execPath ? options.account : undefined;
+  return spawn(program, programArgs, { ...common, ...account });
 }
 
-function privilegesOf({ whenOrphaned, account, noNewPrivileges }: TiedOptions): string[] {
+/** A command line whose program ends when the process that starts it ends. Unchanged where there is no `setpriv`. */
+export function tied(
+  program: string,
+  args: readonly string[],
+  options: Pick<TiedOptions, "whenOrphaned" | "account" | "noNewPrivileges">,
+): [program: string, args: string[]] {
+  const setpriv = findOnPath("setpriv");
+  if (setpriv === undefined) return [program, [...args]];
+  return [setpriv, [...privilegesOf(options), "--", program, ...args]];
+}
+
+function privilegesOf({
+  whenOrphaned,
+  account,
+  noNewPrivileges,
+}: Pick<TiedOptions, "whenOrphaned" | "account" | "noNewPrivileges">): string[] {
   const { uid, gid } = account ?? {};
   return [
     ...["--pdeathsig", whenOrphaned],

@@ -143,6 +143,7 @@ async function listen(
   wasAsked: () => boolean,
 ): Promise<Readonly<Record<string, unknown>>> {
   let last: EventOf<"finished"> | EventOf<"failed"> | undefined;
+  let reached: Reached = "nothing";
   const noise: string[] = [];
   const hear = (line: string, stream: "stdout" | "stderr") => {
     noise.push(line);
@@ -153,6 +154,8 @@ async function listen(
     const event = decodeEvent(line);
     if (event === undefined) return hear(line, "stdout");
     if (event.type === "finished" || event.type === "failed") last = event;
+    if (event.type === "trained") reached = "trained";
+    else if (reached === "nothing" && event.type === "phase") reached = "begun";
     run.onEvent(event);
   });
   const complaints = eachLine(child.stderr, (line) => hear(line, "stderr"));
@@ -160,7 +163,7 @@ async function listen(
     const [ending] = await Promise.all([ended(child), lines, complaints]);
     if (last?.type === "finished" && ending.code === 0) return last.outputs;
     if (last?.type === "failed") throw new AppError(last);
-    throw wasAsked() ? wasInterrupted(run) : died(run, ending, noise);
+    throw wasAsked() ? wasInterrupted(run, reached) : died(run, reached, ending, noise);
   } finally {
     killGroup(child);
   }
@@ -183,30 +186,47 @@ async function eachLine(stream: NodeJS.ReadableStream | null, take: (line: strin
     take(line);
 }
 
-function wasInterrupted({ command }: TrainerRun): AppError {
+/** How far a job came that ended without a word of its own. "begun": its output folder holds something to resume. */
+type Reached = "nothing" | "begun" | "trained";
+
+/** What brings an ended job to its end. */
+function howToGoOn({ command }: TrainerRun, reached: Reached): string {
+  if (command !== "train" || reached === "nothing") return "Run the same command again.";
+  if (reached === "begun") return "Run the same command with --resume to continue.";
+  return "The LoRA is complete, with its config.json. Run the same command with --resume to make the videos, or use `ltx-trainer generate --lora`.";
+}
+
+function wasInterrupted(run: TrainerRun, reached: Reached): AppError {
   return new AppError({
     code: "interrupted",
     message: "interrupted",
-    remedy:
-      command === "train"
-        ? "Run the same command with --resume to continue from the last checkpoint."
-        : "Run the same command again.",
+    remedy: howToGoOn(run, reached),
     retryable: true,
   });
 }
 
-const outOfMemoryHint =
-  "Something killed it, most likely the system for lack of memory. Use a lower --resolution or --number-of-frames.";
+const killedHint = "Something killed it, most likely the system for lack of memory.";
 const doctorHint = "`ltx-trainer doctor` checks the installation.";
 
-function died({ command }: TrainerRun, { code, signal }: Ending, noise: readonly string[]): AppError {
+function died(
+  run: TrainerRun,
+  reached: Reached,
+  { code, signal }: Ending,
+  noise: readonly string[],
+): AppError {
   const how = signal === null ? `with status ${code}` : `by ${signal}`;
   const isKill = signal === "SIGKILL" || code === 137;
+  // Smaller videos are another training, which --resume refuses.
+  const smaller =
+    run.command === "train"
+      ? "If it is killed again, train with a lower --resolution or --number-of-frames and another --out."
+      : "If it is killed again, use a lower --resolution or --number-of-frames.";
+  const hints = [isKill ? killedHint : doctorHint, howToGoOn(run, reached)];
+  if (isKill && reached !== "trained") hints.push(smaller);
   return new AppError({
     code: "trainer_died",
     message: [`the trainer ended ${how} without a result`, ...noise.map((line) => `  ${line}`)].join("\n"),
-    remedy:
-      (isKill ? outOfMemoryHint : doctorHint) + (command === "train" ? " Then continue with --resume." : ""),
+    remedy: hints.join(" "),
     retryable: true,
     facts: { exitCode: code, signal },
   });

@@ -11,6 +11,7 @@ import { makeDataFolder } from "./data-folder.ts";
 import { openDatabase } from "./db/database.ts";
 import { migrate } from "./db/migrate.ts";
 import { startService } from "./service.ts";
+import { explainStartFailure } from "./start-errors.ts";
 import { silent, TestPostgres } from "./testing/postgres.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
@@ -90,6 +91,15 @@ test("a port in use is named, with the way to another", async () => {
   expect(error).toMatchObject({ code: "address_unusable", exitCode: 1 });
   expect(error.message).toMatch(`PORT: got ${port}, which another program on 127.0.0.1 uses`);
   expect(error.remedy).toMatch(/--port/);
+});
+
+test("a bucket that does not answer in time is not put down to the database", () => {
+  const failure = new AppError({
+    code: "invalid_options",
+    message: "S3_BUCKET: got clips, expected a bucket that can be used: TimeoutError",
+  });
+  const place = { host: "127.0.0.1", port: 0, databaseUrl: address("right", "mine") };
+  expect(explainStartFailure(failure, place)).toBe(failure);
 });
 
 test("a data folder that is a file, or lies in one, is told by name", () => {

@@ -170,13 +170,13 @@ export function writeSafetensors(
     writeAll(descriptor, headerBytes(entries, metadata));
     for (const [, tensor] of entries) writeAll(descriptor, tensor.toBytes());
     fsyncSync(descriptor);
+    renameSync(beside, path);
   } catch (error) {
-    closeSync(descriptor);
     rmSync(beside, { force: true });
     throw error;
+  } finally {
+    closeSync(descriptor);
   }
-  closeSync(descriptor);
-  renameSync(beside, path);
   syncFolder(dirname(path));
 }
 

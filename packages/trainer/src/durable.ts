@@ -4,9 +4,23 @@
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
+/**
+ * Where a file is written before it is renamed to `path`. One form for all writers, the one safetensors files have too:
+ * what a killed training leaves is recognised by it.
+ */
+export function nameBeside(path: string): string {
+  return `${path}.${process.pid}.tmp`;
+}
+
+/** Whether a name is that of a file beside one of ours. */
+export function isNameBeside(name: string, isOurs: (file: string) => boolean): boolean {
+  const [, file] = /^(.+)\.\d+\.tmp$/.exec(name) ?? [];
+  return file !== undefined && isOurs(file);
+}
+
 /** Readers find the old text or the new one, never half of it. */
 export function writeDurably(path: string, text: string): void {
-  const beside = `${path}.${process.pid}.tmp`;
+  const beside = nameBeside(path);
   try {
     const descriptor = openSync(beside, "w");
     try {

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
-import { writeDurably } from "./durable.ts";
+import { isNameBeside, writeDurably } from "./durable.ts";
 import { type FolderLock, isLockName, lockFolder } from "./folder-lock.ts";
 
 /** Where a training keeps downloads, unpacked media and its lock, in its output folder. */
@@ -122,7 +122,9 @@ export class JobFolder {
   }
 
   private refuseUnfit({ resume }: { readonly resume: boolean }): void {
-    const found = entriesOrRefuse(this.path).filter((name) => !harmless.has(name));
+    const found = entriesOrRefuse(this.path).filter(
+      (name) => !harmless.has(name) && !isEmptyOfOurs(this.path, name),
+    );
     if (found.length > 0 && !isTrainingFolder(this.path)) throw foreign(this.path, found);
     if (resume || !this.holdsTraining()) return;
     throw new AppError({
@@ -140,10 +142,10 @@ export class JobFolder {
   /** What a killed training was writing. The lock is ours, so nobody is writing now. */
   private removeLeftovers(): void {
     for (const name of entriesOf(this.path)) {
-      if (isTemporaryName(name, outputNames.files)) rmSync(join(this.path, name), { force: true });
+      if (isNameBeside(name, isOutputName)) rmSync(join(this.path, name), { force: true });
     }
     for (const name of entriesOf(this.samples)) {
-      if (/^(step-\d+|final-lora-(on|off))-\d+\.mp4\.part$/.test(name)) rmSync(join(this.samples, name));
+      if (isNameBeside(name, isSampleName)) rmSync(join(this.samples, name), { force: true });
     }
     rmSync(this.work, { recursive: true, force: true });
   }
@@ -169,11 +171,22 @@ function isPlan(path: string): boolean {
   }
 }
 
-function isTemporaryName(name: string, of: readonly string[]): boolean {
-  return of.some(
-    (file) =>
-      name === `${file}.part` || /^\.\d+\.tmp$/.test(name.startsWith(file) ? name.slice(file.length) : ""),
-  );
+function isOutputName(name: string): boolean {
+  return outputNames.files.some((file) => file === name);
+}
+
+function isSampleName(name: string): boolean {
+  return /^(step-\d+|final-lora-(on|off))-\d+\.mp4$/.test(name);
+}
+
+/** A training that was stopped early leaves its folders with nothing in them. */
+function isEmptyOfOurs(path: string, name: string): boolean {
+  if (!outputNames.folders.some((folder) => folder === name)) return false;
+  try {
+    return readdirSync(join(path, name)).length === 0;
+  } catch {
+    return false;
+  }
 }
 
 /** Names in a folder; none where there is no folder that can be read. */

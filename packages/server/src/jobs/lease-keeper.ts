@@ -41,7 +41,9 @@ export class LeaseKeeper {
     );
     thread.once("exit", () => {
       if (this.isStopping) return;
-      setTimeout(() => this.start(), this.restartMs);
+      setTimeout(() => {
+        if (!this.isStopping) this.start();
+      }, this.restartMs);
       this.restartMs = Math.min(2 * this.restartMs, longestRestartMs);
     });
     for (const lease of this.held.values()) {

@@ -107,3 +107,14 @@ test.each([
 ])("%s says %j", (path, text) => {
   expect(makeCaption(undefined, "", path)).toMatchObject({ text, source: "file name" });
 });
+
+// The time grows with the length alone: with its square, each of these would take minutes.
+test.each([
+  ["digits", `${"1".repeat(300_000)}~.mp4`],
+  ["letters and digits", `${"a1".repeat(150_000)}~.mp4`],
+  ["hexadecimal digits", `${"ab".repeat(150_000)}~.mp4`],
+  ["brackets", `${"(1".repeat(150_000)}~.mp4`],
+])("a name of three hundred thousand %s is read in one pass", (_, path) => {
+  expect(makeCaption(undefined, "TOK", path).text).toBe("TOK");
+  expect(makeCaption(undefined, "", path).source).toMatch(/^(file name|none)$/);
+});

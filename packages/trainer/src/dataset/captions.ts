@@ -91,7 +91,7 @@ function listOf(words: string): ReadonlySet<string> {
 }
 
 /** `DSC00012`, `WA0003`, `20240501T1230`, a camera's folder (`100APPLE`) or the digits of a hash: numbers, whatever surrounds them. */
-const numbered = /^(\p{L}{0,4}\d{3,}\p{L}{0,4}(\d+\p{L}?)?|\d+|\d{3}\p{L}{5}|(?=.*\d)[0-9a-f]{8,})$/iu;
+const numbered = /^(\p{L}{0,4}\d{3,}(\p{L}{1,4}(\d+\p{L}?)?)?|\d+|\d{3}\p{L}{5}|(?=.*\d)[0-9a-f]{8,})$/iu;
 
 /**
  * `Red-cube_spinning.03` becomes `Red cube spinning`; a name that only numbers its file (`IMG_0042`, `0001`) gives way to

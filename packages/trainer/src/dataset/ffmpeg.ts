@@ -12,6 +12,7 @@ import { delimiter, isAbsolute, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AppError } from "@ltx-trainer/contract";
+import { killGroup, tied } from "@ltx-trainer/launcher";
 
 export type Tool = "ffmpeg" | "ffprobe";
 
@@ -137,7 +138,8 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
   const logLevel = options.onNotice === undefined ? "level+error" : "level+verbose";
   const start = tool === "ffmpeg" ? ffmpegStart : [];
   const [program, programArgs] = limited(requireTool(tool), ["-v", logLevel, ...start, ...args]);
-  const child = spawn(program, programArgs, {
+  // One that hangs must not outlive a trainer that is killed.
+  const child = spawn(...tied(program, programArgs, { whenOrphaned: "KILL" }), {
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     env: childEnvironment(),
     // Its own process group: Ctrl-C in a terminal must stop the job in good order, not make a video look broken.
@@ -147,14 +149,15 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
   let stopped: string | undefined;
   const stop = (why: string) => {
     stopped ??= why;
-    child.kill("SIGKILL");
+    killGroup(child);
   };
   const timer = setTimeout(() => stop(`after ${seconds(timeoutMs)}`), timeoutMs);
   const quietTimer =
     quietMs === undefined
       ? undefined
       : setTimeout(() => stop(`after ${seconds(quietMs)} without output`), quietMs);
-  const abort = () => child.kill("SIGKILL");
+  // The group: the named program may be a script that starts the real one, which holds the pipes open.
+  const abort = () => killGroup(child);
   options.signal?.addEventListener("abort", abort, { once: true });
   try {
     const closed = once(child, "close").catch((cause) => {
@@ -173,7 +176,7 @@ export async function runTool(tool: Tool, args: readonly string[], options: RunO
     clearTimeout(timer);
     clearTimeout(quietTimer);
     options.signal?.removeEventListener("abort", abort);
-    child.kill("SIGKILL");
+    killGroup(child);
   }
 }
 

@@ -3,9 +3,10 @@
  *
  * Shapes: pixels are `[f, h, w, 3]`, sRGB, one byte each.
  */
-import { rename, writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import type { Size } from "@ltx-trainer/contract";
 import { type OverlayOptions, sharp } from "../dataset/fenced-sharp.ts";
+import { nameBeside } from "../durable.ts";
 
 export type SheetRow = {
   /** Stands over the row. */
@@ -52,8 +53,14 @@ export async function writeContactSheet(
     .removeAlpha()
     .png()
     .toBuffer();
-  await writeFile(`${path}.part`, png);
-  await rename(`${path}.part`, path);
+  const beside = nameBeside(path);
+  try {
+    await writeFile(beside, png);
+    await rename(beside, path);
+  } catch (error) {
+    await rm(beside, { force: true });
+    throw error;
+  }
 }
 
 function placeRow(layout: Layout, row: SheetRow, format: SheetFormat): void {

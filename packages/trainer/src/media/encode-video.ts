@@ -10,6 +10,7 @@ import { dirname } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import { diskFull } from "../dataset/disk.ts";
 import { ffmpegThreads, firstComplaint, runTool } from "../dataset/ffmpeg.ts";
+import { nameBeside } from "../durable.ts";
 
 export type VideoFormat = {
   readonly width: number;
@@ -40,7 +41,7 @@ export async function writeVideo(
   checkPixels(videos, format);
   const { frameRate, signal } = format;
   const size = `${format.width * videos.length}x${format.height}`;
-  const part = `${path}.${process.pid}.part`;
+  const part = nameBeside(path);
   const raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-video_size", size];
   const args = [
     ...["-protocol_whitelist", "pipe", ...raw, "-framerate", String(frameRate), "-i", "pipe:0"],
