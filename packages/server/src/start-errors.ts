@@ -4,8 +4,9 @@ import type { Config } from "./config.ts";
 
 type Place = Pick<Config, "host" | "port" | "databaseUrl">;
 
-/** An error of the start as one with a remedy, where it is of a known kind; any other as it is. */
+/** An error of the start as one with a remedy, if it is of a known kind. Any other, and one that has its words, as it is. */
 export function explainStartFailure(error: unknown, place: Place): unknown {
+  if (error instanceof AppError) return error;
   const code = codeOf(error);
   return listenFailure(code, place, error) ?? databaseFailure(code, place, error) ?? error;
 }
