@@ -153,6 +153,26 @@ test("trained files that are removed while they wait are trained again", async (
   expect((await outputOf(id)).lora_file.file_size).toBeGreaterThan(0);
 });
 
+test("data in a bucket that is away is read when the bucket is back", async () => {
+  const bytes = Buffer.from(String(service.input.training_data_url).split(",")[1] ?? "", "base64");
+  const uploaded = await fetch(`${service.url}/files/upload`, {
+    method: "POST",
+    headers: {
+      authorization: service.authorization,
+      "content-type": "video/mp4",
+      "x-fal-file-name": "clip.mp4",
+    },
+    body: bytes,
+  });
+  const { access_url: url } = (await uploaded.json()) as { access_url: string };
+  await bucket.close();
+  const id = await submit({ training_data_url: url });
+  await until(id, (said) => /The server could not go on/.test(said));
+  await openBucket();
+  await until(id, isOver);
+  expect((await outputOf(id)).lora_file.file_size).toBeGreaterThan(0);
+});
+
 test("a trainer that cannot start: no request fails, the device takes none, and all are trained once it can", async () => {
   writeFileSync(brokenMark, "");
   const ids = [await submit(), await submit({ rank: 16 }), await submit()];

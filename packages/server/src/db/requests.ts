@@ -37,6 +37,8 @@ export type RequestSummary = {
   readonly userId: string;
   readonly publicUrl: string;
   readonly state: RequestState;
+  /** Whether somebody ever worked on it: only then has it a log, also while it waits to be tried again. */
+  readonly hasStarted: boolean;
   /** Requests ahead; 0 unless queued. */
   readonly queuePosition: number;
   readonly runSeconds: number;
@@ -124,6 +126,7 @@ function summaries(db: Database) {
       "state",
       "error",
       "error_type as errorType",
+      sql<boolean>`started_at is not null`.as("hasStarted"),
       sql<number>`run_seconds + ${secondsOfWork}`.as("runSeconds"),
       positionInQueue.as("queuePosition"),
     ]);

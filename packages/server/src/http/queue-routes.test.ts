@@ -1,9 +1,13 @@
 /** The queue API, answer by answer: codes, headers and bodies that the hosted service's clients rely on. No training runs. */
 import { QueueStatus } from "@ltx-trainer/contract";
-import { v7 as uuidv7 } from "uuid";
+import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createKey } from "../access/keys.ts";
 import { openDatabase } from "../db/database.ts";
+import { claim } from "../db/leases.ts";
+import { appendLogs } from "../db/request-logs.ts";
+import { setBack } from "../db/transitions.ts";
+import { registerWorker } from "../db/workers.ts";
 import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
 
@@ -194,6 +198,23 @@ describe("status", () => {
 
   test.each(["0", "false"])("logs=%s gives null", async (value) => {
     expect((await get(await submitted(), "/status", `?logs=${value}`)).body).toMatchObject({ logs: null });
+  });
+
+  test("of a request that went back to the queue has its log", async () => {
+    await submitted();
+    const db = openDatabase(service.databaseAddress, { connections: 1, log: silent });
+    const workerId = uuidv4();
+    await registerWorker(db, { id: workerId, devices: ["cpu"] });
+    const lease = await claim(db, { workerId, leaseId: uuidv4(), leaseSeconds: 60 });
+    if (lease === undefined) throw new Error("the queue is empty");
+    await appendLogs(db, lease, [{ at: new Date(), level: "WARN", message: "The server could not go on" }]);
+    await setBack(db, lease, { pauseSeconds: 600, counts: true });
+    await db.destroy();
+    const status = async () => (await get(lease.requestId, "/status", "?logs=1")).body;
+    await expect.poll(status).toMatchObject({
+      status: "IN_QUEUE",
+      logs: [{ level: "WARN", message: "The server could not go on" }],
+    });
   });
 
   test("old forms of the address work: sub-path kept, slash at the end, /response", async () => {

@@ -146,7 +146,8 @@ export class RequestQueue {
     const isOver = isFinal(summary.state);
     const { logs: _none, ...status } = statusOf(summary, publicUrl, null);
     if (!logs) return { isOver, text: JSON.stringify({ ...status, logs: null }) };
-    const lines = summary.state === "queued" ? "[]" : (await this.logs.get(id, isOver)).json;
+    const isNew = summary.state === "queued" && !summary.hasStarted;
+    const lines = isNew ? "[]" : (await this.logs.get(id, isOver)).json;
     return { isOver, text: `${JSON.stringify(status).slice(0, -1)},"logs":${lines}}` };
   }
 
