@@ -1,6 +1,7 @@
 /** What every file store has to do, shown on each there is: the disk, and a bucket of a real server that speaks S3. */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -173,4 +174,36 @@ test("a bucket that is not there is said at the start", async () => {
     code: "invalid_options",
     message: expect.stringMatching(/S3_BUCKET: got nowhere/),
   });
+});
+
+test("a bucket whose connections are dead without an end is an error, and works again when it answers", async () => {
+  const target = new URL(endpoint);
+  let isDead = false;
+  const between = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname);
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      from.on("data", (bytes) => isDead || to.write(bytes));
+      from.on("error", () => to.destroy()).on("close", () => to.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => between.listen(0, "127.0.0.1", resolve));
+  const { port } = between.address() as AddressInfo;
+  const through = `http://127.0.0.1:${port}`;
+  const config = { bucket, endpoint: through, region: "us-east-1", prefix: "dead" };
+  const store = await S3Store.open(config, { connect: 5_000, silence: 2_000, check: 5_000 });
+  const id = uuidv7();
+  await store.write(id, streamOf(Buffer.from("bytes")), unlimited);
+  isDead = true;
+  await Promise.all([
+    expect(store.check()).rejects.toThrow(),
+    expect(store.read(id)).rejects.toThrow(/inactivity/),
+    expect(store.write(uuidv7(), streamOf(Buffer.from("more")), unlimited)).rejects.toThrow(/inactivity/),
+  ]);
+  isDead = false;
+  await store.check();
+  expect(await bytesOf(await store.read(id))).toEqual(Buffer.from("bytes"));
+  between.close();
 });

@@ -21,14 +21,29 @@ type Sdk = typeof import("@aws-sdk/client-s3") & Pick<typeof import("@aws-sdk/li
 const pieceBytes = 16 * 2 ** 20;
 const piecesAtOnce = 2;
 
+/**
+ * How long a store may keep us waiting, in milliseconds; the SDK itself would wait for ever. A connection may be dead
+ * without anybody having closed it: the machine behind it lost its power, or a router forgot it.
+ */
+export type S3Patience = {
+  readonly connect: number;
+  /** Without a byte in either direction; also a client that pauses its download is silent. */
+  readonly silence: number;
+  /** For the answer to whether it works at all. */
+  readonly check: number;
+};
+const patience: S3Patience = { connect: 10_000, silence: 300_000, check: 15_000 };
+
 export class S3Store implements FileStore {
   private readonly sdk: Sdk;
   private readonly client: InstanceType<Sdk["S3Client"]>;
   private readonly bucket: string;
   private readonly prefix: string;
+  private readonly checkMs: number;
 
-  private constructor(sdk: Sdk, config: S3StoreConfig) {
+  private constructor(sdk: Sdk, config: S3StoreConfig, { connect, silence, check }: S3Patience) {
     this.sdk = sdk;
+    this.checkMs = check;
     this.bucket = config.bucket;
     this.prefix = config.prefix === "" ? "" : `${config.prefix}/`;
     this.client = new sdk.S3Client({
@@ -37,6 +52,7 @@ export class S3Store implements FileStore {
       // Others than Amazon do not know the newer checksums.
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
+      requestHandler: { connectionTimeout: connect, socketTimeout: silence },
     });
   }
 
@@ -45,10 +61,10 @@ export class S3Store implements FileStore {
    *
    * @throws AppError when the SDK is not installed, or the bucket cannot be reached
    */
-  static async open(config: S3StoreConfig): Promise<S3Store> {
-    const store = new S3Store(await loadSdk(), config);
+  static async open(config: S3StoreConfig, times = patience): Promise<S3Store> {
+    const store = new S3Store(await loadSdk(), config, times);
     try {
-      await store.client.send(new store.sdk.HeadBucketCommand({ Bucket: config.bucket }));
+      await store.check();
       return store;
     } catch (cause) {
       throw new AppError({
@@ -114,7 +130,8 @@ export class S3Store implements FileStore {
   }
 
   async check(): Promise<void> {
-    await this.client.send(new this.sdk.HeadBucketCommand({ Bucket: this.bucket }));
+    const command = new this.sdk.HeadBucketCommand({ Bucket: this.bucket });
+    await this.client.send(command, { abortSignal: AbortSignal.timeout(this.checkMs) });
   }
 
   async belongsTo(owner: string): Promise<boolean> {
