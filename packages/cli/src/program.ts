@@ -156,7 +156,10 @@ function addKeys(program: Command, console: Console): void {
     .command("create")
     .description(help.keysCreate)
     .option("--name <name>", "For you, to tell keys apart (default: key).")
-    .option("--scope <scope>", "api, or admin to delete payloads and empty the queue too (default: api).")
+    .option(
+      "--scope <scope>",
+      "api, or admin to see and cancel everybody's requests, delete payloads, empty the queue and read /metrics, too (default: api).",
+    )
     .option("--user <user>", "Whose it is: a user sees only their own requests and files (default: local).")
     .option(...homeFlag)
     .option(...jsonFlag)

@@ -16,9 +16,7 @@ async function main(): Promise<void> {
   console.error(`LTX Video Trainer listens on ${service.url}`);
   if (service.firstKey !== undefined) {
     console.error(`Your API key, shown this once:\n\n  export FAL_KEY="${service.firstKey}"\n`);
-    console.error(
-      "Deleting payloads and emptying the queue need another: ltx-trainer keys create --scope admin",
-    );
+    console.error("It may not administer the service. A key that may: ltx-trainer keys create --scope admin");
     console.error(`How to connect, with the key filled in: ${service.url}/#key=${service.firstKey}`);
   }
   onStopSignals((times) => {

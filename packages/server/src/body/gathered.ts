@@ -3,7 +3,7 @@
  * them at the end a while.
  */
 
-/** Bytes that all bodies in memory may have together, as far as they have come. */
+/** How many bytes all bodies in memory may have together; counted as they arrive. */
 export class Memory {
   private left: number;
 
@@ -11,7 +11,7 @@ export class Memory {
     this.left = bytes;
   }
 
-  /** Whether so many more fit; then they are taken. */
+  /** Takes bytes, if so many are left. @returns whether they were */
   take(bytes: number): boolean {
     if (bytes > this.left) return false;
     this.left -= bytes;
@@ -41,7 +41,7 @@ export class Gathered {
     this.bytes = larger;
   }
 
-  /** What has come. The next `add` begins anew, and overwrites it. */
+  /** The bytes so far. The next `add` starts from nothing and overwrites them. */
   take(): Uint8Array {
     const taken = this.bytes.subarray(0, this.length);
     this.length = 0;

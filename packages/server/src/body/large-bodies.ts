@@ -2,7 +2,7 @@
  * Bodies above 1 MiB, which only submissions with data URIs in them may have: each goes piece by piece to a thread of its
  * own, which parses it and decodes the files, and ends with it. The event loop sees small pieces alone.
  *
- * So many at a time, because each is held whole, and its files as well: more are told to come again.
+ * At most four at a time, because each is held in memory whole, with its files. More are refused with 503.
  */
 import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";

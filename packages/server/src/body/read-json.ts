@@ -29,7 +29,7 @@ export type JsonBody = {
   readonly files: readonly InlineFile[];
 };
 
-/** More than this are nowhere allowed. */
+/** No route accepts more. */
 const mostFiles = 100;
 
 export type JsonLimits = {

@@ -21,7 +21,7 @@ export const accessSettings = {
     .optional()
     .meta({
       description:
-        "Lets Prometheus read /metrics, with `Authorization: Bearer <it>`. Keys of scope admin always may. Default: they alone.",
+        "Bearer token with which Prometheus may read /metrics. Keys of scope admin may read it, too. Default: only they may.",
     }),
 } as const;
 

@@ -21,10 +21,11 @@ export const storageSettings = {
     .meta({ description: "Folder in the bucket. Default: none." }),
   MAX_UPLOAD_BYTES: bytes.default(64 * 2 ** 30).meta({ description: "Largest file that may be uploaded." }),
   STORAGE_BYTES_PER_USER: bytes.optional().meta({
-    description: "Quota of a user's files, uploads under way included. Default: none.",
+    description:
+      "Quota of a user: files, uploads under way, and input and results of requests. Default: none.",
   }),
   DISK_RESERVE_BYTES: bytes.default(2 ** 30).meta({
-    description: "Free disk space that uploads leave to everything else.",
+    description: "Free disk space that uploads leave to everything else. With less, /readyz is 503.",
   }),
   UPLOAD_HOURS: z.coerce
     .number()

@@ -76,8 +76,8 @@ export class ChangeFeed {
   }
 
   /**
-   * Whether what another connection tells arrives here. Behind a pooler in transaction mode LISTEN succeeds, and nothing
-   * ever comes.
+   * Whether notifications of another connection arrive here. Behind a pooler in transaction mode LISTEN succeeds, and
+   * no notification ever arrives.
    */
   async hears(db: Database, patienceMs: number): Promise<boolean> {
     const own = randomUUID();

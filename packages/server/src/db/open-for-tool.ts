@@ -1,4 +1,4 @@
-/** The database for a program beside the service: the one that runs, or the embedded one, started for the moment. */
+/** The database for a program beside the service: the one that runs, or the embedded one, started and stopped for the work. */
 import { sql } from "kysely";
 import { pino } from "pino";
 import type { Config } from "../config.ts";

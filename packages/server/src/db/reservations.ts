@@ -6,7 +6,7 @@ import { sql } from "kysely";
 import type { Database } from "./database.ts";
 import { persistently } from "./persist.ts";
 
-/** Without a sign of life for so long a reservation does not count any more. */
+/** A reservation that is not prolonged for this long expires. */
 const reservationSeconds = 60;
 
 export type Reserved = {

@@ -1,5 +1,5 @@
 /**
- * Who calls is settled before a byte of the body is read: a stranger's body is never held, parsed or waited for.
+ * The caller is checked before a byte of the body is read: a stranger's body is never held, parsed or waited for.
  *
  * Fastify reads the body after `onRequest` and before the handler, so that a check in the handler comes too late.
  */

@@ -1,9 +1,9 @@
 /**
  * Letting web pages call the service, and see what the clients look for in the answers.
  *
- * Nothing here rests on cookies, so that a page which is let in has still to bring a key. Without one it gets no work done
- * either, also not under a name of its own that it lets lead to this machine (DNS rebinding): keys are checked before bodies
- * are read, and what needs no key tells numbers at most, never whose they are. So neither Origin nor Host is checked.
+ * Nothing here rests on cookies, so that a page which is let in has still to bring a key. This also holds for a page whose
+ * own name was pointed at this machine (DNS rebinding): keys are checked before bodies are read, and what needs no key says
+ * nothing about users. So neither Origin nor Host is checked.
  */
 import fastifyCors from "@fastify/cors";
 import type { FastifyInstance } from "fastify";

@@ -1,6 +1,6 @@
 /**
- * The service in numbers: for Prometheus, and for holders of a key in a short form, which the page shows. Neither tells whose
- * they are.
+ * The service in numbers: for Prometheus, and for holders of a key in a short form, which the page shows. Neither names
+ * users.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { statfs } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** What the main thread and the thread that renews leases tell each other. */
+/** Messages between the main thread and the thread that renews leases. */
 import type { DatabaseAddress } from "../db/database.ts";
 import type { Expiries } from "../db/leases.ts";
 import type { Lease } from "../db/move.ts";

@@ -106,7 +106,7 @@ export class Supervisor {
     for (const id of expiries.failed) {
       const folder = new RequestFolder(this.context.config.home, id);
       folder.removeIntermediates().catch((error: unknown) => {
-        this.context.log.warn({ err: error, request: id }, "intermediate files were not removed");
+        this.context.log.warn({ err: error, request: id }, "request folder: intermediate files not removed");
       });
     }
   }
@@ -186,10 +186,7 @@ export class Supervisor {
     const running = publication
       .run()
       .catch((error: unknown) =>
-        this.context.log.error(
-          { err: error, request: request.requestId },
-          "could not publish; trying again later",
-        ),
+        this.context.log.error({ err: error, request: request.requestId }, "publish: failed, retrying later"),
       )
       .finally(() => {
         this.end(request);

@@ -140,7 +140,7 @@ export class RequestQueue {
     return statusOf(shown, submission.publicUrl, null);
   }
 
-  /** The status as JSON: with the lines of the log that were written once for all who poll. @throws WireError 404 */
+  /** The status as JSON. The log's part of it is serialized once for all concurrent polls. @throws WireError 404 */
   async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<StatusText> {
     const summary = await this.summary(caller, id);
     const isOver = isFinal(summary.state);

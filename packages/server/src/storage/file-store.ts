@@ -14,7 +14,7 @@ export type Written = {
 
 /** How many bytes somebody may still store. */
 export type Allowance = {
-  /** So many may come without asking. */
+  /** Bytes that may arrive before `extend` has to be called. */
   readonly bytes: number;
   /** The answer to a body of so many bytes or more. */
   readonly refusal: (bytes: number) => WireError;
