@@ -148,7 +148,11 @@ test("a trainer that dies is explained with its last words", async () => {
   expect(lastJson(crashed.stdout)).toMatchObject({ error: { code: "trainer_died", facts: { exitCode: 3 } } });
   const killed = await run(["train", "x", "--trigger-phrase", "killed"]);
   expect(killed.code).toBe(1);
-  expect(killed.stderr).toContain("lack of memory");
+  expect(killed.stderr).toContain("lack of memory. Run the same command with --resume to continue.");
+  expect(killed.stderr).toContain("lower --resolution or --number-of-frames and another --out");
+  const done = await run(["train", "x", "--trigger-phrase", "killed when trained"]);
+  expect(done.code).toBe(1);
+  expect(done.stderr).toMatch(/The LoRA is complete.* with --resume to make the videos/);
 });
 
 test("Ctrl-C stops the trainer in good order, and says how to continue", async () => {
@@ -159,6 +163,14 @@ test("Ctrl-C stops the trainer in good order, and says how to continue", async (
   expect(code).toBe(130);
   expect(stderr).toContain("Stopping after the work in hand; `--resume` continues later.");
   expect(stderr).toContain("error: stopped");
+  expect(isAlive(pid)).toBe(false);
+});
+
+test("whoever closes stderr stops the trainer in good order", async () => {
+  const { child, ended, seen } = start(["train", "x", "--trigger-phrase", "talkative"]);
+  const pid = Number(await seen(/^pid (\d+)$/m));
+  child.stderr?.destroy();
+  expect((await ended).code).toBe(130);
   expect(isAlive(pid)).toBe(false);
 });
 

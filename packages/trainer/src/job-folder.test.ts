@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { temporaryFolder } from "./dataset/testing/media.ts";
 import { JobFolder, outputNames, writeJson } from "./job-folder.ts";
+import { writeVideo } from "./media/encode-video.ts";
 
 const fresh = { resume: false };
 const plan = { base: { name: "ltx-nano", hash: "0f" }, optimizer: { name: "AdamW" }, steps: 4 };
@@ -82,8 +83,8 @@ describe("a folder of ours", () => {
   test("is cleared of what a killed training was writing", async () => {
     const litter = [
       "lora.safetensors.12.tmp",
-      "validation.mp4.part",
-      "samples/final-lora-on-1.mp4.part",
+      ...["config.json.12.tmp", "validation.mp4.12.tmp", "contact-sheet.png.12.tmp"],
+      ...["samples/final-lora-on-1.mp4.12.tmp", "samples/step-000004-2.mp4.12.tmp"],
       ".ltx-trainer/work/downloads/a",
     ];
     const files = Object.fromEntries(litter.map((name) => [name, ""]));
@@ -91,6 +92,31 @@ describe("a folder of ours", () => {
     const opened = await JobFolder.open(folder, fresh);
     for (const name of litter) expect(existsSync(join(folder, name)), name).toBe(false);
     opened.close();
+  });
+
+  test("is cleared of a video under the name that it is written under", async () => {
+    const folder = outputFolder({ "plan.json": JSON.stringify(plan) });
+    const hung = join(temporaryFolder(), "ffmpeg");
+    writeFileSync(hung, '#!/bin/sh\nfor last; do :; done\n: > "${last#file:}"\nsleep 60\n', { mode: 0o755 });
+    vi.stubEnv("FFMPEG_PATH", hung);
+    const stop = new AbortController();
+    const video = join(folder, "validation.mp4");
+    const format = { frames: 1, width: 2, height: 2, frameRate: 16, signal: stop.signal };
+    const writing = writeVideo(video, [new Uint8Array(12)], format).catch(() => {});
+    const names = () => listed(folder).filter((name) => name !== "plan.json");
+    try {
+      await vi.waitFor(() => expect(names()).toHaveLength(1), { timeout: 20_000 });
+      const litter = names();
+      stop.abort();
+      await writing;
+      expect(names()).toEqual([]);
+      writeFileSync(join(folder, litter[0] ?? ""), "");
+      (await JobFolder.open(folder, { resume: true })).close();
+      expect(names()).toEqual([]);
+    } finally {
+      stop.abort();
+      vi.unstubAllEnvs();
+    }
   });
 
   test("of a training that never began is not left behind", async () => {
@@ -110,6 +136,16 @@ describe("a folder of ours", () => {
     expect(existsSync(join(folder, "plan.json"))).toBe(true);
     (await JobFolder.open(folder, { resume: true })).close();
   });
+
+  test.each([fresh, { resume: true }])(
+    "of a training that was interrupted before it had a plan can be used again (%j)",
+    async (options) => {
+      const folder = outputFolder();
+      (await JobFolder.open(folder, fresh)).close({ isInterrupted: true });
+      expect(listed(folder)).toEqual(["checkpoints"]);
+      (await JobFolder.open(folder, options)).close();
+    },
+  );
 
   test("of the user's own making stays, empty", async () => {
     const folder = outputFolder();

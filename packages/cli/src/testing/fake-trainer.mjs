@@ -59,6 +59,10 @@ const behaviours = {
     process.kill(process.pid, "SIGKILL");
     await wait(10_000);
   },
+  "killed when trained": async () => {
+    emit({ type: "trained", outputs: trained });
+    await behaviours.killed();
+  },
   patient: async () => {
     process.on("SIGINT", () => {
       emit(interrupted);
@@ -66,6 +70,10 @@ const behaviours = {
     });
     emit({ type: "log", level: "info", message: `pid ${process.pid}` });
     await wait(60_000);
+  },
+  talkative: async () => {
+    setInterval(() => emit({ type: "warning", message: "still here" }), 50);
+    await behaviours.patient();
   },
   stubborn: async () => {
     process.on("SIGINT", () => {});

@@ -1,7 +1,9 @@
 /** Running ffmpeg: limits, interruption, absence. */
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { findTool, firstComplaint, runTool } from "./ffmpeg.ts";
 import { temporaryFolder } from "./testing/media.ts";
 
@@ -44,6 +46,47 @@ test("an aborted run is killed", async () => {
   const run = runTool("ffmpeg", endless, { what: "a", timeoutMs: 200_000, signal: abort.signal });
   await expect(run).rejects.toThrow("stop");
 });
+
+test("a script that starts the real program ends together with it", async () => {
+  const path = join(temporaryFolder(), "ffmpeg");
+  writeFileSync(path, "#!/bin/sh\nsleep 60\nexit 0\n", { mode: 0o755 });
+  vi.stubEnv("FFMPEG_PATH", path);
+  try {
+    await expect(runTool("ffmpeg", [], { what: "a", timeoutMs: 300 })).rejects.toMatchObject({
+      message: "a: ffmpeg was stopped after 0 s",
+    });
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
+test.runIf(existsSync("/usr/bin/setpriv"))(
+  "a program that hangs ends with a trainer that is killed",
+  async () => {
+    const folder = temporaryFolder();
+    const hung = join(folder, "ffmpeg");
+    writeFileSync(hung, "#!/bin/sh\necho $$ > $0.pid\nexec sleep 60\n", { mode: 0o755 });
+    const program = `import { runTool } from ${JSON.stringify(new URL("ffmpeg.ts", import.meta.url).href)};
+    await runTool("ffmpeg", [], { what: "a", timeoutMs: 60_000 });`;
+    const trainer = spawn(process.execPath, ["--conditions=source", "--import", "tsx", "--eval", program], {
+      env: { ...process.env, FFMPEG_PATH: hung },
+      stdio: "inherit",
+    });
+    onTestFinished(() => void trainer.kill("SIGKILL"));
+    const pidOf = () => (existsSync(`${hung}.pid`) ? Number(readFileSync(`${hung}.pid`, "utf8")) : 0);
+    await vi.waitFor(() => expect(pidOf()).toBeGreaterThan(0), { timeout: 20_000 });
+    trainer.kill("SIGKILL");
+    await once(trainer, "exit");
+    const stat = () => {
+      try {
+        return readFileSync(`/proc/${pidOf()}/stat`, "utf8").replace(/^.*\) /s, "")[0];
+      } catch {
+        return "gone";
+      }
+    };
+    await vi.waitFor(() => expect(["gone", "Z"]).toContain(stat()), { timeout: 5_000 });
+  },
+);
 
 test("a program that stops reading its input is no error of ours", async () => {
   function* zeros() {
