@@ -150,6 +150,8 @@ test("a trainer that dies is explained with its last words", async () => {
   expect(killed.code).toBe(1);
   expect(killed.stderr).toContain("lack of memory. Run the same command with --resume to continue.");
   expect(killed.stderr).toContain("lower --resolution or --number-of-frames and another --out");
+  const starved = await run(["train", "x", "--trigger-phrase", "starved"]);
+  expect(starved.stderr).toMatch(/It ran out of memory\. Free some; .* with --resume to continue\./);
   const done = await run(["train", "x", "--trigger-phrase", "killed when trained"]);
   expect(done.code).toBe(1);
   expect(done.stderr).toMatch(/The LoRA is complete.* with --resume to make the videos/);

@@ -60,7 +60,13 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
   remove(stopFile);
   const { confinement } = run;
   const account = confinement?.account;
-  writeJobFile(jobFile, run.job, account);
+  try {
+    writeJobFile(jobFile, run.job, account);
+  } catch (error) {
+    if (run.jobFile !== undefined) throw error;
+    remove(dirname(jobFile));
+    throw unwritable(error);
+  }
   if (account !== undefined && run.jobFile === undefined) {
     chownSync(dirname(jobFile), account.uid, account.gid);
   }
@@ -96,14 +102,18 @@ function makeJobFolder(): string {
   try {
     return mkdtempSync(join(tmpdir(), "ltx-trainer-job-"));
   } catch (cause) {
-    throw new AppError({
-      code: "file_unreadable",
-      message: `temporary folder: ${tmpdir()} cannot be written (${(cause as NodeJS.ErrnoException).code})`,
-      remedy: "Set TMPDIR to a folder that exists and that this account may write to.",
-      facts: { folder: tmpdir() },
-      cause,
-    });
+    throw unwritable(cause);
   }
+}
+
+function unwritable(cause: unknown): AppError {
+  return new AppError({
+    code: "file_unreadable",
+    message: `temporary folder: ${tmpdir()} cannot be written (${(cause as NodeJS.ErrnoException).code})`,
+    remedy: "Set TMPDIR to a folder that exists, has space and that this account may write to.",
+    facts: { folder: tmpdir() },
+    cause,
+  });
 }
 
 /**
@@ -206,6 +216,7 @@ function wasInterrupted(run: TrainerRun, reached: Reached): AppError {
 }
 
 const killedHint = "Something killed it, most likely the system for lack of memory.";
+const memoryHint = "It ran out of memory. Free some; `ulimit -v` shows whether it is limited.";
 const doctorHint = "`ltx-trainer doctor` checks the installation.";
 
 function died(
@@ -216,13 +227,15 @@ function died(
 ): AppError {
   const how = signal === null ? `with status ${code}` : `by ${signal}`;
   const isKill = signal === "SIGKILL" || code === 137;
+  const isMemory =
+    isKill || noise.some((line) => /out of memory|malloc failed|bad_alloc|allocate memory/i.test(line));
   // Smaller videos are another training, which --resume refuses.
   const smaller =
     run.command === "train"
-      ? "If it is killed again, train with a lower --resolution or --number-of-frames and another --out."
-      : "If it is killed again, use a lower --resolution or --number-of-frames.";
-  const hints = [isKill ? killedHint : doctorHint, howToGoOn(run, reached)];
-  if (isKill && reached !== "trained") hints.push(smaller);
+      ? "If that happens again, train with a lower --resolution or --number-of-frames and another --out."
+      : "If that happens again, use a lower --resolution or --number-of-frames.";
+  const hints = [isKill ? killedHint : isMemory ? memoryHint : doctorHint, howToGoOn(run, reached)];
+  if (isMemory && reached !== "trained") hints.push(smaller);
   return new AppError({
     code: "trainer_died",
     message: [`the trainer ended ${how} without a result`, ...noise.map((line) => `  ${line}`)].join("\n"),

@@ -71,3 +71,37 @@ test("what explains itself is passed on, anything else is ours", () => {
   expect(toFailure(new Error("CUDA error: out of memory"), around()).code).toBe("out_of_memory");
   expect(toFailure(undefined, around()).code).toBe("internal");
 });
+
+test("what the system refuses below the job's folders is no fault of the program", () => {
+  const here = around();
+  const samples = join(here.out, "samples");
+  expect(toFailure(system("EEXIST", samples), here)).toMatchObject({
+    code: "file_unreadable",
+    message: `${samples}: there is a file where a folder is needed`,
+    remedy: "Move that file away, or name another folder with --out.",
+  });
+  expect(toFailure(system("ENOENT", join(here.home, "cache", "a")), here)).toMatchObject({
+    message: expect.stringMatching(/cache\/a: it was removed while the job was running$/),
+    remedy: expect.stringContaining("--home"),
+  });
+  expect(toFailure(system("ENOENT", "/usr/lib/ours.js"), here).code).toBe("internal");
+  const unnamed = Object.assign(new Error("EFBIG: file too large, write"), {
+    code: "EFBIG",
+    syscall: "write",
+  });
+  expect(toFailure(unnamed, here)).toMatchObject({
+    message: `${here.out}: larger than files may become here`,
+    remedy: expect.stringContaining("`ulimit -f unlimited`"),
+  });
+});
+
+test("too little memory is told in every library's words", () => {
+  const mapped = new Error("libtorch_cpu.so: failed to map segment from shared object");
+  const errors = [
+    new Error("torch: could not load the addon a.node", { cause: mapped }),
+    new Error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes"),
+    new Error("openMapping: a.safetensors: cannot map the file: Cannot allocate memory"),
+    new Error("std::bad_alloc"),
+  ];
+  for (const error of errors) expect(toFailure(error, around()).code, error.message).toBe("out_of_memory");
+});

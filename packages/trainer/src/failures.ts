@@ -2,7 +2,7 @@
  * From whatever a job threw to what the user reads: an interruption that blames nobody, and libtorch's and the system's
  * words turned into conditions that the user can act on.
  */
-import { statfsSync } from "node:fs";
+import { readFileSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, resolve, sep } from "node:path";
 import { AppError, toAppError } from "@ltx-trainer/contract";
@@ -20,7 +20,7 @@ export type Circumstances = {
 
 export function toFailure(error: unknown, around: Circumstances): AppError {
   if (isInterruption(error, around.signal)) return interruption(around.command, around.written, error);
-  return asFullDisk(error, around) ?? asForbidden(error, around) ?? asKnown(error) ?? toAppError(error);
+  return asFullDisk(error, around) ?? asRefused(error, around) ?? asKnown(error) ?? toAppError(error);
 }
 
 /** A message for strangers: of a path on this machine only the last name is left; addresses stay. */
@@ -31,11 +31,11 @@ export function withoutFolders(text: string): string {
 function asKnown(error: unknown): AppError | undefined {
   if (error instanceof AppError) return undefined;
   const text = error instanceof Error ? error.message : String(error);
-  if (/out of memory|CUDA error: out of memory/i.test(text)) {
+  if (saysNoMemory(error)) {
     return new AppError({
       code: "out_of_memory",
       message: `out of memory: ${text.split("\n")[0]}`,
-      remedy: "Use a lower --resolution or --number-of-frames, or --gradient-checkpointing on.",
+      remedy: memoryRemedy(),
       cause: error,
     });
   }
@@ -48,6 +48,33 @@ function asKnown(error: unknown): AppError | undefined {
     });
   }
   return undefined;
+}
+
+/** In the words of CUDA, libtorch, V8 and the system; the dynamic loader says "failed to map". */
+function saysNoMemory(error: unknown): boolean {
+  const text = error instanceof Error ? error.message : String(error);
+  const words =
+    /out of memory|cannot allocate memory|can't allocate memory|not enough memory|bad_alloc|failed to map segment|ENOMEM/i;
+  return (
+    words.test(text) || (error instanceof Error && error.cause !== undefined && saysNoMemory(error.cause))
+  );
+}
+
+/** Smaller videos do not help against a limit on address space, which counts what is reserved and not what is used. */
+function memoryRemedy(): string {
+  const limit = addressSpaceLimit();
+  if (limit === undefined)
+    return "Use a lower --resolution or --number-of-frames, or --gradient-checkpointing on.";
+  return `This process may reserve ${Math.round(limit / 1e6)} MB of address space. Remove that limit with \`ulimit -v unlimited\`.`;
+}
+
+function addressSpaceLimit(): number | undefined {
+  try {
+    const [, soft] = /^Max address space +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];
+    return soft === undefined ? undefined : Number(soft);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Names the folder that is full, and what to do about that one. */
@@ -71,21 +98,41 @@ function asFullDisk(error: unknown, around: Circumstances): AppError | undefined
   });
 }
 
-const forbidden: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EROFS: "the file system is read-only",
+/** What the system refuses, why, and what to do besides naming another folder. */
+const refusals: Readonly<Record<string, readonly [reason: string, remedy: string]>> = {
+  EACCES: ["permission denied", "Change the permissions"],
+  EPERM: ["permission denied", "Change the permissions"],
+  EROFS: ["the file system is read-only", "Make it writable"],
+  EEXIST: ["there is a file where a folder is needed", "Move that file away"],
+  ENOTDIR: ["there is a file where a folder is needed", "Move that file away"],
+  EISDIR: ["there is a folder where a file is to be written", "Move that folder away"],
+  ENOENT: ["it was removed while the job was running", "Leave it in place and start again"],
+  EIO: ["the disk reports an error", "Check the disk"],
+  EFBIG: ["larger than files may become here", "Remove the limit with `ulimit -f unlimited`"],
+  EMFILE: ["too many open files", "Raise the limit with `ulimit -n 4096`"],
+  ENFILE: ["too many open files", "Close other programs"],
 };
 
-function asForbidden(error: unknown, around: Circumstances): AppError | undefined {
-  const { code = "", path } = (error ?? {}) as NodeJS.ErrnoException;
-  const reason = error instanceof AppError ? undefined : forbidden[code];
-  if (reason === undefined || path === undefined) return undefined;
+function asRefused(error: unknown, around: Circumstances): AppError | undefined {
+  if (error instanceof AppError) return undefined;
+  const {
+    code = "",
+    path,
+    dest,
+    syscall,
+  } = (error ?? {}) as NodeJS.ErrnoException & { readonly dest?: string };
+  const [reason, remedy] = refusals[code] ?? [];
+  // A write to an open file fails without its name.
+  const where = dest ?? path ?? (syscall === undefined ? undefined : around.out);
+  if (reason === undefined || where === undefined) return undefined;
+  const place = placeOf(where, around);
+  // What lies elsewhere was not put there by the job: that it is missing may be a fault of ours.
+  if (code === "ENOENT" && place.folder === where) return undefined;
   return new AppError({
     code: "file_unreadable",
-    message: `${path}: ${reason}`,
-    remedy: `Change the permissions, or name another folder with ${placeOf(path, around).name}.`,
-    facts: { path },
+    message: `${where}: ${reason}`,
+    remedy: `${remedy}, or name another folder with ${place.name}.`,
+    facts: { path: where },
     cause: error,
   });
 }

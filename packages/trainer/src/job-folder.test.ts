@@ -1,7 +1,7 @@
 /** Output folders: whose they are, who writes into them, and what is left alone. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -97,7 +97,9 @@ describe("a folder of ours", () => {
   test("is cleared of a video under the name that it is written under", async () => {
     const folder = outputFolder({ "plan.json": JSON.stringify(plan) });
     const hung = join(temporaryFolder(), "ffmpeg");
-    writeFileSync(hung, '#!/bin/sh\nfor last; do :; done\n: > "${last#file:}"\nsleep 60\n', { mode: 0o755 });
+    writeFileSync(hung, '#!/bin/sh\nfor last; do :; done\n: > "$(echo $last | cut -c6-)"\nsleep 60\n', {
+      mode: 0o755,
+    });
     vi.stubEnv("FFMPEG_PATH", hung);
     const stop = new AbortController();
     const video = join(folder, "validation.mp4");
@@ -146,6 +148,14 @@ describe("a folder of ours", () => {
       (await JobFolder.open(folder, options)).close();
     },
   );
+
+  test("that cannot be tidied up any more does not change how the training ended", async () => {
+    const folder = outputFolder();
+    const opened = await JobFolder.open(folder, fresh);
+    rmSync(join(folder, ".ltx-trainer"), { recursive: true });
+    writeFileSync(join(folder, ".ltx-trainer"), "a file in its place");
+    expect(() => opened.close()).not.toThrow();
+  });
 
   test("of the user's own making stays, empty", async () => {
     const folder = outputFolder();

@@ -73,12 +73,16 @@ export class JobFolder {
    * leaves nothing, one that was interrupted leaves its plan, so that --resume finds it.
    */
   close({ isInterrupted = false } = {}): void {
-    rmSync(this.work, { recursive: true, force: true });
+    removeIfPossible(this.work);
     if (!isInterrupted && !this.holdsTraining() && !existsSync(this.metrics)) {
-      for (const path of [this.plan, this.report]) rmSync(path, { force: true });
+      for (const path of [this.plan, this.report]) removeIfPossible(path);
       removeEmpty(this.checkpoints);
     }
-    this.lock?.release();
+    try {
+      this.lock?.release();
+    } catch {
+      // It is stale as soon as this process has ended.
+    }
     removeEmpty(this.scratch);
     if (this.madeBy === "us") removeEmpty(this.path);
   }
@@ -205,6 +209,15 @@ function entriesOrRefuse(path: string): string[] {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
     throw asUnwritable(error, path);
+  }
+}
+
+/** For the end of a training: what cannot be removed any more does not change how it ended. */
+function removeIfPossible(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // The next training in this folder removes it.
   }
 }
 

@@ -127,6 +127,24 @@ describe("once the LoRA is on disk", () => {
     ]);
   });
 
+  test("and removed while the videos are made, it is not passed off as there", async () => {
+    const folder = join(root, "removed");
+    const run = await train(
+      { out: folder },
+      {
+        stopAt: (event) => {
+          if (event.type === "trained") rmSync(folder, { recursive: true });
+          return false;
+        },
+      },
+    );
+    expect(run.failure).toMatchObject({
+      code: "file_unreadable",
+      message: `${join(folder, "lora.safetensors")}: it was written, and removed while the videos were made`,
+      remedy: expect.stringContaining("another --out"),
+    });
+  });
+
   test.each([
     [
       "the video cannot be encoded",

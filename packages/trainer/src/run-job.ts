@@ -1,12 +1,18 @@
 /**
  * The story of a training: dataset, cache, training, outputs.
  */
-import { rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
+import { AppError, type TrainJob, type TrainOutputs } from "@ltx-trainer/contract";
 import { type BaseModel, injectLora } from "@ltx-trainer/ltx";
 import { cudaIsAvailable, Generator } from "@ltx-trainer/torch";
-import { type OutputContext, type Pictures, writeLoraFiles, writePictures } from "./artifacts.ts";
+import {
+  type LoraFiles,
+  type OutputContext,
+  type Pictures,
+  writeLoraFiles,
+  writePictures,
+} from "./artifacts.ts";
 import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
 import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
 import { CacheStore } from "./cache/store.ts";
@@ -112,7 +118,21 @@ async function deliver(
     final_loss: finalLoss,
   });
   reporter.event({ type: "trained", outputs: outputsWith({ video: null, contact_sheet: null }) });
-  return outputsWith(await writePictures(made));
+  const pictures = await writePictures(made);
+  requireFiles(files);
+  return outputsWith(pictures);
+}
+
+/** @throws AppError `file_unreadable` when somebody removed the LoRA while the videos were made */
+function requireFiles(files: LoraFiles): void {
+  const missing = Object.values(files).find((path) => !existsSync(path));
+  if (missing === undefined) return;
+  throw new AppError({
+    code: "file_unreadable",
+    message: `${missing}: it was written, and removed while the videos were made`,
+    remedy: "Train again with another --out.",
+    facts: { path: missing },
+  });
 }
 
 /** What the data plays no part in: the base model, where it runs, and the plan. */

@@ -55,6 +55,10 @@ const behaviours = {
     console.error("libtorch: something terrible");
     process.exit(3);
   },
+  starved: () => {
+    console.error("OpenBLAS: malloc failed in gemm_driver");
+    process.exit(1);
+  },
   killed: async () => {
     process.kill(process.pid, "SIGKILL");
     await wait(10_000);

@@ -199,3 +199,10 @@ test("what a folder holds that cannot be read is named, with a true reason", asy
     ["gone.txt", "a link to something that does not exist"],
   ]);
 });
+
+test("what the system refuses while unpacking is not put down to the file", async () => {
+  const { zip, source } = await openRawZip([{ name: text("a.txt"), data: text("whole") }]);
+  writeFileSync(join(zip, "../work"), "a file in the place of the folder");
+  await expect(source.files[0]?.locate()).rejects.toMatchObject({ syscall: "mkdir" });
+  await source.close();
+});

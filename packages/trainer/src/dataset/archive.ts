@@ -12,7 +12,7 @@ import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
 import { AppError } from "@ltx-trainer/contract";
 import { ERR_ENCRYPTED_CENTRAL_DIRECTORY, ERR_SPLIT_ZIP_FILE, type FileEntry } from "@zip.js/zip.js";
-import { asDiskFull } from "./disk.ts";
+import { asDiskFull, isSystemError } from "./disk.ts";
 import { extensionOf } from "./media-kinds.ts";
 import type { DatasetLimits } from "./types.ts";
 import { readNames } from "./zip-names.ts";
@@ -137,7 +137,10 @@ async function unpack(
     ]);
   } catch (error) {
     await rm(part, { force: true });
-    throw asDiskFull(error, folder) ?? damagedEntry(name, path, error, mayBeLarger);
+    throw (
+      asDiskFull(error, folder) ??
+      (isSystemError(error) ? error : damagedEntry(name, path, error, mayBeLarger))
+    );
   }
   await rename(part, target);
   return target;

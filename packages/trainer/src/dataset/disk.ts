@@ -9,6 +9,12 @@ export function asDiskFull(error: unknown, folder: string): AppError | undefined
   return cause === undefined ? undefined : asDiskFull(cause, folder);
 }
 
+/** Whether the system refused something, whatever it was; a damaged file is none of these. */
+export function isSystemError(error: unknown): boolean {
+  const { errno, syscall } = (error ?? {}) as NodeJS.ErrnoException;
+  return typeof errno === "number" && syscall !== undefined;
+}
+
 /** The one error for a full disk. `failures.ts` replaces the remedy by one that fits the folder. */
 export function diskFull(folder: string, cause?: unknown): AppError {
   return new AppError({

@@ -1,6 +1,6 @@
 /** A decoder that dies or is not there: the file it dies of is dropped or cut, and the others go on. */
 import { spawnSync } from "node:child_process";
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { prepareDataset } from "./prepare.ts";
@@ -49,4 +49,15 @@ test("transparency that this ffmpeg cannot read is said", async () => {
   replaceFfmpeg(`case "$*" in *-decoders*) exit 0 ;; *) exec "$FFMPEG" "$@" ;; esac`);
   const { report } = await prepare(folder);
   expect(report.files[0]?.notes).toContain("its transparency cannot be read: this ffmpeg has no libvpx");
+});
+
+test("a file that is removed after it was read ends the training, and is not left out as damaged", async () => {
+  const folder = temporaryFolder();
+  numberedClip(join(folder, "a.mkv"), { frames: 18, fps: 25 });
+  const { samples } = await prepare(folder);
+  rmSync(join(folder, "a.mkv"));
+  await expect(samples[0]?.load()).rejects.toMatchObject({
+    code: "file_unreadable",
+    message: "a.mkv: it was removed while the training was reading the dataset",
+  });
 });

@@ -8,3 +8,13 @@ export function fileFailure(error: unknown): string | undefined {
   if (!(error instanceof AppError) || !codes.has(error.code)) return undefined;
   return typeof error.facts.reason === "string" ? error.facts.reason : error.message;
 }
+
+/** Of a file that was there when the dataset was read. Not its fault: a training on what is left would be another one. */
+export function removedMeanwhile(name: string): AppError {
+  return new AppError({
+    code: "file_unreadable",
+    message: `${name}: it was removed while the training was reading the dataset`,
+    remedy: "Keep the data and the output folder in place, and run the same command again.",
+    facts: { file: name },
+  });
+}

@@ -7,7 +7,9 @@
  *
  * Shapes: pixels are `[f, h, w, 3]`, one byte each.
  */
+import { existsSync } from "node:fs";
 import { ffmpegThreads, firstComplaint, inputArguments, type RunResult, runTool } from "./ffmpeg.ts";
+import { removedMeanwhile } from "./file-failure.ts";
 import { readPacketTimes } from "./packet-times.ts";
 import { unreadable, type VideoInfo } from "./probe.ts";
 import { coverFilters, type FrameSize, timeFilters } from "./video-filters.ts";
@@ -174,6 +176,7 @@ export async function decodeVideo(
   // Some files cannot be entered in the middle. Counting read them from the start, so that works.
   const again = seek === 0 ? first : await decodeFrom(file, request, 0, signal);
   if (again.complete) return again.pixels;
+  if (!existsSync(file.path)) throw removedMeanwhile(file.name);
   const missing = `${again.frames} of ${request.frames} frames could be decoded`;
   throw unreadable(file.name, again.complaint === "" ? missing : `${missing}: ${again.complaint}`);
 }

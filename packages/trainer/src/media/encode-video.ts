@@ -9,7 +9,7 @@ import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import { diskFull } from "../dataset/disk.ts";
-import { ffmpegThreads, firstComplaint, runTool } from "../dataset/ffmpeg.ts";
+import { ffmpegThreads, findTool, firstComplaint, runTool } from "../dataset/ffmpeg.ts";
 import { nameBeside } from "../durable.ts";
 
 export type VideoFormat = {
@@ -26,6 +26,8 @@ export type VideoFormat = {
 /** x264's scale: 18 is visually lossless. */
 const quality = 18;
 const timeoutMs = 20 * 60_000;
+/** For one small frame. */
+const checkTimeoutMs = 60_000;
 
 /**
  * Writes one video, or several side by side, to `path`, which appears only when it is complete.
@@ -127,8 +129,10 @@ export async function requireVideoEncoder(signal?: AbortSignal): Promise<void> {
     ...["-pix_fmt", "yuv420p", "-c:v", "libx264", "-threads", "1", "-f", "null", "-"],
   ];
   const input = [new Uint8Array(side * side * 3)];
-  const options = { what: "checking ffmpeg", timeoutMs: 60_000, signal, input };
-  const { exitCode, errors } = await runTool("ffmpeg", args, options);
+  const options = { what: "checking ffmpeg", timeoutMs: checkTimeoutMs, signal, input };
+  const { exitCode, errors } = await runTool("ffmpeg", args, options).catch((error) => {
+    throw error instanceof AppError && error.code === "tool_failed" ? hangs(error) : error;
+  });
   if (exitCode === 0) return;
   const complaint = firstComplaint(errors) || "ffmpeg gave no reason";
   throw new AppError({
@@ -136,5 +140,16 @@ export async function requireVideoEncoder(signal?: AbortSignal): Promise<void> {
     message: `ffmpeg: got one that cannot write H.264 video (${complaint}), expected one with libx264`,
     remedy: encoderRemedy,
     facts: { tool: "ffmpeg", reason: complaint },
+  });
+}
+
+function hangs(cause: AppError): AppError {
+  const path = findTool("ffmpeg");
+  return new AppError({
+    code: "tool_missing",
+    message: `ffmpeg: got ${path}, which did not encode one small frame in ${checkTimeoutMs / 1000} s, expected one that works`,
+    remedy: "Run it by hand to see what it waits for, or name another in FFMPEG_PATH.",
+    facts: { tool: "ffmpeg", reason: String(cause.facts.reason) },
+    cause,
   });
 }

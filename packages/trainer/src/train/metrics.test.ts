@@ -1,6 +1,6 @@
-import { appendFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { Metrics } from "./metrics.ts";
 
@@ -38,4 +38,13 @@ test("a resumed training drops the steps it will take again, and half a line", (
     [4, 40],
   ]);
   expect(lines(path).at(-1).loss_by_sigma[2]).toBe(11.5);
+});
+
+test("a folder that was removed meanwhile is made again", () => {
+  const path = join(folder, "removed", "metrics.jsonl");
+  mkdirSync(dirname(path));
+  const metrics = new Metrics(path, 0);
+  rmSync(dirname(path), { recursive: true });
+  metrics.add(1, result(0.5, 2), cost);
+  expect(lines(path).map((line) => line.step)).toEqual([1]);
 });

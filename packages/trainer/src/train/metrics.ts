@@ -1,7 +1,8 @@
 /**
  * `metrics.jsonl`: one line a step, for plots and for the question "is it learning, and at which noise levels?".
  */
-import { appendFileSync, existsSync, readFileSync } from "node:fs";
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { writeDurably } from "../durable.ts";
 import type { StepResult } from "./step.ts";
 
@@ -51,6 +52,8 @@ export class Metrics {
       memory_bytes: cost.memoryBytes,
       loss_by_sigma: binEnds.map((end, index) => this.meanBetween(binEnds[index - 1] ?? 0, end)),
     };
+    // Somebody may have removed the output folder: the training, still in memory, is worth more.
+    mkdirSync(dirname(this.path), { recursive: true });
     appendFileSync(this.path, `${JSON.stringify(line)}\n`);
   }
 
