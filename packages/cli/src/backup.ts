@@ -3,7 +3,7 @@ import { type BackupAction, BackupResult } from "@ltx-trainer/contract";
 import { backupProgram } from "@ltx-trainer/launcher";
 import { askServerTool } from "./ask-server-tool.ts";
 import type { Console } from "./console.ts";
-import { formatBytes } from "./progress.ts";
+import { formatBytes, formatCount } from "./progress.ts";
 
 type Place = { readonly home?: string };
 
@@ -36,8 +36,8 @@ export async function restore(folder: string, { home }: Place, console: Console)
 }
 
 function counted({ keys, requests, files, file_bytes }: BackupResult): string {
-  const count = (number: number, noun: string) => `${number} ${noun}${number === 1 ? "" : "s"}`;
-  return `${count(keys, "key")}, ${count(requests, "request")} and ${count(files, "file")} (${formatBytes(file_bytes)})`;
+  const stored = `${formatCount(files, "file")} (${formatBytes(file_bytes)})`;
+  return `${formatCount(keys, "key")}, ${formatCount(requests, "request")} and ${stored}`;
 }
 
 async function ask(action: BackupAction, folder: string, home: string | undefined): Promise<BackupResult> {

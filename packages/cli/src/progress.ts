@@ -145,6 +145,11 @@ function words(name: string): string {
     .toLowerCase();
 }
 
+/** `1 sample`, `2 samples`. */
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
 /** `1.5 GB`; decimal units, as disks are sold. */
 export function formatBytes(bytes: number): string {
   const units = ["bytes", "kB", "MB", "GB", "TB"];

@@ -1,6 +1,6 @@
 /** The dataset report for people: totals, then what happens to every file, then what could be better. */
 import type { DatasetReport, ReportFile } from "@ltx-trainer/contract";
-import { formatDuration } from "./progress.ts";
+import { formatCount, formatDuration } from "./progress.ts";
 
 /** Lines of the report, without a line end. */
 export function renderReport(report: DatasetReport): string {
@@ -9,7 +9,7 @@ export function renderReport(report: DatasetReport): string {
   const ignored = report.files.filter(({ status }) => status === "ignored");
   const footage = totals.footageSeconds > 0 ? `, ${formatDuration(totals.footageSeconds)} of footage` : "";
   return [
-    `${report.source}: ${countOf(totals.samples, "sample")} from ${totals.kept} of ${countOf(media.length, "media file")}${footage}`,
+    `${report.source}: ${formatCount(totals.samples, "sample")} from ${totals.kept} of ${formatCount(media.length, "media file")}${footage}`,
     `  ${totals.videoSamples} from videos, ${totals.imageSamples} from images; ${shapes(report)}`,
     "",
     ...media.flatMap(mediaLines),
@@ -41,7 +41,7 @@ function mediaLines(file: ReportFile): string[] {
     ...(file.sourceFrameRate === undefined
       ? []
       : [`${Math.round(file.sourceFrameRate * 100) / 100} frames/s`]),
-    countOf(file.samples.length, "sample"),
+    formatCount(file.samples.length, "sample"),
   ];
   return [
     `kept     ${file.path}: ${facts.join(", ")}`,
@@ -54,8 +54,4 @@ function captionOf({ caption, captionSource }: ReportFile): string {
   if (captionSource === "none") return "(no caption)";
   if (captionSource === "trigger phrase") return `"${caption}" (the trigger phrase)`;
   return `"${caption}"${captionSource === "file name" ? " (from its file name)" : ""}`;
-}
-
-function countOf(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }

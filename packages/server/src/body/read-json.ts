@@ -113,7 +113,7 @@ function marked(bytes: Uint8Array, spans: readonly Span[], mark: string, mostByt
   }
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 

@@ -1,5 +1,6 @@
 /** What of a body is stored with its request: all that the training needs, and of the rest an excerpt. */
 import { shorten, TrainingInput } from "@ltx-trainer/contract";
+import { isRecord } from "../body/read-json.ts";
 
 /** A body that was refused is kept only to see what was wrong with it. */
 const refusedLength = 4_000;
@@ -50,8 +51,4 @@ function cutUnreadable(value: unknown): unknown {
   return typeof value === "string" && value.length > smallLength && /^data:/i.test(value)
     ? shorten(value, excerpt)
     : value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
