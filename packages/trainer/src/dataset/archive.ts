@@ -136,7 +136,8 @@ async function unpack(
       pipeline(Readable.fromWeb(limited.readable as ReadableStream), createWriteStream(part)),
     ]);
   } catch (error) {
-    await rm(part, { force: true });
+    // What stopped the writing may stop this too, and is the one to tell.
+    await rm(part, { force: true }).catch(() => {});
     throw (
       asDiskFull(error, folder) ??
       (isSystemError(error) ? error : damagedEntry(name, path, error, mayBeLarger))

@@ -1,5 +1,5 @@
 /** Running ffmpeg: limits, interruption, absence. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -87,6 +87,28 @@ test.runIf(existsSync("/usr/bin/setpriv"))(
     await vi.waitFor(() => expect(["gone", "Z"]).toContain(stat()), { timeout: 5_000 });
   },
 );
+
+test.runIf(existsSync("/usr/bin/prlimit"))("it runs below a hard limit that is lower than ours", () => {
+  const program = `import { runTool } from ${JSON.stringify(new URL("ffmpeg.ts", import.meta.url).href)};
+    const { exitCode, errors } = await runTool("ffmpeg", ["-version"], { what: "a", timeoutMs: 60_000 });
+    console.log(exitCode, errors);`;
+  const node = [process.execPath, "--conditions=source", "--import", "tsx", "--eval", program];
+  // Without the right that would let it raise a limit again.
+  const run = spawnSync(
+    "sh",
+    ["-c", 'ulimit -t 600; ulimit -n 60; exec "$@"', "sh", ...withoutRights(node)],
+    {
+      encoding: "utf8",
+    },
+  );
+  expect(run.stdout).toBe("0 \n");
+});
+
+function withoutRights(command: readonly string[]): string[] {
+  const drop = ["setpriv", "--bounding-set", "-sys_resource"];
+  const canDrop = spawnSync(drop[0] ?? "", [...drop.slice(1), "true"]).status === 0;
+  return canDrop ? [...drop, ...command] : [...command];
+}
 
 test("a program that stops reading its input is no error of ours", async () => {
   function* zeros() {

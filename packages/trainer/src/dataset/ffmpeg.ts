@@ -7,7 +7,7 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -207,9 +207,26 @@ function tooSlow(tool: Tool, { what, timeoutMs }: RunOptions, why: string): AppE
 function limited(program: string, args: readonly string[]): [string, string[]] {
   const prlimit = findOnPath("prlimit");
   if (prlimit === undefined) return [program, [...args]];
-  const { addressSpaceBytes, cpuSeconds, openFiles } = limits;
-  const bounds = [`--as=${addressSpaceBytes}`, `--cpu=${cpuSeconds}`, `--nofile=${openFiles}`, "--core=0"];
+  const hard = hardLimits();
+  // A hard limit can be lowered by everybody, and raised by nobody: where it is below ours, it stays.
+  const bound = (ours: number, name: string) => Math.min(ours, hard.get(name) ?? ours);
+  const bounds = [
+    `--as=${bound(limits.addressSpaceBytes, "Max address space")}`,
+    `--cpu=${bound(limits.cpuSeconds, "Max cpu time")}`,
+    `--nofile=${bound(limits.openFiles, "Max open files")}`,
+    "--core=0",
+  ];
   return [prlimit, [...bounds, program, ...args]];
+}
+
+/** The limits of this process that nothing it starts can exceed, by the system's names; without those that are open. */
+function hardLimits(): Map<string, number> {
+  try {
+    const lines = readFileSync("/proc/self/limits", "utf8").matchAll(/^(Max .*?) {2,}\S+ +(\d+) /gm);
+    return new Map([...lines].map(([, name = "", hard]) => [name, Number(hard)]));
+  } catch {
+    return new Map();
+  }
 }
 
 /** Only what a dynamically linked program needs; no proxies, no tokens. */
