@@ -38,3 +38,19 @@ test("one that holds other things than ours keeps its mode", () => {
   makeDataFolder(home);
   expect(modeOf(home).toString(8)).toBe("755");
 });
+
+test.runIf(isRoot)(
+  "one that another account owns, as a mounted volume is, is used with its mode as it is",
+  () => {
+    const home = join(scratch, "volume");
+    mkdirSync(join(home, "files"), { recursive: true });
+    for (const path of [scratch, home, join(home, "files")]) chmodSync(path, 0o777);
+    process.seteuid?.(65_534);
+    try {
+      makeDataFolder(home);
+    } finally {
+      process.seteuid?.(0);
+    }
+    expect(modeOf(home).toString(8)).toBe("777");
+  },
+);

@@ -12,6 +12,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  statSync,
 } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
@@ -34,7 +35,8 @@ export function trainerAccount(): Account {
 const ourNames = /^(postgres|files|files\.owner|parts|requests|cache|models|lock|home\.id|\..*)$/;
 
 /**
- * Makes the data folder and closes it. One that holds other things than ours keeps its mode.
+ * Makes the data folder and closes it. One that holds other things than ours keeps its mode, and so does one that another
+ * account owns: a volume that is mounted for us may only be writable.
  *
  * @throws AppError `file_unreadable` when it cannot be made or written to
  */
@@ -44,9 +46,9 @@ export function makeDataFolder(home: string): void {
     mkdirSync(home, { recursive: true, mode: 0o700 });
     accessSync(home, constants.R_OK | constants.W_OK | constants.X_OK);
     for (const path of ["files", "parts"].map((name) => join(home, name))) {
-      if (existsSync(path)) chmodSync(path, 0o700);
+      if (existsSync(path) && isOwn(path)) chmodSync(path, 0o700);
     }
-    if (isNew || readdirSync(home).every((name) => ourNames.test(name))) close(home);
+    if (isNew || (isOwn(home) && readdirSync(home).every((name) => ourNames.test(name)))) close(home);
   } catch (cause) {
     throw new AppError({
       code: "file_unreadable",
@@ -58,8 +60,14 @@ export function makeDataFolder(home: string): void {
   }
 }
 
+/** Whether this account may change the mode. */
+function isOwn(path: string): boolean {
+  const account = process.geteuid?.();
+  return account === 0 || statSync(path).uid === account;
+}
+
 function close(home: string): void {
-  const isRoot = process.getuid?.() === 0;
+  const isRoot = process.geteuid?.() === 0;
   if (isRoot) chownSync(home, 0, trainerAccount().gid);
   chmodSync(home, isRoot ? 0o710 : 0o700);
 }
