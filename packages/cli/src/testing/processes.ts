@@ -17,3 +17,18 @@ function commandLine(pid: number): string {
     return "";
   }
 }
+
+/** Ids of the processes that a process started. */
+export function childrenOf(parent: number): number[] {
+  const isChild = (pid: string) => {
+    try {
+      return new RegExp(`^PPid:\\s+${parent}$`, "m").test(readFileSync(`/proc/${pid}/status`, "utf8"));
+    } catch {
+      // It ended between the two looks.
+      return false;
+    }
+  };
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && isChild(name))
+    .map(Number);
+}
