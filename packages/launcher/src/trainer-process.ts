@@ -5,7 +5,6 @@ import type { ChildProcess } from "node:child_process";
 import { chownSync, closeSync, fchownSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 import {
   AppError,
   decodeEvent,
@@ -13,6 +12,7 @@ import {
   type JobEvent,
   type TrainerCommand,
 } from "@ltx-trainer/contract";
+import { eachLine, type LineLimits } from "./each-line.ts";
 import { trainerProgram } from "./places.ts";
 import { type Account, killGroup, sacrificeFirst, spawnTied } from "./spawn-tied.ts";
 
@@ -44,6 +44,15 @@ export type TrainerProcess = {
   kill(): void;
 };
 
+/** An `inspect` of a large dataset ends with a line of many megabytes. */
+const ownLines: LineLimits = { longest: 256 * 2 ** 20 };
+/**
+ * A trainer that its data has taken over may print without end; it then waits for its pipe. A dataset of 20,000 broken files, with
+ * a line about each, takes 4 s.
+ */
+const strangersLines: LineLimits = { longest: 2 ** 20, perSecond: 5_000 };
+/** Of a line that is no event, in characters. */
+const longestNoise = 4_000;
 /** Lines of stderr that are shown when the trainer dies without a word. */
 const keptNoise = 20;
 
@@ -155,12 +164,14 @@ async function listen(
   let last: EventOf<"finished"> | EventOf<"failed"> | undefined;
   let reached: Reached = "nothing";
   const noise: string[] = [];
-  const hear = (line: string, stream: "stdout" | "stderr") => {
+  const hear = (printed: string, stream: "stdout" | "stderr") => {
+    const line = printed.slice(0, longestNoise);
     noise.push(line);
     if (noise.length > keptNoise) noise.shift();
     run.onNoise(line, stream);
   };
-  const lines = eachLine(child.stdout, (line) => {
+  const limits = run.confinement === undefined ? ownLines : strangersLines;
+  const lines = eachLine(child.stdout, limits, (line) => {
     const event = decodeEvent(line);
     if (event === undefined) return hear(line, "stdout");
     if (event.type === "finished" || event.type === "failed") last = event;
@@ -168,7 +179,7 @@ async function listen(
     else if (reached === "nothing" && event.type === "phase") reached = "begun";
     run.onEvent(event);
   });
-  const complaints = eachLine(child.stderr, (line) => hear(line, "stderr"));
+  const complaints = eachLine(child.stderr, limits, (line) => hear(line, "stderr"));
   try {
     const [ending] = await Promise.all([ended(child), lines, complaints]);
     if (last?.type === "finished" && ending.code === 0) return last.outputs;
@@ -188,12 +199,6 @@ function ended(child: ChildProcess): Promise<Ending> {
     // What it started may hold its pipes open: without it they have nothing to say.
     child.once("exit", () => killGroup(child));
   });
-}
-
-async function eachLine(stream: NodeJS.ReadableStream | null, take: (line: string) => void): Promise<void> {
-  if (stream === null) return;
-  for await (const line of createInterface({ input: stream, crlfDelay: Number.POSITIVE_INFINITY }))
-    take(line);
 }
 
 /** How far a job came that ended without a word of its own. "begun": its output folder holds something to resume. */
