@@ -38,7 +38,7 @@ const ProgressEvent = z.object({
   secondsPerStep: z.number().min(0),
   etaSeconds: z.number().min(0),
   /** Of the device on a GPU, of the process on a CPU. */
-  memoryBytes: z.number().min(0),
+  memoryBytes: z.number().min(0).max(Number.MAX_SAFE_INTEGER),
 });
 
 const LogEvent = z.object({

@@ -23,6 +23,7 @@ import { type Account, trainerFiles } from "@ltx-trainer/launcher";
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import { trainerAccount } from "../data-folder.ts";
+import { endLeftovers } from "./leftovers.ts";
 import type { RequestFolder } from "./request-folder.ts";
 
 export class Confinement {
@@ -69,11 +70,15 @@ export class Confinement {
   }
 
   /**
-   * Takes a folder back: no trainer of another request reaches it, although all have one account. A process that a trainer
-   * left behind cannot exchange its outputs any more. Its inputs go: the server writes there next, and they may be links.
+   * Ends what a trainer left running, and takes its folder back: no trainer of another request reaches it, although all have
+   * one account, and nothing that is left exchanges its outputs. Its inputs go: the server writes there next, and they may be links.
+   *
+   * @param trainer the process that has ended
    */
-  async takeFolder(folder: RequestFolder): Promise<void> {
-    if (this.account === undefined || !existsSync(folder.path)) return;
+  async takeFolder(folder: RequestFolder, trainer?: number): Promise<void> {
+    if (this.account === undefined) return;
+    await endLeftovers(this.account.uid, trainer);
+    if (!existsSync(folder.path)) return;
     await chown(folder.path, 0, 0);
     await withFolder(folder.output, async (output) => {
       await output.chown(0, 0);

@@ -9,6 +9,12 @@ import { LogLines } from "./log-lines.ts";
 
 /** How long news may wait for company. */
 const batchMs = 200;
+/** Of a batch, more of which are dropped: a trainer that its data has taken over may say anything, any number of times. */
+const mostEntries = 2_000;
+/** Before it is shortened for the database. */
+const longestMessage = 20_000;
+/** As many as a training may have. */
+const mostSteps = 20_000;
 
 export class EventWriter {
   private readonly db: Database;
@@ -30,7 +36,7 @@ export class EventWriter {
   }
 
   event(event: JobEvent): void {
-    if (event.type === "progress") {
+    if (event.type === "progress" && event.step <= mostSteps && this.steps.length < mostEntries) {
       const { step, loss, lr, secondsPerStep, memoryBytes } = event;
       this.steps.push({ at: new Date(), step, loss, learningRate: lr, secondsPerStep, memoryBytes });
     }
@@ -40,7 +46,12 @@ export class EventWriter {
   }
 
   say(level: LogLevel, message: string): void {
-    this.entries.push({ at: new Date(), level, message: withoutFolder(message, this.home, this.lease) });
+    if (this.entries.length < mostEntries)
+      this.entries.push({
+        at: new Date(),
+        level,
+        message: withoutFolder(message.slice(0, longestMessage), this.home, this.lease),
+      });
     this.schedule();
   }
 

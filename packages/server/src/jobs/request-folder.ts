@@ -47,7 +47,15 @@ export class RequestFolder {
    *
    * @throws AppError `trainer_died` for anything else
    */
-  async checkOutputs(outputs: TrainOutputs): Promise<TrainOutputs> {
+  async checkOutputs(said: unknown): Promise<TrainOutputs> {
+    const parsed = TrainOutputs.safeParse(said);
+    if (!parsed.success) {
+      throw new AppError({
+        code: "trainer_died",
+        message: `trainer: its outputs are not those of a training: ${parsed.error.message.slice(0, 1000)}`,
+      });
+    }
+    const outputs = parsed.data;
     const { lora_file, lora_file_comfyui, config_file, video } = outputs;
     for (const path of [lora_file, lora_file_comfyui, config_file, ...(video === null ? [] : [video])]) {
       if (!(await this.isOutput(path))) {

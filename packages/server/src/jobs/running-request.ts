@@ -6,7 +6,13 @@
  */
 import { constants, setPriority } from "node:os";
 import { dirname, join } from "node:path";
-import { AppError, type JobEvent, TrainOutputs, toAppError, trainingFailure } from "@ltx-trainer/contract";
+import {
+  AppError,
+  type JobEvent,
+  type TrainOutputs,
+  toAppError,
+  trainingFailure,
+} from "@ltx-trainer/contract";
 import { startTrainer, type TrainerProcess } from "@ltx-trainer/launcher";
 import type { Logger } from "pino";
 import type { ClaimedRequest } from "../db/leases.ts";
@@ -69,6 +75,11 @@ export class RunningRequest implements WorkOnRequest {
       // The trainer may have ended right after it said that the LoRA is written.
       await this.noting;
       if (this.stop !== "cancel" && this.stop !== "lost" && this.trained.outputs !== undefined) {
+        // Noted while the trainer was at work, and gone or replaced since: training again would come to the same end.
+        if (!(await this.folder.holds(this.trained.outputs))) {
+          await this.fail(toAppError(error));
+          return undefined;
+        }
         this.log.error(
           { err: error },
           "training: ended after the LoRA was written, publishing without a video",
@@ -129,23 +140,21 @@ export class RunningRequest implements WorkOnRequest {
       confinement,
       onEvent: (event) => this.hear(event),
       // For the operator: stacks and paths are none of the client's business.
-      onNoise: (line, stream) => this.log.warn({ stream, line }, "trainer: printed"),
+      onNoise: noiseLog(this.log),
     });
     const { pid } = this.trainer;
     if (pid !== undefined) {
       giveWay(pid);
       this.context.onProcess(pid);
     }
-    try {
-      return await folder.checkOutputs(TrainOutputs.parse(await this.trainer.outputs));
-    } finally {
-      await confinement.takeFolder(folder);
-    }
+    // Looked at when nothing is left that could exchange them.
+    const said = await this.trainer.outputs.finally(() => confinement.takeFolder(folder, pid));
+    return folder.checkOutputs(said);
   }
 
   private hear(event: JobEvent): void {
     this.writer.event(event);
-    if (event.type === "trained") this.noting = this.noteTrained(TrainOutputs.parse(event.outputs));
+    if (event.type === "trained") this.noting = this.noteTrained(event.outputs);
     if (event.type === "progress") {
       this.hasStepped = true;
       this.context.guard.acquit();
@@ -156,7 +165,7 @@ export class RunningRequest implements WorkOnRequest {
     );
   }
 
-  private async noteTrained(outputs: TrainOutputs): Promise<void> {
+  private async noteTrained(outputs: unknown): Promise<void> {
     try {
       await this.trained.write(await this.folder.checkOutputs(outputs), "unfinished");
     } catch (error) {
@@ -225,6 +234,17 @@ export class RunningRequest implements WorkOnRequest {
     const became = await setBack(db, this.request, { pauseSeconds, counts });
     this.log.warn({ err: error.cause ?? error, became, pauseSeconds, counts }, "training set back");
   }
+}
+
+/** Lines of a trainer that go into the server's log. Its last ones are told again when it dies. */
+const mostNoise = 1_000;
+
+function noiseLog(log: Logger): (line: string, stream: string) => void {
+  let count = 0;
+  return (line, stream) => {
+    if (++count < mostNoise) log.warn({ stream, line }, "trainer: printed");
+    if (count === mostNoise) log.warn({ stream }, "trainer: printed more, which is left out");
+  };
 }
 
 function stoppedEarly(): AppError {

@@ -148,7 +148,8 @@ async function linkOrCopy(source: string, target: string): Promise<void> {
   try {
     await link(source, target);
   } catch {
-    // On another disk, or one without links.
+    // On another disk, or one without links. A link that is copied would be followed.
+    if (!(await lstat(source)).isFile()) throw new Error(`${source}: expected a plain file`);
     await copyFile(source, target, constants.COPYFILE_FICLONE);
   }
 }

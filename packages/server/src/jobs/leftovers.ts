@@ -1,0 +1,98 @@
+/**
+ * Processes that a trainer leaves behind: one that made a session of its own is in no group that could be ended, and would read
+ * and write the folders of every training after it.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+
+type Process = {
+  readonly pid: number;
+  readonly parent: number;
+  readonly uid: number;
+  /** Set for every trainer, passed on to what it starts, and never taken off again. */
+  readonly hasNoNewPrivileges: boolean;
+};
+
+/** What ends starts more, if it is made to: then not for ever. */
+const rounds = 50;
+const roundMs = 20;
+
+/**
+ * Kills processes of the trainers' account that belong to no trainer any more, and those of one that has just ended. Returns
+ * when there are none.
+ *
+ * @param trainer the process that has ended
+ */
+export async function endLeftovers(uid: number, trainer: number | undefined): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    const left = leftovers(uid, trainer);
+    if (left.length === 0) return;
+    for (const pid of left) kill(pid);
+    await delay(roundMs);
+  }
+}
+
+/** A trainer's parent is its server. What a trainer left is a child of init, or of another ancestor of the server. */
+function leftovers(uid: number, trainer: number | undefined): number[] {
+  const all = new Map(processes().map((process) => [process.pid, process]));
+  const adopters = ancestorsOf(process.pid, all);
+  const topOf = (member: Process): Process => {
+    const parent = all.get(member.parent);
+    return parent === undefined || parent.uid !== uid ? member : topOf(parent);
+  };
+  return [...all.values()]
+    .filter((member) => member.uid === uid && member.hasNoNewPrivileges)
+    .filter((member) => {
+      const top = topOf(member);
+      return top.pid === trainer || adopters.has(top.parent);
+    })
+    .map(({ pid }) => pid);
+}
+
+/** Without the process itself, except where it is init: then its trainers cannot be told from what they left. */
+function ancestorsOf(pid: number, all: ReadonlyMap<number, Process>): ReadonlySet<number> {
+  const found = new Set<number>();
+  for (
+    let parent = all.get(pid)?.parent;
+    parent !== undefined && parent > 0;
+    parent = all.get(parent)?.parent
+  )
+    found.add(parent);
+  return found;
+}
+
+function processes(): Process[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => {
+      const status = statusOf(name);
+      // A zombie has ended.
+      if (status === undefined || /^State:\s+[ZX]/m.test(status)) return [];
+      const numberOf = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(status)?.[1]);
+      return [
+        {
+          pid: Number(name),
+          parent: numberOf("PPid"),
+          uid: numberOf("Uid"),
+          hasNoNewPrivileges: numberOf("NoNewPrivs") === 1,
+        },
+      ];
+    });
+}
+
+function statusOf(pid: string): string | undefined {
+  try {
+    return readFileSync(`/proc/${pid}/status`, "utf8");
+  } catch {
+    // It ended between the two looks.
+    return undefined;
+  }
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended already.
+  }
+}
