@@ -242,6 +242,7 @@ function collectErrors(stream: NodeJS.ReadableStream | null, onNotice: RunOption
   let text = "";
   let rest = "";
   const take = (line: string) => {
+    if (line.startsWith("If you want to help, upload a sample")) return;
     const isNotice = /^(\[[^\]]*\] )*\[(warning|info|verbose|debug|trace)\]/.test(line);
     if (isNotice) onNotice?.(line);
     else if (text.length < maxErrorCharacters) text += `${line.slice(0, maxErrorCharacters - text.length)}\n`;

@@ -3,7 +3,14 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Examined, examine } from "./samples.ts";
-import { ffmpeg, frameNumbers, numberedClip, rotateClip, temporaryFolder } from "./testing/media.ts";
+import {
+  ffmpeg,
+  frameNumbers,
+  numberedClip,
+  rotateClip,
+  temporaryFolder,
+  testClip,
+} from "./testing/media.ts";
 import type { DatasetOptions } from "./types.ts";
 
 const options: DatasetOptions = {
@@ -208,6 +215,32 @@ test("a Matroska file that starts late is not cut short", async () => {
   numberedClip(path, { frames: 50, fps: 25, extra: ["-output_ts_offset", "5"] });
   const found = await look(path);
   expect([found.notes, found.durationSeconds]).toEqual([[], 2]);
+});
+
+test.each(["mkv", "mp4", "ts"])(
+  "of several videos in one file the recording is read, not its preview: %s",
+  async (kind) => {
+    const path = join(temporaryFolder(), `a.${kind}`);
+    const inputs = [...lavfi("color=gray:s=16x16:r=25:d=1"), ...lavfi("color=red:s=64x64:r=25:d=1")];
+    const choice = ["-disposition:v:0", "0", "-disposition:v:1", "default"];
+    ffmpeg([...inputs, "-map", "0", "-map", "1", "-c:v", "libx264", "-pix_fmt", "yuv420p", ...choice, path]);
+    const found = await look(path, { frames: 9 });
+    expect([found.width, found.height]).toEqual([64, 64]);
+    const [pixels] = await pixelsOf(found);
+    expect(pixels?.[0]).toBeGreaterThan(240);
+    expect(pixels?.[1]).toBeLessThan(15);
+  },
+);
+
+test("a clip turned by an odd angle is not said to be damaged", async () => {
+  const path = join(temporaryFolder(), "a.mp4");
+  testClip(path);
+  const bytes = readFileSync(path);
+  const matrix = bytes.indexOf("tkhd") + 44;
+  for (const [index, value] of [46341, 46341, 0, -46341, 46341].entries())
+    bytes.writeInt32BE(value, matrix + index * 4);
+  writeFileSync(path, bytes);
+  expect((await look(path)).notes.filter((note) => note.startsWith("decoded with errors"))).toEqual([]);
 });
 
 /** Frames that show their numbers, 0 to 2399: three grey levels side by side, a hexadecimal digit each. */

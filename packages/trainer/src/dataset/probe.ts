@@ -55,7 +55,7 @@ type Stream = {
   readonly color_transfer?: string;
   readonly start_time?: string;
   readonly duration?: string;
-  readonly disposition?: { readonly attached_pic?: number };
+  readonly disposition?: { readonly attached_pic?: number; readonly default?: number };
   readonly tags?: { readonly rotate?: string; readonly alpha_mode?: string };
   readonly side_data_list?: readonly { readonly rotation?: number }[];
 };
@@ -70,7 +70,7 @@ type Answer = {
 const entries = [
   "stream=index,codec_type,codec_name,width,height,pix_fmt,sample_aspect_ratio,avg_frame_rate",
   "stream=field_order,color_space,color_primaries,color_transfer,start_time,duration",
-  "stream_disposition=attached_pic",
+  "stream_disposition=attached_pic,default",
   "stream_tags=rotate,alpha_mode",
   "stream_side_data=rotation",
   "format=format_name,duration,start_time",
@@ -98,14 +98,22 @@ export async function probeVideo(path: string, name: string, signal?: AbortSigna
   if (result.exitCode !== 0)
     throw unreadable(name, firstComplaint(result.errors) || "ffprobe cannot open it");
   const answer = parseAnswer(Buffer.concat(pieces).toString("utf8"), name);
-  const video = answer.streams?.find(
-    (item) => item.codec_type === "video" && item.disposition?.attached_pic !== 1,
-  );
+  const video = chooseStream(answer.streams ?? []);
   if (video === undefined) throw unreadable(name, "it has no video in it");
   if (!video.width || !video.height) throw unreadable(name, "its picture size is unknown");
   const info = describe(video, displaySize(video, video.width, video.height), answer);
   const canDecode = info.decoder === undefined || (await hasDecoder(info.decoder));
   return canDecode ? info : { ...info, decoder: undefined, hasAlpha: false, losesAlpha: true };
+}
+
+/** The default stream, then the largest, then the first: cameras store a small preview beside the recording. */
+function chooseStream(streams: readonly Stream[]): Stream | undefined {
+  const videos = streams.filter(
+    (item) => item.codec_type === "video" && item.disposition?.attached_pic !== 1,
+  );
+  const areaOf = ({ width = 0, height = 0 }: Stream) => width * height;
+  const isDefault = ({ disposition }: Stream) => disposition?.default ?? 0;
+  return videos.toSorted((a, b) => isDefault(b) - isDefault(a) || areaOf(b) - areaOf(a))[0];
 }
 
 function parseAnswer(text: string, name: string): Answer {
