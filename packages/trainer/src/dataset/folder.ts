@@ -60,7 +60,8 @@ class Listing {
     const found = await stat(location).catch(refusalOf);
     if (typeof found === "string") this.files.push(this.#file(path, location, 0, found));
     else if (found.isFile()) this.files.push(this.#file(path, location, found.size));
-    else if (!found.isDirectory()) this.files.push(this.#file(path, location, 0, kindOf(found)));
+    else if (!found.isDirectory())
+      this.files.push(this.#file(path, location, 0, `${kindOf(found)}, not a file`));
     else if (!isJunk(path)) {
       const refusal = await this.add(location, `${path}/`);
       if (refusal !== undefined) this.files.push(this.#file(`${path}/`, location, 0, refusal));
@@ -99,7 +100,7 @@ function refusalOf(error: unknown): string {
   return refusals[code] ?? `cannot be read: ${code || message}`;
 }
 
-function kindOf(found: Stats): string {
-  const kind = found.isFIFO() ? "a pipe" : found.isSocket() ? "a socket" : "a device";
-  return `${kind}, not a file`;
+/** What something is that is neither a file nor a folder. */
+export function kindOf(found: Stats): string {
+  return found.isFIFO() ? "a pipe" : found.isSocket() ? "a socket" : "a device";
 }

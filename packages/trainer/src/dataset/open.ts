@@ -11,7 +11,7 @@ import { AppError } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
 import { isNamedPart, openArchive, splitArchive } from "./archive.ts";
 import { download } from "./fetch.ts";
-import { listFolder } from "./folder.ts";
+import { kindOf, listFolder } from "./folder.ts";
 import { logEvery } from "./log-progress.ts";
 import { fileKind } from "./media-kinds.ts";
 import { captionNames } from "./pair.ts";
@@ -47,8 +47,15 @@ export async function locateFile(source: string, context: Context): Promise<stri
   if (/^data:/i.test(source)) return saveDataUri(source, context);
   if (/^https?:/i.test(source)) return fetchSource(source, context);
   const path = pathOf(source);
-  await statSource(path, nameOf(source, context));
-  return path;
+  const name = nameOf(source, context);
+  const found = await statSource(path, name);
+  if (found.isFile()) return path;
+  // Opening a pipe that nobody writes to waits for ever, and no signal ends that.
+  throw new AppError({
+    code: "media_unreadable",
+    message: `${name}: got ${found.isDirectory() ? "a folder" : kindOf(found)}, expected a file`,
+    facts: { path },
+  });
 }
 
 /** @throws AppError `source_unsupported` for an address of another kind */
@@ -71,7 +78,7 @@ function pathOf(source: string): string {
 async function openLocal(path: string, name: string, context: Context): Promise<Source> {
   const found = await statSource(path, name);
   if (found.isDirectory()) return openFolder(path, name, context);
-  if (!found.isFile()) throw notADataset(name, "something that is neither a file nor a folder");
+  if (!found.isFile()) throw notADataset(name, kindOf(found));
   if (await isZip(path)) return openZip(path, name, context);
   if (await isMedium(path)) return openSingle(path, name);
   const end = await findZipEnd(path);

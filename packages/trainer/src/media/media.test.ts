@@ -168,6 +168,21 @@ test("a first frame that is missing, a video or damaged is refused by name", asy
   await expect(load(join(folder, "b.png"))).rejects.toMatchObject({ code: "media_unreadable" });
 });
 
+test("a folder or a pipe is neither a first frame nor a reference", { timeout: 20_000 }, async () => {
+  const folder = temporaryFolder();
+  const pipe = join(folder, "pipe.png");
+  spawnSync("mkfifo", [pipe]);
+  for (const [path, kind] of [
+    [folder, "a folder"],
+    [pipe, "a pipe"],
+    ["/dev/zero", "a device"],
+  ] as const) {
+    const refusal = { code: "media_unreadable", message: `${path}: got ${kind}, expected a file` };
+    await expect.soft(loadFirstFrame(path, square)).rejects.toMatchObject(refusal);
+    await expect.soft(loadReferenceVideo(path, square, { autoScale: false })).rejects.toMatchObject(refusal);
+  }
+});
+
 test("a first frame is downloaded into the given folder, up to a size, and removed", async () => {
   const scratch = join(temporaryFolder(), "work");
   const picture = await sharp({ create: { width: 8, height: 8, channels: 3, background: "red" } })
