@@ -1,7 +1,7 @@
 /** What captions become. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { makeCaption } from "./captions.ts";
+import { makeCaption, readWords } from "./captions.ts";
 
 test.each([
   ["a red cube", "TOK", "TOK a red cube"],
@@ -13,7 +13,11 @@ test.each([
   ["in the style of x+y", "x+y", "in the style of x+y"],
   ["[trigger] walking in a park", "TOK", "TOK walking in a park"],
   ["a photo of [Trigger], [trigger]", "a $& b", "a photo of a $& b, a $& b"],
-  ["a\0 red\u0007\u0092 cube\u200b", "", "a red cube\u200b"],
+  ["a\0 red\u0007\u0092 cube\u200b", "", "a red cube"],
+  ["a T\u200bOK \u202ewalks\u202c", "TOK", "a TOK walks"],
+  ["a \u{1f469}\u200d\u{1f467} family", "", "a \u{1f469}\u200d\u{1f467} family"],
+  ["a cat\n[man walking]", "", "a cat [man walking]"],
+  ["\u001b[1;31ma red\u001b[0m cube", "", "a red cube"],
   ["cafe\u0301", "caf\u00e9", "caf\u00e9"],
 ])("caption %j with trigger %j becomes %j", (text, trigger, expected) => {
   expect(makeCaption(text, trigger, "a.mp4")).toMatchObject({
@@ -117,4 +121,24 @@ test.each([
 ])("a name of three hundred thousand %s is read in one pass", (_, path) => {
   expect(makeCaption(undefined, "TOK", path).text).toBe("TOK");
   expect(makeCaption(undefined, "", path).source).toMatch(/^(file name|none)$/);
+});
+
+test("a caption of marks that nobody sees is an empty one", () => {
+  expect(makeCaption("\u200b\u200d\ufeff", "TOK", "a.mp4").source).toBe("trigger phrase");
+});
+
+test.each([
+  ["{\\rtf1\\ansi\\f0 a red cat\\par}", "an RTF document"],
+  ["\ufeff\n<!DOCTYPE html><html>404</html>", "a web page"],
+  [
+    "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12\n",
+    "a Git LFS pointer (run `git lfs pull`)",
+  ],
+  ["%PDF-1.7 a cat", "a PDF"],
+  ["PK\u0003\u0004\u0014\0\u0006\0word/document.xml", "an office document or archive"],
+])("%j is no caption", (content, kind) => {
+  expect(readWords(Buffer.from(content))).toEqual({
+    text: "",
+    note: `got ${kind}, expected plain text, so it is not used`,
+  });
 });

@@ -11,8 +11,25 @@ export type Caption = {
   readonly notes: readonly string[];
 };
 
+/** What is saved or downloaded under the name of a caption by mistake, by its first characters. */
+const documents = [
+  ["{\\rtf", "an RTF document"],
+  ["<!doctype html", "a web page"],
+  ["<html", "a web page"],
+  ["version https://git-lfs", "a Git LFS pointer (run `git lfs pull`)"],
+  ["%pdf-", "a PDF"],
+  ["pk\x03\x04", "an office document or archive"],
+] as const;
+
 /** The words in a caption file, and a note where they are a guess. */
 export function readWords(bytes: Uint8Array): { readonly text: string; readonly note?: string } {
+  const head = Buffer.from(bytes.subarray(0, 64))
+    .toString("utf8")
+    .replace(/^\ufeff/, "");
+  const start = head.trimStart().toLowerCase();
+  const document = documents.find(([sign]) => start.startsWith(sign))?.[1];
+  if (document !== undefined)
+    return { text: "", note: `got ${document}, expected plain text, so it is not used` };
   const decoded = decodeText(bytes);
   if (decoded === undefined) return { text: "", note: "not a text file, so it is not used" };
   const text = oneLine(decoded.text);
@@ -57,13 +74,22 @@ function withTrigger(caption: string, trigger: string): string {
   return asWords.test(caption) ? caption : `${trigger} ${caption}`;
 }
 
-/** One line of composed characters: no control characters, no half surrogates, no doubled blanks. */
+/** Colours of a terminal. */
+const escapeSequence = /(?!\s)\p{Cc}\[[\d;]*m/gu;
+
+/** Marks that nobody sees and that part a word for the text encoder; joiners are left, emoji and scripts need them. */
+const invisible = /[\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069]/g;
+
+/** One line of composed characters: nothing invisible, no half surrogates, no doubled blanks. */
 function oneLine(text: string): string {
-  return text
+  const line = text
     .normalize("NFC")
+    .replace(escapeSequence, "")
+    .replace(invisible, "")
     .replace(/[\p{Cc}\p{Cs}\ufffd\ufffe\uffff]/gu, " ")
     .replace(/\s+/g, " ")
     .trim();
+  return /[^\p{Cf}\s]/u.test(line) ? line : "";
 }
 
 /** What cameras and phones put before their numbers: no words of any language. */
