@@ -159,3 +159,11 @@ test("every file is accounted for exactly once", () => {
     }),
   );
 });
+
+test("a second caption of the same name is called one", () => {
+  const files = [{ path: "a.png" }, { path: "a.txt" }, { path: "a.txt" }];
+  const { media, ignored } = pairFiles(files);
+  expect(media[0]?.caption).toBe(files[1]);
+  expect(ignored).toEqual([{ file: files[2], reason: "a second file of the same name" }]);
+  expect(ignored[0]?.file).toBe(files[2]);
+});

@@ -58,7 +58,7 @@ export function pairFiles<File extends Named>(
     const kind = fileKind(file.path);
     if (isJunk(file.path)) ignored.push({ file, reason: junkReason(file.path) });
     else if (seen.has(file.path)) ignored.push({ file, reason: "a second file of the same name" });
-    else if (companions.all.has(file)) continue;
+    else if (companions.all.has(file)) seen.add(file.path);
     else if (kind === "video" || kind === "image") media.push({ file, kind, ...companions.of(file, kind) });
     else ignored.push({ file, reason: file.refusal ?? otherReason(file.path) });
     seen.add(file.path);
