@@ -46,6 +46,7 @@ test.each([
   [404, "got status 404 Not Found, expected 200", "There is nothing at this address", false],
   [403, "got status 403 Forbidden, expected 200", "needs a permission", false],
   [500, "got status 500", undefined, true],
+  [206, "got status 206 Partial Content, expected 200", undefined, true],
 ])("status %i is explained", async (status, message, remedy, retryable) => {
   const base = await serve((_request, response) => response.writeHead(status).end("no"));
   const failed = download(`${base}/a.zip`, join(temporaryFolder(), "a"), quick);

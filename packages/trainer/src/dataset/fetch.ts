@@ -71,7 +71,8 @@ type Attempt = DownloadOptions & { readonly signal: AbortSignal; readonly agent:
 
 async function downloadOnce(url: URL, path: string, attempt: Attempt): Promise<void> {
   const response = await follow(url, attempt);
-  if (!response.ok) {
+  // A part of the file, which was not asked for, is not the file.
+  if (!response.ok || response.status === 206) {
     await response.body?.cancel();
     throw refused(url, response);
   }
@@ -277,7 +278,7 @@ function refused(url: URL, { status, statusText }: Response): AppError {
   };
   return failed(url.href, `got status ${`${status} ${statusText}`.trim()}, expected 200`, {
     status,
-    retryable: status >= 500 || status === 408 || status === 429,
+    retryable: status >= 500 || status === 206 || status === 408 || status === 429,
     ...(hints[status] === undefined ? {} : { remedy: hints[status] }),
   });
 }
