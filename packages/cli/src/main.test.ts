@@ -1,12 +1,13 @@
 /** The command as a real process, with a real child that speaks the trainer's protocol but has no tensors. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { signalsApartMs } from "@ltx-trainer/launcher";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { processesWith } from "./testing/processes.ts";
 
 const main = fileURLToPath(new URL("main.ts", import.meta.url));
 const fake = fileURLToPath(new URL("testing/fake-trainer.mjs", import.meta.url));
@@ -175,6 +176,27 @@ test("whoever closes stderr stops the trainer in good order", async () => {
   expect((await ended).code).toBe(130);
   expect(isAlive(pid)).toBe(false);
 });
+
+test.runIf(existsSync("/usr/bin/script"))(
+  "a terminal that closes stops the trainer in good order",
+  async () => {
+    const said = join(temporaryFolder(), "stderr");
+    const node = `'${process.execPath}' --conditions=source --import tsx '${main}'`;
+    const command = `exec ${node} train x --trigger-phrase patient --out '${said}.out' 2>'${said}'`;
+    const terminal = spawn("script", ["-qfec", command, "/dev/null"], {
+      cwd: repository,
+      env: { ...process.env, SHELL: "/bin/sh", LTX_TRAINER_PROGRAM: fake, LTX_TRAINER_HOME: "/tmp/ltx-home" },
+    });
+    onTestFinished(() => {
+      for (const pid of processesWith(`${said}.out`)) process.kill(pid, "SIGKILL");
+    });
+    const text = () => (existsSync(said) ? readFileSync(said, "utf8") : "");
+    await vi.waitFor(() => expect(text()).toMatch(/^pid \d+$/m), { timeout: 20_000 });
+    terminal.kill("SIGKILL");
+    await vi.waitFor(() => expect(processesWith(`${said}.out`)).toEqual([]), { timeout: 20_000 });
+    expect(text()).toMatch(/error: stopped\n$/);
+  },
+);
 
 test("a second Ctrl-C ends a trainer that does not listen", async () => {
   const { child, ended, seen } = start(["train", "x", "--trigger-phrase", "stubborn"]);

@@ -1,4 +1,5 @@
 /** Entry of the `ltx-trainer` process. */
+import { isatty } from "node:tty";
 import { runCli } from "./program.ts";
 
 // A reader that closes early (`| head`) is no fault; without it there is nobody left to work for.
@@ -14,4 +15,9 @@ process.stderr.once("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.kill(process.pid, "SIGTERM");
 });
 
+const terminals = [0, 1, 2].filter((descriptor) => isatty(descriptor));
+
 process.exitCode = await runCli(process.argv.slice(2));
+
+// Node aborts at its end when it cannot set the mode of a terminal that closed. End as programs do there.
+if (terminals.some((descriptor) => !isatty(descriptor))) process.kill(process.pid, "SIGHUP");

@@ -78,7 +78,7 @@ test("what the system refuses below the job's folders is no fault of the program
   expect(toFailure(system("EEXIST", samples), here)).toMatchObject({
     code: "file_unreadable",
     message: `${samples}: there is a file where a folder is needed`,
-    remedy: "Move that file away, or name another folder with --out.",
+    remedy: "Move that file away, then run the same command again; or name another folder with --out.",
   });
   expect(toFailure(system("ENOENT", join(here.home, "cache", "a")), here)).toMatchObject({
     message: expect.stringMatching(/cache\/a: it was removed while the job was running$/),

@@ -87,13 +87,11 @@ function asFullDisk(error: unknown, around: Circumstances): AppError | undefined
   if (known === undefined && asDiskFull(error, folder) === undefined) return undefined;
   const { message, facts } = diskFull(folder);
   const { name } = place ?? placeOf(folder, around);
-  const resume = around.command === "train" && around.written.checkpointStep !== undefined;
-  const again = `then run the same command ${resume ? "with --resume" : "again"}`;
   return new AppError({
     code: "disk_full",
     message,
     facts,
-    remedy: `Free some space there, ${again}; or name a folder on another disk with ${name}.`,
+    remedy: `Free some space there, ${runAgain(around)}; or name a folder on another disk with ${name}.`,
     cause: error,
   });
 }
@@ -106,7 +104,7 @@ const refusals: Readonly<Record<string, readonly [reason: string, remedy: string
   EEXIST: ["there is a file where a folder is needed", "Move that file away"],
   ENOTDIR: ["there is a file where a folder is needed", "Move that file away"],
   EISDIR: ["there is a folder where a file is to be written", "Move that folder away"],
-  ENOENT: ["it was removed while the job was running", "Leave it in place and start again"],
+  ENOENT: ["it was removed while the job was running", "Keep other programs from removing it"],
   EIO: ["the disk reports an error", "Check the disk"],
   EFBIG: ["larger than files may become here", "Remove the limit with `ulimit -f unlimited`"],
   EMFILE: ["too many open files", "Raise the limit with `ulimit -n 4096`"],
@@ -131,10 +129,15 @@ function asRefused(error: unknown, around: Circumstances): AppError | undefined 
   return new AppError({
     code: "file_unreadable",
     message: `${where}: ${reason}`,
-    remedy: `${remedy}, or name another folder with ${place.name}.`,
+    remedy: `${remedy}, ${runAgain(around)}; or name another folder with ${place.name}.`,
     facts: { path: where },
     cause: error,
   });
+}
+
+function runAgain({ command, written }: Circumstances): string {
+  const resume = command === "train" && written.checkpointStep !== undefined;
+  return `then run the same command ${resume ? "with --resume" : "again"}`;
 }
 
 type Place = { readonly folder: string; readonly name: string };

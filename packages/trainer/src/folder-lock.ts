@@ -6,7 +6,16 @@
  * and a file is only ever deleted by its owner or after its owner's death, so no two trainings can both go on.
  */
 import { createHash } from "node:crypto";
-import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -39,6 +48,14 @@ export async function lockFolder(folder: string, out: string): Promise<FolderLoc
     }
     // Two that start together must not step aside for each other forever.
     await delay(pauseMs * (0.5 + Math.random()));
+  }
+}
+
+/** @throws AppError `output_busy` while another training holds `folder`; nothing is written or removed */
+export function refuseHeld(folder: string, out: string): void {
+  for (const name of existsSync(folder) ? readdirSync(folder) : []) {
+    const [, where, pid = "", start = ""] = lockPattern.exec(name) ?? [];
+    if (where === machine() && isRunning(Number(pid), start)) throw busy(out, Number(pid));
   }
 }
 

@@ -243,9 +243,12 @@ describe("two trainings into one folder", () => {
       code: "output_busy",
       message: expect.stringContaining(`process ${first.child.pid}`),
     });
+    mkdirSync(join(folder, "checkpoints/step-000004"), { recursive: true });
+    await expect(JobFolder.open(folder, fresh)).rejects.toMatchObject({ code: "output_busy" });
     const ended = once(first.child, "exit");
     first.child.kill("SIGKILL");
     await ended;
+    await expect(JobFolder.open(folder, fresh)).rejects.toMatchObject({ code: "output_exists" });
     const opened = await JobFolder.open(folder, { resume: true });
     expect(readdirSync(join(folder, ".ltx-trainer"))).toHaveLength(1);
     opened.close();

@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } f
 import { join, resolve } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import { isNameBeside, writeDurably } from "./durable.ts";
-import { type FolderLock, isLockName, lockFolder } from "./folder-lock.ts";
+import { type FolderLock, isLockName, lockFolder, refuseHeld } from "./folder-lock.ts";
 
 /** Where a training keeps downloads, unpacked media and its lock, in its output folder. */
 export const scratchName = ".ltx-trainer";
@@ -131,6 +131,8 @@ export class JobFolder {
     );
     if (found.length > 0 && !isTrainingFolder(this.path)) throw foreign(this.path, found);
     if (resume || !this.holdsTraining()) return;
+    // Else the advice would be to resume what is still running.
+    if (this.lock === undefined) refuseHeld(this.scratch, this.path);
     throw new AppError({
       code: "output_exists",
       message: `out: got ${this.path}, which already holds a training; expected a new or empty folder`,
