@@ -116,7 +116,7 @@ export type Deletion =
       readonly id: string;
       readonly uploadId: string | null;
     }
-  /** A request that is yet to end reads it. */
+  /** A request of the same user that is yet to end reads it. Those of others, who were given the address, do not count. */
   | { readonly usedBy: string };
 
 /** Removes the row of a user's own file. @returns undefined when the user has no such file */
@@ -129,7 +129,8 @@ export async function deleteOwnFile(
     with file as (
       select files.id, uploads.id as upload_id, (
         select requests.id from requests
-        where state in ('queued', 'running') and strpos(input, files.name) > 0 limit 1) as used_by
+        where user_id = ${userId} and state in ('queued', 'running') and strpos(input, files.name) > 0
+        limit 1) as used_by
       from files left join uploads on file_id = files.id
       where files.store = ${store} and files.name = ${name} and files.user_id = ${userId}),
     gone as (delete from files using file where files.id = file.id and file.used_by is null)

@@ -267,6 +267,8 @@ test("an owner deletes a file, which frees its room; not one that a request is y
     body: { detail: `The file is in use by request ${id}: cancel it, or wait for its end` },
   });
   await user.call("PUT", `${endpoint}/requests/${id}/cancel`);
+  // Whoever was given the address keeps nobody from deleting the file.
+  await other.submit({ training_data_url: url });
   expect((await other.call("DELETE", path)).status).toBe(404);
   const { body } = await user.call("POST", "/rest/storage/auth/token", {});
   const token = `Bearer ${(body as { token: string }).token}`;
