@@ -28,6 +28,7 @@ import { addHomePage } from "./home-page.ts";
 import { parseJsonBodies, smallBodyBytes } from "./json-body.ts";
 import { addMetricsRoutes } from "./metrics-routes.ts";
 import { addOpenApiRoutes } from "./openapi-routes.ts";
+import { limitPipelining } from "./pipelining.ts";
 import { addQueueRoutes } from "./queue-routes.ts";
 import { refuseProxyCalls, rewriteUrl } from "./rewrite-url.ts";
 import { addRunRoutes } from "./run-routes.ts";
@@ -74,7 +75,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     keepAliveTimeout: 75_000,
     forceCloseConnections: true,
   });
-  limitUnreadBodies(app.server);
+  limitConnections(app);
   // Nobody reads the body of a request without a route.
   passBodiesOn(app);
   handleErrors(app);
@@ -116,6 +117,11 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     refuseProxyCalls(scope);
   });
   return app;
+}
+
+function limitConnections({ server }: FastifyInstance): void {
+  limitUnreadBodies(server);
+  limitPipelining(server);
 }
 
 /** Polling comes by the thousand and says nothing: it is told at a level nobody reads by default. */
