@@ -1,5 +1,6 @@
 /** What a sample's id promises: equal ids mean equal pixels, for the cache of latents is looked up by them. */
 import { createHash } from "node:crypto";
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test } from "vitest";
@@ -72,4 +73,19 @@ test("samples of equal id have equal pixels, whatever the options", async () => 
     }
     expect.soft(pixelsOf.size, name).toBeGreaterThan(1);
   }
+});
+
+test("a file that is no video is dropped without reading all of it", async () => {
+  const path = join(temporaryFolder(), "a.mp4");
+  writeFileSync(path, "");
+  // A hole: to read it takes many minutes.
+  truncateSync(path, 2 ** 40);
+  const refused = examine({ path, name: "a.mp4", kind: "video" }, base);
+  await expect(refused).rejects.toThrow("a.mp4: its index is missing (cut short, or not a video)");
+});
+
+test("a file that cannot be read is named without its folder", async () => {
+  const path = join(temporaryFolder(), "gone.png");
+  const refused = examine({ path, name: "x/gone.png", kind: "image" }, base);
+  await expect(refused).rejects.toMatchObject({ message: "x/gone.png: it cannot be read: ENOENT" });
 });

@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
-import type { ReportSample } from "@ltx-trainer/contract";
+import type { AppError, ReportSample } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
 import { planWindows, type Window } from "./clips.ts";
 import {
@@ -57,11 +57,11 @@ export async function examine(
   options: DatasetOptions,
   signal?: AbortSignal,
 ): Promise<Examined> {
-  const contentHash = await hashFile(file);
   const { kind, mime } = await contentKind(file);
-  if (kind === "video") return examineVideo(file, contentHash, options, signal);
+  if (kind === "video") return examineVideo(file, options, signal);
   const image = imageFile(file, mime);
   const info = await probeImage(image);
+  const contentHash = await hashFile(file, signal);
   return info.delaysMs.length > 1
     ? examineAnimation(image, info, contentHash, options)
     : examineImage(image, info, contentHash, options);
@@ -69,12 +69,12 @@ export async function examine(
 
 async function examineVideo(
   { path, name }: MediaFile,
-  contentHash: string,
   options: DatasetOptions,
   signal?: AbortSignal,
 ): Promise<Examined> {
   const clock = clockOf(options);
   const { file, survey, fieldNotes = [] } = await lookAt({ path, name }, clock, signal);
+  const contentHash = await hashFile(file, signal);
   const { info } = file;
   const { frames } = survey;
   const rate = clock.frameRate ?? info.frameRate ?? options.frameRate;
@@ -247,14 +247,26 @@ function sampleId(contentHash: string, decision: Readonly<Record<string, unknown
     .digest("hex");
 }
 
-async function hashFile({ path, name }: MediaFile): Promise<string> {
+/** Read last: a file that is dropped may be of any size. */
+async function hashFile(
+  { path, name }: Pick<MediaFile, "path" | "name">,
+  signal?: AbortSignal,
+): Promise<string> {
   const hash = createHash("sha256");
   try {
-    await pipeline(createReadStream(path), hash);
+    await pipeline(createReadStream(path), hash, { signal });
   } catch (error) {
-    throw unreadable(name, `it cannot be read: ${(error as Error).message}`, error);
+    signal?.throwIfAborted();
+    throw cannotBeRead(name, error);
   }
   return hash.digest("hex");
+}
+
+/** Messages of the system hold the whole path. */
+function cannotBeRead(name: string, error: unknown): AppError {
+  const { code = "unknown error" } = error as NodeJS.ErrnoException;
+  const reason = code === "EACCES" || code === "EPERM" ? "this account has no permission" : code;
+  return unreadable(name, `it cannot be read: ${reason}`, error);
 }
 
 /** Contents win over names; what is not recognised is what its name says. */
@@ -265,7 +277,7 @@ async function contentKind({ path, name, kind }: MediaFile) {
     if (mime.startsWith("video/") || isAnimation) return { kind: "video", mime } as const;
     return { kind: mime.startsWith("image/") ? "image" : kind, mime } as const;
   } catch (error) {
-    throw unreadable(name, `it cannot be read: ${(error as Error).message}`, error);
+    throw cannotBeRead(name, error);
   }
 }
 
