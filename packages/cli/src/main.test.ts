@@ -1,5 +1,5 @@
 /** The command as a real process, with a real child that speaks the trainer's protocol but has no tensors. */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -237,6 +237,15 @@ test.each([
   expect(code).toBe(2);
   expect(stderr).toContain(`error: ${message}`);
   expect(lastJson(stdout)).toMatchObject({ error: { code: "invalid_options" } });
+});
+
+test("a limit of open files that is too low for the program itself is named", () => {
+  const bin = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
+  const run = spawnSync("sh", ["-c", 'ulimit -n 40; exec "$@"', "sh", process.execPath, bin, "--version"], {
+    encoding: "utf8",
+  });
+  expect(run.status).toBe(1);
+  expect(run.stderr).toMatch(/^error: too many open files: .*\n.* `ulimit -n 4096`/);
 });
 
 test("help and version end with status 0 and go to stdout", async () => {
