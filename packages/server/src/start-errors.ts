@@ -87,7 +87,12 @@ function databaseFailure(code: string, { databaseUrl }: Place, cause: unknown): 
 /** The driver's errors that have no code. */
 function silentProblem(error: unknown): readonly [string, string] | undefined {
   const message = error instanceof Error ? error.message : "";
-  if (/timeout|terminated/i.test(message)) return databaseProblems.ETIMEDOUT;
+  if (
+    /^(timeout expired|timeout exceeded when trying to connect|Connection terminated|Query read timeout)/.test(
+      message,
+    )
+  )
+    return databaseProblems.ETIMEDOUT;
   return /does not support SSL/.test(message)
     ? ["it does not speak TLS", "Leave sslmode out of DATABASE_URL, or turn TLS on in PostgreSQL."]
     : undefined;

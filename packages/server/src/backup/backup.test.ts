@@ -1,13 +1,17 @@
 /** A backup of a running service, brought back elsewhere: same keys, requests, logs and files; and what is refused. */
+import { execFileSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -18,6 +22,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { readConfig } from "../config.ts";
 import { type Database, openDatabase } from "../db/database.ts";
 import { withDatabase } from "../db/open-for-tool.ts";
+import { RequestFolder } from "../jobs/request-folder.ts";
 import { startService } from "../service.ts";
 import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
@@ -86,6 +91,11 @@ test("every table is backed up, or left out by name", async () => {
 
 test("what a running service has is the same after a restore, and the key and the file work there", async () => {
   const folder = join(scratch, "backup");
+  const unfinished = new RequestFolder(service.home, waiting);
+  mkdirSync(unfinished.output, { recursive: true });
+  writeFileSync(join(unfinished.output, "lora.safetensors"), "trained");
+  execFileSync("mkfifo", [join(unfinished.output, "pipe")]);
+  symlinkSync("/etc/passwd", join(unfinished.output, "link"));
   const made = await makeBackup({ db, config: service.config }, folder, quiet);
   expect(made).toMatchObject({ keys: 2, requests: 2, files: 2, missing_files: 0 });
   const home = emptyHome();
@@ -98,6 +108,7 @@ test("what a running service has is the same after a restore, and the key and th
     return result;
   });
   expect(restored).toEqual(made);
+  expect(readdirSync(new RequestFolder(home, waiting).output)).toEqual(["lora.safetensors"]);
   const second = await startService(config, silent);
   try {
     expect(second.firstKey).toBeUndefined();

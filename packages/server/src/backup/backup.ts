@@ -5,7 +5,7 @@
  * they can be copied afterwards. The manifest is written last: a folder without one is no backup.
  */
 import { constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { copyFile, cp, mkdir, open, writeFile } from "node:fs/promises";
+import { copyFile, cp, lstat, mkdir, open, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AppError, type BackupManifest, type BackupResult } from "@ltx-trainer/contract";
 import { sql } from "kysely";
@@ -138,10 +138,17 @@ async function copyRequestFolders(ids: readonly string[], home: string, folder: 
     const { path } = new RequestFolder(home, id);
     if (!existsSync(path)) continue;
     const target = join(backupPaths(folder).requests, id);
-    await cp(path, target, { recursive: true, mode: constants.COPYFILE_FICLONE }).catch((error: unknown) => {
+    const options = { recursive: true, mode: constants.COPYFILE_FICLONE, filter: isPlain };
+    await cp(path, target, options).catch((error: unknown) => {
       if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
     });
   }
+}
+
+/** Links and pipes are none of ours: a trainer may have left them. */
+async function isPlain(path: string): Promise<boolean> {
+  const status = await lstat(path).catch(() => undefined);
+  return status !== undefined && (status.isFile() || status.isDirectory());
 }
 
 async function writeDurably(path: string, text: string): Promise<void> {
