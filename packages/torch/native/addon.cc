@@ -4,7 +4,7 @@
 namespace ltx {
 
 void addFunction(napi_env env, napi_value exports, const char* name, napi_callback callback) {
-  napi_value function;
+  napi_value function = nullptr;
   napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
   napi_set_named_property(env, exports, name, function);
 }

@@ -49,8 +49,8 @@ uint32_t lengthOf(napi_env env, napi_value value) {
 }
 
 napi_value elementAt(napi_env env, napi_value array, uint32_t index) {
-  napi_value element;
-  napi_get_element(env, array, index, &element);
+  napi_value element = nullptr;
+  if (napi_get_element(env, array, index, &element) != napi_ok) throw BindingError("this thread is being terminated");
   return element;
 }
 
@@ -130,8 +130,7 @@ ArgumentKind kindOf(const c10::TypePtr& type) {
 
 napi_value fromTensors(napi_env env, const c10::IValue& value) {
   const auto tensors = value.toTensorVector();
-  napi_value array;
-  napi_create_array_with_length(env, tensors.size(), &array);
+  napi_value array = makeArray(env, tensors.size());
   for (size_t i = 0; i < tensors.size(); ++i) {
     napi_set_element(env, array, static_cast<uint32_t>(i), makeNumber(env, putTensor(tensors[i])));
   }
@@ -163,26 +162,38 @@ std::vector<int64_t> intsOf(napi_env env, napi_value value) {
 }
 
 bool isNothing(napi_env env, napi_value value) {
-  napi_valuetype type;
+  napi_valuetype type = napi_undefined;
   napi_typeof(env, value, &type);
   return type == napi_undefined || type == napi_null;
 }
 
 napi_value makeNumber(napi_env env, double value) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_double(env, value, &result);
   return result;
 }
 
+napi_value makeBoolean(napi_env env, bool value) {
+  napi_value result = nullptr;
+  napi_get_boolean(env, value, &result);
+  return result;
+}
+
 napi_value makeString(napi_env env, const std::string& value) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_create_string_utf8(env, value.data(), value.size(), &result);
   return result;
 }
 
 napi_value makeNothing(napi_env env) {
-  napi_value result;
+  napi_value result = nullptr;
   napi_get_undefined(env, &result);
+  return result;
+}
+
+napi_value makeArray(napi_env env, size_t length) {
+  napi_value result = nullptr;
+  napi_create_array_with_length(env, length, &result);
   return result;
 }
 
@@ -226,11 +237,7 @@ napi_value fromIValue(napi_env env, const c10::IValue& value) {
   if (value.isTensorList()) return fromTensors(env, value);
   if (value.isInt()) return makeNumber(env, static_cast<double>(value.toInt()));
   if (value.isDouble()) return makeNumber(env, value.toDouble());
-  if (value.isBool()) {
-    napi_value result;
-    napi_get_boolean(env, value.toBool(), &result);
-    return result;
-  }
+  if (value.isBool()) return makeBoolean(env, value.toBool());
   if (value.isScalar()) return makeNumber(env, value.toScalar().toDouble());
   if (value.isNone()) return makeNothing(env);
   throw BindingError("a result type this binding does not convert: " + value.tagKind());

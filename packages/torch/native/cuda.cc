@@ -61,8 +61,7 @@ napi_value cudaMemory(napi_env env, napi_callback_info info) {
     const double figures[4] = {
         static_cast<double>(stats.allocated_bytes[0].current), static_cast<double>(stats.allocated_bytes[0].peak),
         static_cast<double>(stats.reserved_bytes[0].current), static_cast<double>(stats.reserved_bytes[0].peak)};
-    napi_value array;
-    napi_create_array_with_length(env, 4, &array);
+    napi_value array = makeArray(env, 4);
     for (uint32_t i = 0; i < 4; ++i) napi_set_element(env, array, i, makeNumber(env, figures[i]));
     return array;
 #else

@@ -85,8 +85,7 @@ void pushArguments(napi_env env, const Operator& op, const napi_value* values, s
 napi_value resultOf(napi_env env, const Operator& op, std::vector<c10::IValue>& stack) {
   if (op.returnsSelf || stack.empty()) return makeNothing(env);
   if (stack.size() == 1) return fromIValue(env, stack[0]);
-  napi_value array;
-  napi_create_array_with_length(env, stack.size(), &array);
+  napi_value array = makeArray(env, stack.size());
   for (size_t i = 0; i < stack.size(); ++i) {
     napi_set_element(env, array, static_cast<uint32_t>(i), fromIValue(env, stack[i]));
   }
@@ -155,7 +154,7 @@ napi_value resolveOperator(napi_env env, napi_callback_info info) {
       if (!handle) return makeNothing(env);
       found = operators.emplace(key, makeOperator(*handle)).first;
     }
-    napi_value function;
+    napi_value function = nullptr;
     napi_create_function(env, key.c_str(), NAPI_AUTO_LENGTH, callOperator, found->second.get(), &function);
     return function;
   });
@@ -166,8 +165,7 @@ napi_value operatorSchemas(napi_env env, napi_callback_info info) {
   return guarded(env, "schemas", [&]() -> napi_value {
     const Arguments arguments(env, info);
     const std::string prefix = stringOf(env, arguments.at[0]);
-    napi_value array;
-    napi_create_array(env, &array);
+    napi_value array = makeArray(env, 0);
     uint32_t index = 0;
     for (const auto& name : c10::Dispatcher::singleton().getAllOpNames()) {
       if (name.name.rfind(prefix, 0) != 0) continue;
@@ -185,6 +183,7 @@ napi_value operatorSchemas(napi_env env, napi_callback_info info) {
 napi_value setErrorFactory(napi_env env, napi_callback_info info) {
   const Arguments arguments(env, info);
   if (errorFactory != nullptr) napi_delete_reference(env, errorFactory);
+  errorFactory = nullptr;
   napi_create_reference(env, arguments.at[0], 1, &errorFactory);
   return makeNothing(env);
 }
@@ -202,7 +201,7 @@ void throwToJs(napi_env env, const std::string& name, const std::string& schema,
   }
   napi_value arguments[4] = {makeString(env, name), makeString(env, schema), makeString(env, shapes),
                              makeString(env, detail)};
-  napi_value error;
+  napi_value error = nullptr;
   if (napi_call_function(env, makeNothing(env), factory, 4, arguments, &error) == napi_ok) napi_throw(env, error);
 }
 

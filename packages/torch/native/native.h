@@ -58,9 +58,14 @@ std::string stringOf(napi_env env, napi_value value);
 std::vector<int64_t> intsOf(napi_env env, napi_value value);
 std::vector<double> numbersOf(napi_env env, napi_value value);
 bool isNothing(napi_env env, napi_value value);
+
+// To JavaScript. Node refuses a thread that is being terminated whatever might run JavaScript, and leaves the answer
+// alone; so every napi_value starts as null, which is undefined to JavaScript, and never as what lay on the stack.
 napi_value makeNumber(napi_env env, double value);
+napi_value makeBoolean(napi_env env, bool value);
 napi_value makeString(napi_env env, const std::string& value);
 napi_value makeNothing(napi_env env);
+napi_value makeArray(napi_env env, size_t length);
 
 // ---- dispatch.cc
 napi_value resolveOperator(napi_env env, napi_callback_info info);
@@ -92,7 +97,7 @@ void setCpuCacheLimit(int64_t bytes);
 
 // Arguments of a plain function (not an operator): at most six, missing ones read as undefined.
 struct Arguments {
-  napi_value at[6];
+  napi_value at[6] = {};
   Arguments(napi_env env, napi_callback_info info) {
     size_t count = 6;
     napi_get_cb_info(env, info, &count, at, nullptr, nullptr);

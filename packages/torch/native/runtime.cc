@@ -41,8 +41,7 @@ napi_value gradients(napi_env env, napi_callback_info info) {
     const auto result = torch::autograd::grad(
         tensorsOf(env, arguments.at[0]), tensorsOf(env, arguments.at[1]), gradientsOf(env, arguments.at[2]),
         numberOf(env, arguments.at[3]) != 0, false, numberOf(env, arguments.at[4]) != 0);
-    napi_value array;
-    napi_create_array_with_length(env, result.size(), &array);
+    napi_value array = makeArray(env, result.size());
     for (size_t i = 0; i < result.size(); ++i) {
       napi_value item = result[i].defined() ? makeNumber(env, putTensor(result[i])) : makeNothing(env);
       napi_set_element(env, array, static_cast<uint32_t>(i), item);
@@ -56,9 +55,7 @@ napi_value setGradMode(napi_env env, napi_callback_info info) {
   return guarded(env, "setGradMode", [&]() -> napi_value {
     const bool before = c10::GradMode::is_enabled();
     c10::GradMode::set_enabled(numberOf(env, Arguments(env, info).at[0]) != 0);
-    napi_value result;
-    napi_get_boolean(env, before, &result);
-    return result;
+    return makeBoolean(env, before);
   });
 }
 
@@ -152,9 +149,7 @@ napi_value setDeterministic(napi_env env, napi_callback_info info) {
 napi_value knowsDType(napi_env env, napi_callback_info info) {
   return guarded(env, "knowsDType", [&]() -> napi_value {
     const auto type = static_cast<at::ScalarType>(integerOf(env, Arguments(env, info).at[0]));
-    napi_value result;
-    napi_get_boolean(env, std::string(c10::toString(type)).rfind("UNKNOWN", 0) != 0, &result);
-    return result;
+    return makeBoolean(env, std::string(c10::toString(type)).rfind("UNKNOWN", 0) != 0);
   });
 }
 

@@ -13,8 +13,7 @@ at::Tensor& tensorArgument(napi_env env, napi_value value) { return tensorAt(num
 napi_value shape(napi_env env, napi_callback_info info) {
   return guarded(env, "shape", [&]() -> napi_value {
     const auto sizes = tensorArgument(env, Arguments(env, info).at[0]).sizes();
-    napi_value array;
-    napi_create_array_with_length(env, sizes.size(), &array);
+    napi_value array = makeArray(env, sizes.size());
     for (size_t i = 0; i < sizes.size(); ++i) {
       napi_set_element(env, array, static_cast<uint32_t>(i), makeNumber(env, static_cast<double>(sizes[i])));
     }
@@ -64,9 +63,7 @@ napi_value freeAll(napi_env env, napi_callback_info info) {
 
 napi_value live(napi_env env, napi_callback_info info) {
   return guarded(env, "isLive", [&]() -> napi_value {
-    napi_value result;
-    napi_get_boolean(env, isLive(numberOf(env, Arguments(env, info).at[0])), &result);
-    return result;
+    return makeBoolean(env, isLive(numberOf(env, Arguments(env, info).at[0])));
   });
 }
 
@@ -130,9 +127,7 @@ napi_value readBytes(napi_env env, napi_callback_info info) {
 
 napi_value requiresGrad(napi_env env, napi_callback_info info) {
   return guarded(env, "requiresGrad", [&]() -> napi_value {
-    napi_value result;
-    napi_get_boolean(env, tensorArgument(env, Arguments(env, info).at[0]).requires_grad(), &result);
-    return result;
+    return makeBoolean(env, tensorArgument(env, Arguments(env, info).at[0]).requires_grad());
   });
 }
 
@@ -164,8 +159,7 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
 napi_value gradientsOfAll(napi_env env, napi_callback_info info) {
   return guarded(env, "gradsOf", [&]() -> napi_value {
     const auto leaves = numbersOf(env, Arguments(env, info).at[0]);
-    napi_value array;
-    napi_create_array_with_length(env, leaves.size(), &array);
+    napi_value array = makeArray(env, leaves.size());
     for (size_t i = 0; i < leaves.size(); ++i) {
       const at::Tensor& gradient = tensorAt(leaves[i]).grad();
       napi_value item = gradient.defined() ? makeNumber(env, putTensor(gradient)) : makeNothing(env);
@@ -185,9 +179,7 @@ napi_value clearGradients(napi_env env, napi_callback_info info) {
 // hasGraph(handle): whether a backward pass from this tensor would reach anything.
 napi_value hasGraph(napi_env env, napi_callback_info info) {
   return guarded(env, "hasGraph", [&]() -> napi_value {
-    napi_value result;
-    napi_get_boolean(env, tensorArgument(env, Arguments(env, info).at[0]).grad_fn() != nullptr, &result);
-    return result;
+    return makeBoolean(env, tensorArgument(env, Arguments(env, info).at[0]).grad_fn() != nullptr);
   });
 }
 

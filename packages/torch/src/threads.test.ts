@@ -70,3 +70,33 @@ test("a process whose worker threads hold tensors ends with 0, one of them being
     stderr: "",
   });
 });
+
+test("a worker thread that is being terminated gets nothing from the addon, and no stray values", () => {
+  // reallyExit() asks for the thread's end and returns; without a loop or a call of JavaScript the thread then runs on.
+  const ending = program(`
+    const ones = addon.resolve("aten::ones", "");
+    const cat = addon.resolve("aten::cat", "");
+    const unbind = addon.resolve("aten::unbind", "int");
+    const [a, b] = [ones([3], 6), ones([3], 6)];
+    process.reallyExit(7);
+    const found = typeof addon.resolve("aten::ones", "") + " " + typeof cat([a, b], 0) + " " + typeof addon.gradsOf([a, b]);
+    addon.shape(a);
+    unbind(a, 0);
+    addon.schemas("aten::add");
+    addon.backward([a], undefined, false);
+    return found;
+  `);
+  const main = `
+    const { Worker } = require("node:worker_threads");
+    const worker = new Worker(${JSON.stringify(ending)}, { eval: true });
+    worker.on("message", (message) => process.stdout.write(message));
+    worker.on("exit", (code) => process.stdout.write(" exit " + code));
+  `;
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["-e", main], { encoding: "utf8" });
+  expect({ status, signal, stdout, stderr }).toEqual({
+    status: 0,
+    signal: null,
+    stdout: "undefined undefined undefined exit 7",
+    stderr: "",
+  });
+});
