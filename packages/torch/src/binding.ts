@@ -99,9 +99,6 @@ function load(): Native {
       },
     );
   }
-  // An addon built before these were added does without them until it is built again.
-  addon.setCacheLimit ??= () => {};
-  addon.freeGenerator ??= () => {};
   addon.setErrorFactory(
     (operator, schema, shapes, detail) => new TorchError(operator, schema, shapes, detail),
   );
