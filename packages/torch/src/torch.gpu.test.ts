@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import {
   AdamW,
   arange,
@@ -307,7 +307,10 @@ describeOnGpu("copies and clocks", () => {
 });
 
 describeOnGpu("safetensors files", () => {
-  const folder = mkdtempSync(join(tmpdir(), "safetensors-gpu-"));
+  let folder: string;
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "safetensors-gpu-"));
+  });
   afterAll(() => rmSync(folder, { recursive: true }));
 
   test("hold the device's tensors bit for bit, and give them back to it", () => {

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { restoreCheckpoint, saveCheckpoint } from "./checkpoint.ts";
 import { describeOnGpu, testDevice } from "./testing/gpu.ts";
 import { checkFiveSteps, distance, freshTraining, setUp } from "./testing/step-case.ts";
@@ -43,7 +43,10 @@ describeOnGpu("training steps", () => {
 });
 
 describeOnGpu("resume", () => {
-  const root = mkdtempSync(join(tmpdir(), "resume-gpu-"));
+  let root: string;
+  beforeAll(() => {
+    root = mkdtempSync(join(tmpdir(), "resume-gpu-"));
+  });
   afterAll(() => rmSync(root, { recursive: true }));
 
   test("goes on from a checkpoint as if nothing had happened", () => {
