@@ -3,7 +3,7 @@
  *
  * Source: the format's description in huggingface/safetensors, README.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { type DType, dtypeBytes } from "./dtype.ts";
 
 /** A file that cannot be read as safetensors, or a folder without one; the message names it. */
@@ -49,6 +49,9 @@ export function typeName(dtype: DType): string {
 
 /** @throws SafetensorsError naming the file when it is no safetensors file, is cut short, or claims bytes it does not have */
 export function readHeader(path: string): Header {
+  // Opening a pipe that nobody writes to waits for ever, and no signal ends that.
+  if (!statSync(path).isFile())
+    throw new SafetensorsError(`${path}: got something that is not a file, expected a safetensors file`);
   const descriptor = openSync(path, "r");
   try {
     const size = fstatSync(descriptor).size;

@@ -128,6 +128,8 @@ describe("damaged files", () => {
       new Uint8Array(8),
     );
     expect(() => SafetensorsFile.open(at("lying.safetensors"))).toThrow(/expected 4 bytes/);
+    for (const path of [folder, "/dev/null"])
+      expect(() => SafetensorsFile.open(path)).toThrow(`${path}: got something that is not a file`);
     writeFileSync(at("empty.safetensors"), "");
     expect(() => SafetensorsFile.open(at("empty.safetensors"))).toThrow(/ends too early/);
   });
