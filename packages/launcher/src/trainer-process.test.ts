@@ -1,11 +1,15 @@
 /** Starting and stopping the trainer: what it is given beside its job, and what is said when that fails. */
+import { spawnSync } from "node:child_process";
 import {
   existsSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -82,4 +86,26 @@ test("links that an earlier trainer left in place of the job file and the stop f
   await expect(trainer.outputs).rejects.toMatchObject({ code: "interrupted" });
   expect(readFileSync(join(folder, "victim"), "utf8")).toBe("untouched");
   expect(lstatSync(jobFile).isFile()).toBe(true);
+});
+
+test("job folders of commands that were killed long ago are removed", async () => {
+  const folder = temporaryFolder();
+  const program = join(folder, "trainer.mjs");
+  writeFileSync(program, "process.exit(3);");
+  vi.stubEnv("LTX_TRAINER_PROGRAM", program);
+  vi.stubEnv("TMPDIR", folder);
+  const dead = spawnSync("true").pid;
+  const old = new Date(Date.now() - 2 * 60 * 60_000);
+  const names = [
+    `ltx-trainer-job-${dead}-old`,
+    `ltx-trainer-job-${dead}-new`,
+    `ltx-trainer-job-${process.pid}-old`,
+  ];
+  for (const name of names) {
+    mkdirSync(join(folder, name));
+    writeFileSync(join(folder, name, "job.json"), "{}");
+    if (name.endsWith("old")) utimesSync(join(folder, name), old, old);
+  }
+  await expect(startTrainer(run).outputs).rejects.toMatchObject({ code: "trainer_died" });
+  expect(readdirSync(folder).sort()).toEqual([...names.slice(1), "trainer.mjs"].sort());
 });

@@ -2,7 +2,17 @@
  * Running the trainer: a program started by path, given a job file, heard through JSON lines.
  */
 import type { ChildProcess } from "node:child_process";
-import { chownSync, closeSync, fchownSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chownSync,
+  closeSync,
+  fchownSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
@@ -109,9 +119,44 @@ export function startTrainer(run: TrainerRun): TrainerProcess {
 /** @throws AppError `file_unreadable` when the temporary folder cannot be written */
 function makeJobFolder(): string {
   try {
-    return mkdtempSync(join(tmpdir(), "ltx-trainer-job-"));
+    removeAbandoned(tmpdir());
+    return mkdtempSync(join(tmpdir(), `ltx-trainer-job-${process.pid}-`));
   } catch (cause) {
     throw unwritable(cause);
+  }
+}
+
+/** Long after every trainer has read its job file: a process of another container looks dead from here. */
+const abandonedMs = 60 * 60_000;
+
+/** Removes the job folders of commands that were killed, as far as they are ours: a job file may hold a signed address. */
+function removeAbandoned(folder: string): void {
+  for (const name of entriesOf(folder)) {
+    const [, pid] = /^ltx-trainer-job-(\d+)-/.exec(name) ?? [];
+    if (pid === undefined || isRunning(Number(pid))) continue;
+    const path = join(folder, name);
+    try {
+      if (Date.now() - statSync(path).mtimeMs > abandonedMs) remove(path);
+    } catch {
+      // It is somebody else's, or another command has just removed it.
+    }
+  }
+}
+
+function entriesOf(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
   }
 }
 
