@@ -6,6 +6,9 @@ export type BackupAction = (typeof backupActions)[number];
 
 export const BackupOptions = z.object({ folder: z.string().min(1) });
 
+/** A name within our schema, and of a file within the backup: no other schema's, no other folder's. */
+const tableName = z.string().regex(/^[a-z_]+$/, "small letters and underscores");
+
 /** The file that makes a folder a backup; written last. */
 export const BackupManifest = z.object({
   format: z.literal("ltx-trainer-backup"),
@@ -14,7 +17,7 @@ export const BackupManifest = z.object({
   /** Steps of the schema that the rows have, in order. */
   migrations: z.array(z.string()).min(1),
   /** In the order in which they can be inserted. */
-  tables: z.array(z.object({ name: z.string(), rows: z.int().min(0), sha256: z.string() })),
+  tables: z.array(z.object({ name: tableName, rows: z.int().min(0), sha256: z.string() })),
   /** `bucket`: the bytes stay in the S3 bucket, which has backups of its own. */
   store: z.enum(["disk", "bucket"]),
   files: z.int().min(0),

@@ -152,6 +152,17 @@ test("a database that is in use, a folder that is no backup, and damaged rows ar
   });
   await expect(restoreBackup(target, scratch, quiet)).rejects.toMatchObject({ code: "source_unsupported" });
 
+  const foreign = join(scratch, "foreign");
+  mkdirSync(foreign);
+  const manifest = JSON.parse(readFileSync(join(folder, "manifest.json"), "utf8"));
+  for (const name of ["pg_catalog.pg_class", "../../keys", "keys; drop table keys"]) {
+    const tables = [...manifest.tables, { name, rows: 0, sha256: "" }];
+    writeFileSync(join(foreign, "manifest.json"), JSON.stringify({ ...manifest, tables }));
+    await expect(restoreBackup(target, foreign, quiet), name).rejects.toMatchObject({
+      code: "source_unsupported",
+    });
+  }
+
   const damaged = join(scratch, "damaged");
   cpSync(folder, damaged, { recursive: true });
   const path = join(damaged, "database", "keys.jsonl.gz");
@@ -166,6 +177,15 @@ test("a database that is in use, a folder that is no backup, and damaged rows ar
       message: expect.stringMatching(/keys\.jsonl\.gz is damaged/),
     });
     expect(await rowsOf(empty, "keys")).toEqual([]);
+    const [group = ""] = readdirSync(join(damaged, "files"));
+    const [name = ""] = readdirSync(join(damaged, "files", group));
+    const file = join(damaged, "files", group, name);
+    rmSync(file);
+    symlinkSync("/etc/passwd", file);
+    await expect(restoreBackup({ db: empty, config, log: silent }, damaged, quiet)).rejects.toMatchObject({
+      code: "file_unreadable",
+      message: expect.stringContaining(`${file} is no plain file`),
+    });
   });
   expect(existsSync(join(home, "postgres"))).toBe(true);
   rmSync(home, { recursive: true, force: true });

@@ -4,8 +4,8 @@
  * Bytes first, rows after them in one transaction: a restore that is cut short leaves a database that is still empty, and can
  * be run again.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { cp } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { cp, lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError, BackupManifest, type BackupResult } from "@ltx-trainer/contract";
 import { sql } from "kysely";
@@ -40,7 +40,7 @@ export async function restoreBackup(
   await refuseUsed(db);
   if (manifest.store === "disk") await restoreFiles(manifest, config, folder, onProgress);
   const { requests } = backupPaths(folder);
-  if (existsSync(requests)) await cp(requests, join(config.home, "requests"), { recursive: true });
+  if ((await kindOf(requests)) === "folder") await cp(requests, join(config.home, "requests"), withoutLinks);
   await restoreRows(db, manifest, folder, onProgress);
   await migrate(db, log);
   return resultOf(folder, manifest);
@@ -73,6 +73,28 @@ async function refuseUsed(db: Database): Promise<void> {
   });
 }
 
+/** A link in a request's folder could lead the server out of it. A training needs none to go on. */
+const withoutLinks = {
+  recursive: true,
+  filter: async (path: string) => ["file", "folder"].includes((await kindOf(path)) ?? ""),
+};
+
+/** Links are not followed. Undefined for what is not there. */
+async function kindOf(path: string): Promise<"file" | "folder" | "other" | undefined> {
+  const status = await lstat(path).catch(() => undefined);
+  if (status === undefined) return undefined;
+  if (status.isFile()) return "file";
+  return status.isDirectory() ? "folder" : "other";
+}
+
+function notPlain(path: string): AppError {
+  return new AppError({
+    code: "file_unreadable",
+    message: `backup: ${path} is no plain file; expected what \`ltx-trainer backup\` wrote`,
+    remedy: "Use another backup, or another copy of this one. No rows were restored.",
+  });
+}
+
 /** All bytes are in the store before the first row is. */
 async function restoreFiles(
   { file_bytes: total }: BackupManifest,
@@ -93,7 +115,9 @@ async function restoreFiles(
   for await (const { id, kind } of from.list()) {
     if (kind !== "file") continue;
     onProgress("files", done, total);
-    done += await store.adopt(id, await from.locate(id));
+    const path = await from.locate(id);
+    if ((await kindOf(path)) !== "file") throw notPlain(path);
+    done += await store.adopt(id, path);
   }
   onProgress("files", total, total);
 }
