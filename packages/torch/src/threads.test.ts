@@ -53,13 +53,15 @@ test("worker threads calculate at the same time, each with tensors and generator
 test("a process whose worker threads hold tensors ends with 0, one of them being terminated", () => {
   const holding = program(`${CALCULATE.replace("return", "globalThis.held = out; return")}`);
   const main = `
+    const { once } = require("node:events");
     const { Worker } = require("node:worker_threads");
     const addon = require(${JSON.stringify(addonPath())});
     globalThis.held = addon.resolve("aten::ones", "")([1000], 6);
     const held = ${JSON.stringify(holding)};
     const first = new Worker(held, { eval: true });
     const second = new Worker(held + "; setInterval(() => {}, 1000)", { eval: true });
-    first.on("exit", () => second.terminate());
+    // Terminated before its environment is made, a thread ends with 0: so not until it has answered.
+    Promise.all([once(first, "exit"), once(second, "message")]).then(() => second.terminate());
     second.on("exit", (code) => process.stdout.write("second " + code));
   `;
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, ["-e", main], { encoding: "utf8" });
