@@ -13,6 +13,9 @@ type Process = {
   readonly hasNoNewPrivileges: boolean;
 };
 
+/** Trainers that this process started and that have not ended. Where it is init, it is also the parent of what they left. */
+export const liveTrainers = new Set<number>();
+
 /** What ends starts more, if it is made to: then not for ever. */
 const rounds = 50;
 const roundMs = 20;
@@ -24,6 +27,7 @@ const roundMs = 20;
  * @param trainer the process that has ended
  */
 export async function endLeftovers(uid: number, trainer: number | undefined): Promise<void> {
+  if (trainer !== undefined) liveTrainers.delete(trainer);
   for (let round = 0; round < rounds; round++) {
     const left = leftovers(uid, trainer);
     if (left.length === 0) return;
@@ -32,10 +36,10 @@ export async function endLeftovers(uid: number, trainer: number | undefined): Pr
   }
 }
 
-/** A trainer's parent is its server. What a trainer left is a child of init, or of another ancestor of the server. */
+/** A trainer's parent is its server. What a trainer left is a child of init, which may be the server itself, or of another ancestor. */
 function leftovers(uid: number, trainer: number | undefined): number[] {
   const all = new Map(processes().map((process) => [process.pid, process]));
-  const adopters = ancestorsOf(process.pid, all);
+  const adopters = withAncestors(process.pid, all);
   const topOf = (member: Process): Process => {
     const parent = all.get(member.parent);
     return parent === undefined || parent.uid !== uid ? member : topOf(parent);
@@ -44,14 +48,13 @@ function leftovers(uid: number, trainer: number | undefined): number[] {
     .filter((member) => member.uid === uid && member.hasNoNewPrivileges)
     .filter((member) => {
       const top = topOf(member);
-      return top.pid === trainer || adopters.has(top.parent);
+      return top.pid === trainer || (adopters.has(top.parent) && !liveTrainers.has(top.pid));
     })
     .map(({ pid }) => pid);
 }
 
-/** Without the process itself, except where it is init: then its trainers cannot be told from what they left. */
-function ancestorsOf(pid: number, all: ReadonlyMap<number, Process>): ReadonlySet<number> {
-  const found = new Set<number>();
+function withAncestors(pid: number, all: ReadonlyMap<number, Process>): ReadonlySet<number> {
+  const found = new Set([pid]);
   for (
     let parent = all.get(pid)?.parent;
     parent !== undefined && parent > 0;

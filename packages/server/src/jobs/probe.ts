@@ -7,6 +7,7 @@ import type { Config } from "../config.ts";
 import type { FileStore } from "../storage/file-store.ts";
 import type { Confinement } from "./confinement.ts";
 import type { Fault } from "./health.ts";
+import { liveTrainers } from "./leftovers.ts";
 
 export type ProbeContext = {
   readonly config: Pick<Config, "home" | "base" | "storage" | "trainerEnvironment">;
@@ -72,6 +73,7 @@ async function trainerFault(
 ): Promise<Fault | undefined> {
   const { home, base } = config;
   let timer: NodeJS.Timeout | undefined;
+  let pid: number | undefined;
   try {
     const trainer = startTrainer({
       command: "doctor",
@@ -81,6 +83,8 @@ async function trainerFault(
       onEvent: () => {},
       onNoise: () => {},
     });
+    pid = trainer.pid;
+    if (pid !== undefined) liveTrainers.add(pid);
     timer = setTimeout(() => trainer.kill(), trainerTimeMs);
     const { checks } = DoctorOutputs.parse(await trainer.outputs);
     const failed = checks.find(({ status }) => status === "fail");
@@ -90,5 +94,6 @@ async function trainerFault(
     return { reason: `trainer failed (${reason})`, detail: error };
   } finally {
     clearTimeout(timer);
+    if (pid !== undefined) liveTrainers.delete(pid);
   }
 }

@@ -19,6 +19,7 @@ import type { ClaimedRequest } from "../db/leases.ts";
 import { confirmCancel, fail, forgiveLosses, loseLease, release, setBack } from "../db/transitions.ts";
 import type { DeviceGuard } from "./device-guard.ts";
 import { EventWriter } from "./event-writer.ts";
+import { liveTrainers } from "./leftovers.ts";
 import { RequestFolder } from "./request-folder.ts";
 import { TrainedNote } from "./trained-note.ts";
 import { trainingJob } from "./training-job.ts";
@@ -144,6 +145,7 @@ export class RunningRequest implements WorkOnRequest {
     });
     const { pid } = this.trainer;
     if (pid !== undefined) {
+      liveTrainers.add(pid);
       giveWay(pid);
       this.context.onProcess(pid);
     }
