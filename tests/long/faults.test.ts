@@ -198,7 +198,8 @@ async function checkEnds(scene: Scene): Promise<string[]> {
     expect(row.state).toBe("succeeded");
     const { lora_file: lora } = TrainingOutput.parse(result);
     const files = await db.selectFrom("files").selectAll().where("request_id", "=", id).execute();
-    expect(files).toHaveLength(3);
+    // The LoRA in both formats, its configuration, and the video.
+    expect(files).toHaveLength(4);
     const file = files.find(({ name }) => lora.url.endsWith(name));
     const bytes = readFileSync(await store.locate(file?.id ?? ""));
     expect(bytes).toHaveLength(lora.file_size ?? -1);

@@ -1,185 +1,108 @@
 /**
- * A server that is stopped, in every way there is, and one that stands still: no training loses its lease or a checkpoint.
- * The compiled programs are run.
+ * A server that is stopped, and one that stands still: no training loses its lease or a checkpoint. The compiled programs are
+ * run. More ways to stop one are in `tests/long/stops.test.ts`.
+ *
+ * One server and one training go through all of it, in this order.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { afterEach, expect, test, vi } from "vitest";
-import { openDatabase } from "./db/database.ts";
-import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
-import { startBucket } from "./testing/bucket.ts";
-import { silent } from "./testing/postgres.ts";
-import { familyOf, processesWith } from "./testing/processes.ts";
-import { preparedFolder, ServerProcess } from "./testing/server-process.ts";
+import { v4 as uuidv4 } from "uuid";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { claim, settleExpired } from "./db/leases.ts";
+import { release } from "./db/transitions.ts";
+import { registerWorker, retireWorker } from "./db/workers.ts";
+import { LongTraining, signal, stopsOfNpm, stopsOfService } from "./testing/long-training.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
-const ended: (() => unknown)[] = [];
-const endpoint = "/queue/fal-ai/ltx-video-trainer";
-const cli = "packages/cli/bin/ltx-trainer.js";
+const leaseSeconds = 6;
+const timeout = 200_000;
+const folder = mkdtempSync(join(tmpdir(), "ltx-stops-"));
+/** Written by the server once its event loop stands still; it goes on when the file is removed. */
+const stalled = join(folder, "stalled");
+let training: LongTraining;
 
-afterEach(async () => {
-  for (const end of ended.splice(0).reverse()) await end();
-});
-
-async function prepared(settings: Readonly<Record<string, string>>) {
-  const folder = await preparedFolder({ CHECKPOINT_INTERVAL: "20", ...settings });
-  ended.push(folder.end);
-  return folder;
-}
-
-type Folder = Awaited<ReturnType<typeof prepared>>;
-
-async function started({ environment, authorization }: Folder, command?: readonly string[]) {
-  const server = await ServerProcess.start(environment, authorization, command);
-  ended.push(() => {
-    for (const pid of familyOf(server.child.pid ?? 0).reverse()) kill(pid, "SIGKILL");
-  });
-  return server;
-}
-
-function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has ended already.
-  }
-}
-
-/** Which try of the request this is, and how many were lost. */
-async function leaseOf({ environment }: Pick<Folder, "environment">, id: string) {
-  const { address } = new EmbeddedPostgres(environment.LTX_TRAINER_HOME, silent);
-  const db = openDatabase(address, { connections: 1, log: silent });
-  try {
-    return await db
-      .selectFrom("requests")
-      .select(["state", "attempts", "losses", "lease_id"])
-      .where("id", "=", id)
-      .executeTakeFirstOrThrow();
-  } finally {
-    await db.destroy();
-  }
-}
-
-const trainersOf = (id: string) => processesWith(`requests/${id}/job.json`);
-
-const ways: [string, readonly string[], (server: ServerProcess) => void][] = [
-  ["SIGTERM to npm start", ["npm", "start"], ({ child }) => void child.kill("SIGTERM")],
-  ["SIGTERM to npx", ["npx", "ltx-trainer", "serve"], ({ child }) => void child.kill("SIGTERM")],
-  [
-    "SIGTERM to every process of it, as systemd does",
-    [process.execPath, cli, "serve"],
-    ({ child }) => {
-      for (const pid of familyOf(child.pid ?? 0)) kill(pid, "SIGTERM");
-    },
-  ],
-  [
-    "Ctrl-C that arrives twice, as it does through npm",
-    [process.execPath, cli, "serve"],
-    ({ child }) => {
-      child.kill("SIGINT");
-      setTimeout(() => child.kill("SIGINT"), 100);
-    },
-  ],
-];
-
-test("however it is stopped, the training writes a checkpoint and goes on with the next server", async () => {
-  const folder = await prepared({
-    HOME: process.env.HOME ?? "/",
-    npm_config_update_notifier: "false",
-    LOG_LEVEL: "warn",
-  });
-  let server = await started(folder, ways[0]?.[1]);
-  const id = await server.submit({ ...folder.input, number_of_steps: 6000 });
-  for (const [place, [what, , stop]] of ways.entries()) {
-    const before = await server.status(id);
-    await server.until(id, ({ said }) => count(said, steps) > count(before.said, steps));
-    expect(trainersOf(id)).toHaveLength(1);
-    stop(server);
-    const processes = () => processesWith(folder.environment.LTX_TRAINER_HOME);
-    await expect.poll(processes, { timeout: 200_000 }).toEqual([]);
-    server = await started(folder, ways[place + 1]?.[1]);
-    expect(await leaseOf(folder, id), what).toMatchObject({ losses: 0 });
-    expect(count((await server.status(id)).said, written), what).toBeGreaterThan(count(before.said, written));
-  }
-  await server.json("PUT", `${endpoint}/requests/${id}/cancel`);
-  await server.until(id, ({ status }) => status === "COMPLETED");
-});
-
-const steps = /^Step [1-9]/gm;
-const written = /Checkpoint written/g;
-
-function count(text: string, pattern: RegExp): number {
-  return [...text.matchAll(pattern)].length;
-}
-
-test("an event loop that stands still for longer than a lease costs no training its lease", async () => {
-  const temporary = mkdtempSync(join(tmpdir(), "ltx-stall-"));
-  ended.push(() => rmSync(temporary, { recursive: true }));
-  const preload = join(temporary, "stall.cjs");
+beforeAll(async () => {
+  const preload = join(folder, "stall.cjs");
   writeFileSync(
     preload,
-    `if (require("node:worker_threads").isMainThread)
-       process.on("SIGUSR2", () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 13_000));`,
+    `const { existsSync, writeFileSync } = require("node:fs");
+     const cell = new Int32Array(new SharedArrayBuffer(4));
+     if (require("node:worker_threads").isMainThread) process.on("SIGUSR2", () => {
+       writeFileSync(${JSON.stringify(stalled)}, "");
+       while (existsSync(${JSON.stringify(stalled)})) Atomics.wait(cell, 0, 0, 50);
+     });`,
   );
-  const folder = await prepared({ LEASE_SECONDS: "8" });
-  const environment = { ...folder.environment, NODE_OPTIONS: `--require=${preload}` };
-  const server = await started({ ...folder, environment });
-  const id = await server.submit({ ...folder.input, number_of_steps: 6000 });
-  await server.until(id, ({ said }) => /^Step [1-9]/m.test(said));
-  const trainers = trainersOf(id);
-  const before = await leaseOf(folder, id);
-  server.child.kill("SIGUSR2");
-  await delay(500);
-  // Answered only after the stall.
-  await server.status(id);
-  expect(await leaseOf(folder, id)).toEqual(before);
-  expect(trainersOf(id)).toEqual(trainers);
-  await server.json("PUT", `${endpoint}/requests/${id}/cancel`);
-  await server.until(id, ({ status }) => status === "COMPLETED");
+  training = await LongTraining.start({
+    LEASE_SECONDS: String(leaseSeconds),
+    NODE_OPTIONS: `--require=${preload}`,
+  });
+});
+afterAll(async () => {
+  rmSync(stalled, { force: true });
+  await training?.end();
+  rmSync(folder, { recursive: true });
 });
 
-test("a server that stands still as a whole goes on when nobody took its request, and lets go when somebody did", async () => {
-  const temporary = mkdtempSync(join(tmpdir(), "ltx-stop-"));
-  const bucket = await startBucket("shared", temporary);
-  ended.push(
-    () => rmSync(temporary, { recursive: true }),
-    () => bucket.close(),
-  );
-  const shared = {
-    LEASE_SECONDS: "8",
-    S3_BUCKET: bucket.name,
-    S3_ENDPOINT: bucket.endpoint,
-    AWS_ACCESS_KEY_ID: "S3RVER",
-    AWS_SECRET_ACCESS_KEY: "S3RVER",
-  };
-  const folder = await prepared(shared);
-  const first = await started(folder);
-  const { host, user, database } = new EmbeddedPostgres(folder.environment.LTX_TRAINER_HOME, silent).address;
-  const other = await prepared({
-    ...shared,
-    DATABASE_URL: `postgres://${user}@localhost/${database}?host=${encodeURIComponent(host)}`,
+const pidOfServer = () => training.server.child.pid ?? 0;
+
+test("an event loop that stands still for longer than a lease costs no training its lease", async () => {
+  const { trainers } = training;
+  const before = await training.lease();
+  signal(pidOfServer(), "SIGUSR2");
+  await expect.poll(() => existsSync(stalled), { timeout }).toBe(true);
+  const start = performance.now();
+  let isAnswered = false;
+  const answer = training.server.status(training.id).then(() => {
+    isAnswered = true;
   });
-  const id = await first.submit({ ...folder.input, number_of_steps: 6000 });
-  await first.until(id, ({ said }) => /^Step [1-9]/m.test(said));
-  const [trainer] = trainersOf(id);
-  const before = await leaseOf(folder, id);
-  first.child.kill("SIGSTOP");
-  await delay(12_000);
-  first.child.kill("SIGCONT");
-  // Time for the heartbeats that decide.
-  await delay(5_000);
-  expect(await leaseOf(folder, id)).toEqual(before);
-  expect(trainersOf(id)).toEqual([trainer]);
-  const second = await started({ ...other, authorization: folder.authorization });
-  first.child.kill("SIGSTOP");
-  const next = before.attempts + 1;
-  await expect.poll(async () => (await leaseOf(folder, id)).attempts, { timeout: 200_000 }).toBe(next);
-  first.child.kill("SIGCONT");
-  await expect.poll(() => trainersOf(id).includes(trainer ?? 0), { timeout: 100_000 }).toBe(false);
-  expect(await leaseOf(folder, id)).toMatchObject({ state: "running", attempts: next });
-  await second.json("PUT", `${endpoint}/requests/${id}/cancel`);
-  await second.until(id, ({ status }) => status === "COMPLETED");
+  // What held when the loop stopped has run out by then: all of it was renewed since.
+  const isLater = () => performance.now() - start > leaseSeconds * 1000;
+  await expect.poll(async () => isLater() && (await training.secondsLeft()) > 0, { timeout }).toBe(true);
+  expect(isAnswered).toBe(false);
+  rmSync(stalled);
+  await answer;
+  expect(await training.lease()).toEqual(before);
+  expect(training.trainers).toEqual(trainers);
+});
+
+test("a server that stands still as a whole goes on with what nobody took meanwhile", async () => {
+  const { trainers } = training;
+  const before = await training.lease();
+  signal(pidOfServer(), "SIGSTOP");
+  await expect.poll(() => training.secondsLeft(), { timeout }).toBeLessThan(0);
+  signal(pidOfServer(), "SIGCONT");
+  await expect.poll(() => training.secondsLeft(), { timeout }).toBeGreaterThan(0);
+  await training.untilSteps(1);
+  expect(await training.lease()).toEqual(before);
+  expect(training.trainers).toEqual(trainers);
+});
+
+test("a server that stands still as a whole lets go of what somebody took meanwhile", async () => {
+  const { db, trainers } = training;
+  const before = await training.lease();
+  const workerId = uuidv4();
+  await registerWorker(db, { id: workerId, devices: [] });
+  signal(pidOfServer(), "SIGSTOP");
+  await expect.poll(() => training.secondsLeft(), { timeout }).toBeLessThan(0);
+  await settleExpired(db);
+  const taken = await claim(db, { workerId, leaseId: uuidv4(), leaseSeconds: 600 });
+  expect(taken).toMatchObject({ requestId: training.id, attempts: before.attempts + 1 });
+  signal(pidOfServer(), "SIGCONT");
+  await expect.poll(() => training.trainers, { timeout }).toEqual([]);
+  expect(trainers).toHaveLength(1);
+  expect(await training.lease()).toMatchObject({ state: "running", lease_id: taken?.leaseId });
+  if (taken !== undefined) await release(db, taken);
+  await retireWorker(db, workerId);
+  await training.server.until(training.id, ({ said }) => /resumed after step [1-9]/.test(said));
+  await expect.poll(() => training.trainers, { timeout }).toHaveLength(1);
+});
+
+test("a server that is stopped lets the training write a checkpoint, and the next one goes on with it", async () => {
+  // The loss above is forgiven with the next checkpoint.
+  await expect.poll(async () => (await training.lease()).losses, { timeout }).toBe(0);
+  await training.stop(stopsOfService, stopsOfNpm.command);
+  await training.stop(stopsOfNpm, undefined);
+  await training.cancel();
 });
