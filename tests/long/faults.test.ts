@@ -22,6 +22,8 @@ const faults = Number(process.env.FAULTS ?? 50);
 const seed = Number(process.env.SEED ?? 1);
 /** Long enough for checkpoints in between: what is lost twice without one fails, and then shows nothing about resuming. */
 const longestPauseMs = 8_000;
+/** With fewer, none may happen to hit a training that has a checkpoint. */
+const enoughToResume = 30;
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 const ended: (() => Promise<unknown>)[] = [];
 
@@ -131,9 +133,10 @@ class Scene {
       this.server = await ServerProcess.start(this.folder.environment, this.folder.authorization);
       return true;
     }
-    const pattern =
-      victim === "trainer" ? `${this.home}/requests/` : `bin/postgres -D ${this.home}/postgres/data`;
-    const pids = processesWith(pattern).slice(0, 1);
+    const pids =
+      victim === "trainer"
+        ? processesWith(`${this.home}/requests/`).slice(0, 1)
+        : [new EmbeddedPostgres(this.home, silent).pid].filter((pid) => pid !== undefined);
     for (const pid of pids) process.kill(pid, "SIGKILL");
     return pids.length > 0;
   }
@@ -208,7 +211,8 @@ async function checkEnds(scene: Scene): Promise<string[]> {
   }
   expect(hashes.length).toBeGreaterThan(1);
   expect(new Set(hashes).size).toBe(1);
-  expect(resumed).toBeGreaterThan(0);
+  if (faults >= enoughToResume) expect(resumed).toBeGreaterThan(0);
+  else console.warn(`${faults} kills: whether a training was resumed after one was left to chance`);
   return hashes;
 }
 

@@ -22,7 +22,7 @@ const ways: Way[] = [
   {
     what: "SIGTERM to npx",
     command: ["npx", "ltx-trainer", "serve"],
-    stop: ({ child }) => signal(child.pid ?? 0, "SIGTERM"),
+    stop: ({ child }) => signal(child.pid, "SIGTERM"),
   },
   stopsOfService,
   {
@@ -60,7 +60,7 @@ test.skipIf(!isRoot)(
       what: "SIGTERM to pid 1 of a container",
       command,
       stop: ({ child }: { readonly child: { readonly pid?: number | undefined } }) => {
-        const [, pid = 0] = familyOf(child.pid ?? 0);
+        const [, pid] = familyOf(child.pid);
         signal(pid, "SIGTERM");
       },
     };

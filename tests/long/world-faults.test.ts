@@ -8,13 +8,14 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
 import { openDatabase } from "../../packages/server/src/db/database.ts";
 import { EmbeddedPostgres } from "../../packages/server/src/postgres/embedded-postgres.ts";
 import { startBucket, type TestBucket } from "../../packages/server/src/testing/bucket.ts";
+import { signal } from "../../packages/server/src/testing/long-training.ts";
 import { silent } from "../../packages/server/src/testing/postgres.ts";
 import { familyOf, processesWith } from "../../packages/server/src/testing/processes.ts";
 import { preparedFolder, ServerProcess } from "../../packages/server/src/testing/server-process.ts";
@@ -49,6 +50,7 @@ function unmountLeftovers(): void {
       process.kill(Number(pid), 0);
     } catch {
       execFileSync("umount", ["-l", disk]);
+      rmSync(dirname(disk), { recursive: true, force: true });
     }
   }
 }
@@ -103,14 +105,6 @@ type Scene = {
   readonly bucket: TestBucket;
 };
 
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It has ended already.
-  }
-}
-
 /** What can go wrong; each is over when its promise is. */
 function faultsOf(scene: Scene): Readonly<Record<string, () => Promise<void>>> {
   const { folder, disk, mark, home, server } = scene;
@@ -130,14 +124,13 @@ function faultsOf(scene: Scene): Readonly<Record<string, () => Promise<void>>> {
       rmSync(mark);
     },
     database: async () => {
-      const [postmaster = 0] = processesWith(`bin/postgres -D ${home}/postgres/data`);
-      const pids = familyOf(postmaster);
+      const pids = familyOf(new EmbeddedPostgres(home, silent).pid);
       for (const pid of pids) signal(pid, "SIGSTOP");
       await delay(awayMs);
       for (const pid of pids) signal(pid, "SIGCONT");
     },
     loop: async () => {
-      process.kill(server.child.pid ?? 0, "SIGUSR2");
+      signal(server.child.pid, "SIGUSR2");
       await delay(awayMs);
     },
     ...(disk === undefined

@@ -45,7 +45,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const pidOfServer = () => training.server.child.pid ?? 0;
+const pidOfServer = () => training.server.child.pid;
 
 test("an event loop that stands still for longer than a lease costs no training its lease", async () => {
   const { trainers } = training;

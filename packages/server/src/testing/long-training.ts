@@ -22,17 +22,19 @@ export const stopsOfService: Way = {
   what: "SIGTERM to every process of it, as systemd does",
   command: [process.execPath, cli, "serve"],
   stop: ({ child }) => {
-    for (const pid of familyOf(child.pid ?? 0)) signal(pid, "SIGTERM");
+    for (const pid of familyOf(child.pid)) signal(pid, "SIGTERM");
   },
 };
 
 export const stopsOfNpm: Way = {
   what: "SIGTERM to npm start",
   command: ["npm", "start"],
-  stop: ({ child }) => signal(child.pid ?? 0, "SIGTERM"),
+  stop: ({ child }) => signal(child.pid, "SIGTERM"),
 };
 
-export function signal(pid: number, name: NodeJS.Signals): void {
+export function signal(pid: number | undefined, name: NodeJS.Signals): void {
+  // 0 means the test's own process group.
+  if (!pid) throw new Error(`no process to send ${name} to`);
   try {
     process.kill(pid, name);
   } catch {
@@ -129,7 +131,7 @@ export class LongTraining {
 
   async end(): Promise<void> {
     await this.db.destroy();
-    for (const pid of familyOf(this.server.child.pid ?? 0).reverse()) signal(pid, "SIGKILL");
+    for (const pid of familyOf(this.server.child.pid).reverse()) signal(pid, "SIGKILL");
     while (processesWith(this.folder.environment.LTX_TRAINER_HOME).length > 0) await delay(50);
     await this.folder.end();
   }

@@ -9,8 +9,14 @@ export function processesWith(text: string): number[] {
     .filter((pid) => commandLine(pid).includes(text));
 }
 
-/** A process and everything it started that is still its descendant. */
-export function familyOf(pid: number): number[] {
+/**
+ * A process and everything it started that is still its descendant; tests send them signals.
+ *
+ * @throws Error when there is no such process: every process of the machine descends from "0"
+ */
+export function familyOf(pid: number | undefined): number[] {
+  if (pid === undefined || pid <= 1)
+    throw new Error(`got process ${pid}, expected one that the test started`);
   const parents = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .map((name) => [Number(name), parentOf(Number(name))] as const);
