@@ -175,7 +175,7 @@ test("data in a bucket that is away is read when the bucket is back", async () =
 
 test("a trainer that cannot start: no request fails, the device takes none, and all are trained once it can", async () => {
   writeFileSync(brokenMark, "");
-  const ids = [await submit(), await submit({ rank: 16 }), await submit()];
+  const ids = [await submit(), await submit()];
   await expect.poll(readiness, { timeout: 200_000 }).toEqual({
     status: 503,
     body: { status: "no device works", devices: ["cpu: trainer failed (trainer_died)"] },
@@ -191,7 +191,7 @@ test("a trainer that cannot start: no request fails, the device takes none, and 
         QueueStatus.parse((await service.call("GET", `${endpoint}/requests/${id}/status`)).body).status,
     ),
   );
-  expect(states).toEqual(["IN_QUEUE", "IN_QUEUE", "IN_QUEUE"]);
+  expect(states).toEqual(["IN_QUEUE", "IN_QUEUE"]);
   rmSync(brokenMark);
   const said = await Promise.all(ids.map((id) => until(id, isOver)));
   expect(said[0]).toMatch(/The server could not go on \(trainer_died\). Trying again/);
