@@ -1,4 +1,5 @@
 /** The pre-flight report says what a training would say: of the plan, of the files, and of captions. */
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,4 +32,24 @@ test("notes of the plan and about captions are in the log, those about captions 
       cut,
     ]),
   );
+});
+
+test("nothing but events is on stdout, whatever a decoder prints", () => {
+  const folder = mkdtempSync(join(tmpdir(), "ltx-inspect-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  // libheif prints what it thinks of a picture that is cut short.
+  writeFileSync(
+    join(folder, "a.heic"),
+    Buffer.from("\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\x01\0meta", "latin1"),
+  );
+  const job = join(folder, "job.json");
+  writeFileSync(job, JSON.stringify({ training_data_url: folder, home: folder }));
+  const root = fileURLToPath(new URL("../../..", import.meta.url));
+  const program = fileURLToPath(new URL("main.ts", import.meta.url));
+  const flags = ["--conditions=source", "--import", "tsx", program, "inspect", job];
+  const { stdout, stderr } = spawnSync(process.execPath, flags, { cwd: root, encoding: "utf8" });
+  const lines = stdout.trim().split("\n");
+  expect(lines.filter((line) => !line.startsWith('{"type":'))).toEqual([]);
+  expect(lines.at(-1)).toContain("no_usable_media");
+  expect(stderr).toContain("Could not parse HEIF file");
 });

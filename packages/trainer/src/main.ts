@@ -95,4 +95,7 @@ async function main(): Promise<number> {
   return last.type === "failed" ? last.exitCode : exitCodes.done;
 }
 
+// Stdout is for events. Decoders print there what they think of damaged files.
+console.log = console.error;
+
 process.exit(await main());
