@@ -161,7 +161,7 @@ const damages: readonly (readonly [string, (path: string) => void, RegExp])[] = 
   ],
   ["of another type", (path) => writeFloat64(path), /got float64/],
   ["with other names", (path) => writeSafetensors(path, { other: zeros([1]) }), /got nothing/],
-  ["that is a folder", replaceByFolder, /got a folder/],
+  ["that is a folder", replaceByFolder, /got something that is not a file/],
 ];
 
 describe.each(damages)("an entry %s", (what, damage, reason) => {
