@@ -85,7 +85,7 @@ describe("a folder of ours", () => {
       "lora.safetensors.12.tmp",
       ...["config.json.12.tmp", "validation.mp4.12.tmp", "contact-sheet.png.12.tmp"],
       ...["samples/final-lora-on-1.mp4.12.tmp", "samples/step-000004-2.mp4.12.tmp"],
-      ".ltx-trainer/work/downloads/a",
+      join(".ltx-trainer", "work", "downloads", "a"),
     ];
     const files = Object.fromEntries(litter.map((name) => [name, ""]));
     const folder = outputFolder({ ...files, "plan.json": JSON.stringify(plan) });
