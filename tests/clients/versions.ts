@@ -3,6 +3,7 @@
  *
  * Read from the packages themselves (2026-11-27). `@fal-ai/serverless-client` until 0.7.4 builds
  * `https://<id>.gateway.alpha.fal.ai`, which an id with a slash cannot be: it cannot name `fal-ai/ltx-video-trainer`.
+ * Version 0.12.0 is left out: outside browsers it sends a call to `queue.fal.run` past every middleware.
  */
 
 export type JsClient = {
@@ -34,7 +35,7 @@ export const jsClients: readonly JsClient[] = [
     "1.2.3 1.2.2 1.2.1 1.2.0 1.1.2 1.1.1 1.1.0 1.0.4 1.0.3 1.0.2",
   ),
   ...versions(
-    "0.15.0 0.14.3 0.14.2 0.13.0 0.12.0 0.11.0 0.10.4 0.10.2 0.10.0 0.9.3 0.9.1 0.9.0 0.8.6 0.8.5 0.8.2",
+    "0.15.0 0.14.3 0.14.2 0.13.0 0.11.0 0.10.4 0.10.2 0.10.0 0.9.3 0.9.1 0.9.0 0.8.6 0.8.5 0.8.2",
   ).map(
     (version): JsClient => ({
       name: "@fal-ai/serverless-client",
