@@ -3,7 +3,7 @@
  *
  * Read from the packages themselves (2026-11-27). `@fal-ai/serverless-client` until 0.7.4 builds
  * `https://<id>.gateway.alpha.fal.ai`, which an id with a slash cannot be: it cannot name `fal-ai/ltx-video-trainer`.
- * Version 0.12.0 is left out: outside browsers it sends a call to `queue.fal.run` past every middleware.
+ * Version 0.12.0 is left out: its `subscribe` streams the status from `queue.fal.run` past every middleware.
  */
 
 export type JsClient = {
