@@ -31,7 +31,11 @@ export default defineConfig({
         test: {
           ...common,
           name: "sources",
-          include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.{ts,mjs}"],
+          include: [
+            "packages/*/src/**/*.test.ts",
+            "models/*/training/**/*.test.ts",
+            "scripts/**/*.test.{ts,mjs}",
+          ],
         },
       },
       {

@@ -26,8 +26,8 @@ import {
   type Tensor,
   tensor,
 } from "@ltx-trainer/torch";
-import { TransformerBlock } from "../../packages/ltx/src/transformer/block.ts";
-import { textBias } from "../../packages/ltx/src/transformer/conditioning.ts";
+import { TransformerBlock } from "../../packages/ltx/src/ltxv/transformer/block.ts";
+import { textBias } from "../../packages/ltx/src/ltxv/transformer/conditioning.ts";
 
 export type Model = {
   readonly heads: number;

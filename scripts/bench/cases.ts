@@ -22,7 +22,7 @@ import {
   zeros,
 } from "@ltx-trainer/torch";
 import { type Plan, TrainingStep } from "@ltx-trainer/trainer";
-import { TransformerBlock } from "../../packages/ltx/src/transformer/block.ts";
+import { TransformerBlock } from "../../packages/ltx/src/ltxv/transformer/block.ts";
 
 /** The shapes of ltx-nano at its medium square size; the C++ side repeats them. */
 export const shapes = {

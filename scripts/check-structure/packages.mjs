@@ -1,7 +1,7 @@
 /**
  * The dependency rule: which of our packages may use which, in import statements and in package.json alike.
  *
- *   trainer -> ltx -> torch      contract <- all but ltx and torch      launcher <- trainer, server, cli
+ *   trainer -> ltx -> torch      contract <- all but ltx and torch      host <- trainer, server, cli
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { builtinModules } from "node:module";
@@ -23,10 +23,10 @@ const permissions = {
   contract: { uses: [], node: false, world: false },
   torch: { uses: [], node: true, world: true },
   ltx: { uses: ["torch"], node: true, world: false },
-  trainer: { uses: ["contract", "launcher", "ltx", "torch"], node: true, world: true },
-  launcher: { uses: ["contract"], node: true, world: true },
-  server: { uses: ["contract", "launcher"], node: true, world: true },
-  cli: { uses: ["contract", "launcher"], node: true, world: true },
+  trainer: { uses: ["contract", "host", "ltx", "torch"], node: true, world: true },
+  host: { uses: ["contract"], node: true, world: true },
+  server: { uses: ["contract", "host"], node: true, world: true },
+  cli: { uses: ["contract", "host"], node: true, world: true },
 };
 
 /**

@@ -163,12 +163,12 @@ describe("the dependency rule", () => {
     [
       "packages/cli/src/a.ts",
       "@ltx-trainer/trainer",
-      "imports @ltx-trainer/trainer; cli may use only contract, launcher of ours",
+      "imports @ltx-trainer/trainer; cli may use only contract, host of ours",
     ],
     [
       "packages/cli/src/a.test.ts",
       "@ltx-trainer/torch",
-      "imports @ltx-trainer/torch; cli may use only contract, launcher of ours",
+      "imports @ltx-trainer/torch; cli may use only contract, host of ours",
     ],
     [
       "packages/torch/src/a.ts",
@@ -188,7 +188,7 @@ describe("the dependency rule", () => {
     [
       "packages/server/src/a.ts",
       "@ltx-trainer/trainer",
-      "imports @ltx-trainer/trainer; server may use only contract, launcher of ours",
+      "imports @ltx-trainer/trainer; server may use only contract, host of ours",
     ],
     ["packages/contract/src/a.ts", "node:fs", "imports node:fs; contract must run without Node"],
     [
@@ -231,7 +231,7 @@ describe("the dependency rule", () => {
 
   test("package.json is held to the same rule", () => {
     expect(verdict({ "packages/cli/package.json": manifest("@ltx-trainer/trainer") })).toEqual([
-      "packages/cli/package.json:1: depends on @ltx-trainer/trainer; cli may use only contract, launcher of ours",
+      "packages/cli/package.json:1: depends on @ltx-trainer/trainer; cli may use only contract, host of ours",
     ]);
   });
 

@@ -6,8 +6,8 @@
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
-import type { Clip } from "../nano/draw.ts";
-import { exampleEffects } from "../nano/example-effects.ts";
+import type { Clip } from "../../models/ltx-nano/training/clips/draw.ts";
+import { exampleEffects } from "../../models/ltx-nano/training/example/example-effects.ts";
 
 type Stream = { readonly width: number; readonly height: number };
 

@@ -8,7 +8,7 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import { createServer as createTlsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { join } from "node:path";
-import { falHosts } from "../../packages/server/src/public-urls.ts";
+import { falHosts } from "../../packages/server/src/wire/public-urls.ts";
 
 const names = ["localhost", ...Object.keys(falHosts)];
 

@@ -7,16 +7,17 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { QueueStatus, TrainingOutput } from "@ltx-trainer/contract";
 import { afterEach, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../packages/server/src/db/database.ts";
 import { EmbeddedPostgres } from "../../packages/server/src/postgres/embedded-postgres.ts";
-import { DiskStore } from "../../packages/server/src/storage/disk-store.ts";
+import { DiskStore } from "../../packages/server/src/storage/stores/disk-store.ts";
 import { hashOfAnswer, type Initiated, put, sha256 } from "../../packages/server/src/testing/file-client.ts";
 import { silent } from "../../packages/server/src/testing/postgres.ts";
 import { processesWith } from "../../packages/server/src/testing/processes.ts";
 import { Receiver } from "../../packages/server/src/testing/receiver.ts";
 import { preparedFolder, ServerProcess } from "../../packages/server/src/testing/server-process.ts";
+import { TrainingOutput } from "../../packages/server/src/wire/files.ts";
+import { QueueStatus } from "../../packages/server/src/wire/queue.ts";
 
 const faults = Number(process.env.FAULTS ?? 50);
 const seed = Number(process.env.SEED ?? 1);

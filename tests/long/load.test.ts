@@ -4,17 +4,18 @@
  */
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
-import { lostFailure, QueueStatus } from "@ltx-trainer/contract";
 import autocannon from "autocannon";
 import { v4 as uuidv4 } from "uuid";
 import { afterEach, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../packages/server/src/db/database.ts";
-import { claim } from "../../packages/server/src/db/leases.ts";
-import { fail } from "../../packages/server/src/db/transitions.ts";
+import { claim } from "../../packages/server/src/db/requests/leases.ts";
+import { fail } from "../../packages/server/src/db/requests/transitions.ts";
 import { registerWorker } from "../../packages/server/src/db/workers.ts";
 import { EmbeddedPostgres } from "../../packages/server/src/postgres/embedded-postgres.ts";
 import { silent } from "../../packages/server/src/testing/postgres.ts";
 import { preparedFolder, ServerProcess } from "../../packages/server/src/testing/server-process.ts";
+import { QueueStatus } from "../../packages/server/src/wire/queue.ts";
+import { lostFailure } from "../../packages/server/src/wire/request-failures.ts";
 
 const endpoint = "/queue/fal-ai/ltx-video-trainer";
 const connections = 50;

@@ -10,7 +10,7 @@ export default defineConfig({
   },
   test: {
     root: fileURLToPath(new URL("../..", import.meta.url)),
-    include: ["tests/long/**/*.test.ts", "tests/clients/versions.test.ts"],
+    include: ["tests/long/**/*.test.ts", "tests/clients/versions/versions.test.ts"],
     env: { FAL_CLIENT_VERSIONS: "all" },
     reporters: ["verbose", new SummaryReporter()],
     pool: "forks",

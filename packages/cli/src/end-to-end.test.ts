@@ -16,7 +16,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
-import { readConfig } from "./config-file.ts";
+import { readConfig } from "./options/config-file.ts";
 import { childrenOf } from "./testing/processes.ts";
 
 const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));

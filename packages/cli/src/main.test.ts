@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { signalsApartMs } from "@ltx-trainer/launcher";
+import { signalsApartMs } from "@ltx-trainer/host";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { processesWith } from "./testing/processes.ts";
 

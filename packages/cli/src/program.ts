@@ -10,15 +10,15 @@ import {
   toAppError,
 } from "@ltx-trainer/contract";
 import { Command, CommanderError } from "commander";
-import { backup, restore } from "./backup.ts";
-import { generate, inspect, listModels, train } from "./commands.ts";
-import { readConfig } from "./config-file.ts";
-import { type Console, makeConsole } from "./console.ts";
-import { doctor } from "./doctor.ts";
-import { addFlags, typedFields } from "./flags.ts";
-import * as help from "./help.ts";
-import { type CreateOptions, createKey, listKeys, revokeKey } from "./keys.ts";
-import { type ServeOptions, serve } from "./serve.ts";
+import { backup, restore } from "./commands/backup.ts";
+import { generate, inspect, listModels, train } from "./commands/commands.ts";
+import { doctor } from "./commands/doctor.ts";
+import { type CreateOptions, createKey, listKeys, revokeKey } from "./commands/keys.ts";
+import { type ServeOptions, serve } from "./commands/serve.ts";
+import { type Console, makeConsole } from "./display/console.ts";
+import { readConfig } from "./options/config-file.ts";
+import { addFlags, typedFields } from "./options/flags.ts";
+import * as help from "./options/help.ts";
 
 const jsonFlag = ["--json", "Progress to stderr; the last line of stdout is one JSON object."] as const;
 const homeFlag = [

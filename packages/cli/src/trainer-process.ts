@@ -1,5 +1,5 @@
 /** Running the trainer for the command line: Ctrl-C asks it to stop in good order, twice ends it at once. */
-import { onStopSignals, startTrainer, type TrainerProcess, type TrainerRun } from "@ltx-trainer/launcher";
+import { onStopSignals, startTrainer, type TrainerProcess, type TrainerRun } from "@ltx-trainer/host";
 
 export type InterruptibleRun = TrainerRun & {
   /** Called when the user asks to stop; `times` counts from 1. */

@@ -1,21 +1,8 @@
 /**
  * The LTX video model: base folders, transformer, VAE, text encoder, schedules, sampling, LoRA.
  */
-export { type BaseFamily, BaseModel, type LoadOptions, openBase } from "./base.ts";
-export { type Condition, type ConditionedSampleOptions, sampleConditioned } from "./conditions.ts";
-export {
-  LTXV_2B_TRANSFORMER,
-  LTXV_13B_TRANSFORMER,
-  LTXV_090_SCHEDULER,
-  LTXV_095_SCHEDULER,
-  parseSchedulerConfig,
-  parseTransformerConfig,
-  type SchedulerConfig,
-  type TransformerConfig,
-  transformerWidth,
-} from "./config.ts";
+
 export { ConfigError, ConfigFields, readJson } from "./config-fields.ts";
-export { type GuidanceOptions, guide, type PromptEmbedding } from "./guidance.ts";
 export {
   type Compression,
   gridOf,
@@ -34,7 +21,7 @@ export {
   Lora,
   LoraAdapter,
   type LoraModule,
-} from "./lora.ts";
+} from "./lora/lora.ts";
 export {
   exportLora,
   type LoadedLora,
@@ -42,10 +29,54 @@ export {
   LoraFileError,
   loadLora,
   saveLora,
-} from "./lora-file.ts";
-export { drawNoise, type NoiseOptions } from "./noise.ts";
-export { type DecodeVideoOptions, decodeVideo, encodePrompt } from "./pipeline.ts";
-export { type SampleOptions, type SampleProgress, sampleLatents } from "./sampler.ts";
+} from "./lora/lora-file.ts";
+export { type BaseFamily, BaseModel, type LoadOptions, openBase } from "./ltxv/base.ts";
+export {
+  LTXV_2B_TRANSFORMER,
+  LTXV_13B_TRANSFORMER,
+  LTXV_090_SCHEDULER,
+  LTXV_095_SCHEDULER,
+  parseSchedulerConfig,
+  parseTransformerConfig,
+  type SchedulerConfig,
+  type TransformerConfig,
+  transformerWidth,
+} from "./ltxv/config.ts";
+export { type DecodeVideoOptions, decodeVideo, encodePrompt } from "./ltxv/pipeline.ts";
+export {
+  type FileFacts,
+  originalTransformerKey,
+  recogniseFile,
+  transformerKeyFromOriginal,
+  transformerSource,
+  type VaeVersion,
+  vaeKeyFromOriginal,
+  vaeSource,
+} from "./ltxv/single-file.ts";
+export { textEncoderSource } from "./ltxv/t5/checkpoint.ts";
+export { parseT5Config, T5_V1_1_XXL, type T5Config } from "./ltxv/t5/config.ts";
+export { T5Encoder } from "./ltxv/t5/encoder.ts";
+export { T5Tokenizer, type T5TokenizerConfig, type TokenizedText } from "./ltxv/t5/tokenizer.ts";
+export { timestepSinusoid } from "./ltxv/transformer/conditioning.ts";
+export {
+  applyRope,
+  buildRope,
+  causalCoords,
+  RopeCache,
+  type RopeTables,
+  ropeFromCoords,
+  secondsOf,
+  type TimeRule,
+} from "./ltxv/transformer/rope.ts";
+export { Transformer, type TransformerInputs } from "./ltxv/transformer/transformer.ts";
+export { parseVaeConfig, type VaeConfig } from "./ltxv/vae/config.ts";
+export { releasedVaeConfig } from "./ltxv/vae/released.ts";
+export type { VaeTiling } from "./ltxv/vae/tiling.ts";
+export { type DecodeOptions, type EncodeOptions, type Posterior, Vae } from "./ltxv/vae/vae.ts";
+export { type Condition, type ConditionedSampleOptions, sampleConditioned } from "./sampling/conditions.ts";
+export { type GuidanceOptions, guide, type PromptEmbedding } from "./sampling/guidance.ts";
+export { drawNoise, type NoiseOptions } from "./sampling/noise.ts";
+export { type SampleOptions, type SampleProgress, sampleLatents } from "./sampling/sampler.ts";
 export {
   eulerStep,
   type Levels,
@@ -56,34 +87,4 @@ export {
   shiftForTokens,
   stochasticStep,
   tokenLevels,
-} from "./schedule.ts";
-export {
-  type FileFacts,
-  originalTransformerKey,
-  recogniseFile,
-  transformerKeyFromOriginal,
-  transformerSource,
-  type VaeVersion,
-  vaeKeyFromOriginal,
-  vaeSource,
-} from "./single-file.ts";
-export { textEncoderSource } from "./t5/checkpoint.ts";
-export { parseT5Config, T5_V1_1_XXL, type T5Config } from "./t5/config.ts";
-export { T5Encoder } from "./t5/encoder.ts";
-export { T5Tokenizer, type T5TokenizerConfig, type TokenizedText } from "./t5/tokenizer.ts";
-export { timestepSinusoid } from "./transformer/conditioning.ts";
-export {
-  applyRope,
-  buildRope,
-  causalCoords,
-  RopeCache,
-  type RopeTables,
-  ropeFromCoords,
-  secondsOf,
-  type TimeRule,
-} from "./transformer/rope.ts";
-export { Transformer, type TransformerInputs } from "./transformer/transformer.ts";
-export { parseVaeConfig, type VaeConfig } from "./vae/config.ts";
-export { releasedVaeConfig } from "./vae/released.ts";
-export type { VaeTiling } from "./vae/tiling.ts";
-export { type DecodeOptions, type EncodeOptions, type Posterior, Vae } from "./vae/vae.ts";
+} from "./sampling/schedule.ts";

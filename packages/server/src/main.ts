@@ -1,7 +1,7 @@
 /** Entry of the server process. The log goes to stdout, words for people to stderr. */
 import { exitCodes, toAppError } from "@ltx-trainer/contract";
-import { onStopSignals } from "@ltx-trainer/launcher";
-import { describeSettings, readConfig } from "./config.ts";
+import { onStopSignals } from "@ltx-trainer/host";
+import { describeSettings, readConfig } from "./config/config.ts";
 import { makeLogger } from "./log.ts";
 import { startService } from "./service.ts";
 

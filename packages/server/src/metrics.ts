@@ -3,9 +3,9 @@
  * that came from outside.
  */
 
-import { requestStates } from "@ltx-trainer/contract";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
-import { type Overview, webhookStates } from "./db/overview.ts";
+import { type Overview, webhookStates } from "./db/requests/overview.ts";
+import { requestStates } from "./wire/queue.ts";
 
 export type AnsweredCall = {
   readonly method: string;

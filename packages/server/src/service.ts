@@ -3,23 +3,23 @@ import { AppError } from "@ltx-trainer/contract";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
 import { countKeys, createKey, defaultUser } from "./access/keys.ts";
-import type { Config } from "./config.ts";
-import { makeDataFolder } from "./data-folder.ts";
+import type { Config } from "./config/config.ts";
 import { ChangeFeed } from "./db/change-feed.ts";
 import { type Database, type DatabaseAddress, openDatabase } from "./db/database.ts";
 import { migrate } from "./db/migrate.ts";
 import { persistently } from "./db/persist.ts";
 import { createApp } from "./http/app.ts";
-import { Confinement } from "./jobs/confinement.ts";
-import { ServiceHealth } from "./jobs/health.ts";
+import { Confinement } from "./jobs/confine/confinement.ts";
+import { ServiceHealth } from "./jobs/device/health.ts";
 import { homeId } from "./jobs/home-id.ts";
 import { Retention } from "./jobs/retention.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
-import { explainStartFailure } from "./start-errors.ts";
-import { DiskStore } from "./storage/disk-store.ts";
-import type { FileStore } from "./storage/file-store.ts";
+import { makeDataFolder } from "./start/data-folder.ts";
+import { explainStartFailure } from "./start/start-errors.ts";
 import { Signer } from "./storage/signer.ts";
+import { DiskStore } from "./storage/stores/disk-store.ts";
+import type { FileStore } from "./storage/stores/file-store.ts";
 import { WebhookSender } from "./webhooks/deliver.ts";
 import { signingKey } from "./webhooks/sign.ts";
 
@@ -109,7 +109,7 @@ async function warnWhenDeaf(feed: ChangeFeed, db: Database, log: Logger): Promis
 
 async function openStore({ home, storage }: Config): Promise<FileStore> {
   if (storage.s3 === undefined) return new DiskStore(home);
-  const { S3Store } = await import("./storage/s3-store.ts");
+  const { S3Store } = await import("./storage/stores/s3-store.ts");
   return S3Store.open(storage.s3);
 }
 

@@ -3,22 +3,36 @@
  */
 import "./methods/install.ts";
 
-export { backward, enableGrad, grad, isGradEnabled, noGrad } from "./autograd.ts";
-export { addonPath } from "./binding.ts";
-export { backwardThrough, checkpoint } from "./checkpoint.ts";
+export { addonPath } from "./addon/binding.ts";
+export { TorchError } from "./addon/error.ts";
+export { setProductAttention } from "./addon/kernels.ts";
 export {
-  type Device,
-  type DType,
-  dtypeBytes,
-  isDType,
-  isHalf,
-  parseDevice,
-  type TensorOptions,
-} from "./dtype.ts";
-export { TorchError } from "./error.ts";
-export { float8Value } from "./float8.ts";
-export { defaultGenerator, Generator, manualSeed } from "./generator.ts";
-export { setProductAttention } from "./kernels.ts";
+  cudaDeviceCount,
+  cudaIsAvailable,
+  emptyCache,
+  hasOp,
+  liveBytes,
+  liveTensors,
+  type MemoryStats,
+  memoryStats,
+  numThreads,
+  resetPeakMemory,
+  setDeterministic,
+  setNumThreads,
+  setTf32,
+  synchronize,
+  timeOnDevice,
+  torchConfiguration,
+  torchVersion,
+} from "./addon/runtime.ts";
+export {
+  type OpenTensors,
+  openTensors,
+  SafetensorsFile,
+  tensorFiles,
+  writeSafetensors,
+} from "./files/safetensors.ts";
+export { SafetensorsError } from "./files/safetensors-header.ts";
 export { Conv2d, Conv3d, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm } from "./nn/layers.ts";
 export {
   type Adapter,
@@ -62,33 +76,19 @@ export {
   rmsNorm,
   upsampleBicubicAa,
 } from "./ops/nn.ts";
-export { AdamW, type AdamWOptions, areFinite, clipGradNorm, linearDecay } from "./optim.ts";
 export {
-  cudaDeviceCount,
-  cudaIsAvailable,
-  emptyCache,
-  hasOp,
-  liveBytes,
-  liveTensors,
-  type MemoryStats,
-  memoryStats,
-  numThreads,
-  resetPeakMemory,
-  setDeterministic,
-  setNumThreads,
-  setTf32,
-  synchronize,
-  timeOnDevice,
-  torchConfiguration,
-  torchVersion,
-} from "./runtime.ts";
-export {
-  type OpenTensors,
-  openTensors,
-  SafetensorsFile,
-  tensorFiles,
-  writeSafetensors,
-} from "./safetensors.ts";
-export { SafetensorsError } from "./safetensors-header.ts";
-export { interruptible, keep, scope } from "./scope.ts";
-export { Tensor } from "./tensor.ts";
+  type Device,
+  type DType,
+  dtypeBytes,
+  isDType,
+  isHalf,
+  parseDevice,
+  type TensorOptions,
+} from "./tensor/dtype.ts";
+export { float8Value } from "./tensor/float8.ts";
+export { defaultGenerator, Generator, manualSeed } from "./tensor/generator.ts";
+export { interruptible, keep, scope } from "./tensor/scope.ts";
+export { Tensor } from "./tensor/tensor.ts";
+export { backward, enableGrad, grad, isGradEnabled, noGrad } from "./training/autograd.ts";
+export { AdamW, type AdamWOptions, areFinite, clipGradNorm, linearDecay } from "./training/optim.ts";
+export { backwardThrough, checkpoint } from "./training/recompute.ts";

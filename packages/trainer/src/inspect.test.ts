@@ -7,8 +7,8 @@ import { fileURLToPath } from "node:url";
 import { InspectJob, type JobEvent } from "@ltx-trainer/contract";
 import sharp from "sharp";
 import { expect, onTestFinished, test } from "vitest";
-import { Reporter } from "./events.ts";
 import { inspectDataset } from "./inspect.ts";
+import { Reporter } from "./process/events.ts";
 
 test("notes of the plan and about captions are in the log, those about captions in the report, too", async () => {
   const folder = mkdtempSync(join(tmpdir(), "ltx-inspect-"));

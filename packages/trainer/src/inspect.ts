@@ -6,13 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { InspectJob, InspectOutputs } from "@ltx-trainer/contract";
 import { cudaIsAvailable } from "@ltx-trainer/torch";
-import { openJobBase, profileOf } from "./base-models.ts";
 import { prepareDataset } from "./dataset/prepare.ts";
-import { choosePlacement } from "./device.ts";
-import type { Reporter } from "./events.ts";
+import { openJobBase, profileOf } from "./models/base-models.ts";
+import { choosePlacement } from "./models/device.ts";
+import { describeUnseenBy } from "./models/unseen-text.ts";
 import { makePlan } from "./plan.ts";
 import { portablePlan } from "./portable.ts";
-import { describeUnseenBy } from "./unseen-text.ts";
+import type { Reporter } from "./process/events.ts";
 
 export async function inspectDataset(
   job: InspectJob,

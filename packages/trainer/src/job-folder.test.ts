@@ -5,9 +5,9 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, wr
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { temporaryFolder } from "./dataset/testing/media.ts";
 import { JobFolder, outputNames, writeJson } from "./job-folder.ts";
 import { writeVideo } from "./media/encode-video.ts";
+import { temporaryFolder } from "./media/testing/media.ts";
 
 const fresh = { resume: false };
 const plan = { base: { name: "ltx-nano", hash: "0f" }, optimizer: { name: "AdamW" }, steps: 4 };

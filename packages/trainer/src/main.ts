@@ -16,8 +16,8 @@ import {
   parseOptions,
   TrainJob,
 } from "@ltx-trainer/contract";
-import { emitToStdout, Reporter } from "./events.ts";
-import { toFailure } from "./failures.ts";
+import { emitToStdout, Reporter } from "./process/events.ts";
+import { toFailure } from "./process/failures.ts";
 
 type Command = (job: unknown, reporter: Reporter, signal: AbortSignal) => Promise<Record<string, unknown>>;
 
@@ -28,7 +28,7 @@ const commands: Readonly<Record<string, Command>> = {
     return runTraining(parseOptions(TrainJob, job), reporter, signal);
   },
   generate: async (job, reporter, signal) => {
-    const { generateVideo } = await import("./generate.ts");
+    const { generateVideo } = await import("./sampling/generate.ts");
     return generateVideo(parseOptions(GenerateJob, job), reporter, signal);
   },
   inspect: async (job, reporter, signal) => {
@@ -36,11 +36,11 @@ const commands: Readonly<Record<string, Command>> = {
     return inspectDataset(parseOptions(InspectJob, job), reporter, signal);
   },
   doctor: async (job) => {
-    const { examine } = await import("./doctor.ts");
+    const { examine } = await import("./models/doctor.ts");
     return examine(parseOptions(DoctorJob, job));
   },
   models: async (job) => {
-    const { listModels } = await import("./base-models.ts");
+    const { listModels } = await import("./models/base-models.ts");
     return listModels(parseOptions(ModelsJob, job).home);
   },
 };

@@ -2,8 +2,8 @@
 import { fileURLToPath } from "node:url";
 import { TrainJob } from "@ltx-trainer/contract";
 import { describe, expect, test } from "vitest";
-import { openJobBase, profileOf } from "./base-models.ts";
-import type { Placement } from "./device.ts";
+import { openJobBase, profileOf } from "./models/base-models.ts";
+import type { Placement } from "./models/device.ts";
 import { makePlan } from "./plan.ts";
 
 const tiny = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.meta.url));

@@ -4,9 +4,9 @@
 import { AppError, type TrainJob } from "@ltx-trainer/contract";
 import { type BaseModel, latentGrid, snapFrames } from "@ltx-trainer/ltx";
 import { numThreads, torchVersion } from "@ltx-trainer/torch";
-import type { BaseProfile } from "./base-models.ts";
-import { fillTrigger } from "./dataset/captions.ts";
-import type { Placement } from "./device.ts";
+import { fillTrigger } from "./dataset/captions/captions.ts";
+import type { BaseProfile } from "./models/base-models.ts";
+import type { Placement } from "./models/device.ts";
 
 export type VideoShape = {
   readonly width: number;

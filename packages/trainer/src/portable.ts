@@ -3,8 +3,8 @@
  * whole output folders. Sources appear by name alone, and a field that is not listed here does not appear.
  */
 import type { TrainJob } from "@ltx-trainer/contract";
-import { portableSourceName } from "./dataset/source-policy.ts";
 import type { Plan } from "./plan.ts";
+import { portableSourceName } from "./source/policy.ts";
 
 /** Options that say the same on every machine, and name no file. */
 export const portableFields = [

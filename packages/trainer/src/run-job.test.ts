@@ -17,9 +17,9 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type AppError, type JobEvent, parseOptions, TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { ffmpeg } from "./dataset/testing/media.ts";
-import { Reporter } from "./events.ts";
-import { toFailure } from "./failures.ts";
+import { ffmpeg } from "./media/testing/media.ts";
+import { Reporter } from "./process/events.ts";
+import { toFailure } from "./process/failures.ts";
 import { runTraining } from "./run-job.ts";
 
 const root = mkdtempSync(join(tmpdir(), "ltx-run-job-"));

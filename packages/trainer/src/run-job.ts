@@ -6,35 +6,35 @@ import { join } from "node:path";
 import { AppError, type TrainJob, type TrainOutputs } from "@ltx-trainer/contract";
 import { type BaseModel, injectLora } from "@ltx-trainer/ltx";
 import { cudaIsAvailable, Generator } from "@ltx-trainer/torch";
+import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
+import { CacheStore } from "./cache/store.ts";
+import { withoutLost } from "./dataset/lost-samples.ts";
+import { counted } from "./dataset/notes.ts";
+import { prepareDataset } from "./dataset/prepare.ts";
+import type { Dataset } from "./dataset/types.ts";
+import { JobFolder, writeJson } from "./job-folder.ts";
+import { type BaseProfile, openJobBase, profileOf } from "./models/base-models.ts";
+import { choosePlacement } from "./models/device.ts";
+import { type DescribeUnseen, describeUnseenBy, describeUnseenPrompts } from "./models/unseen-text.ts";
 import {
   type LoraFiles,
   type OutputContext,
   type Pictures,
   writeLoraFiles,
   writePictures,
-} from "./artifacts.ts";
-import { type BaseProfile, openJobBase, profileOf } from "./base-models.ts";
-import { type EncodeContext, type EncodedSample, encodeSamples, encodeTexts } from "./cache/encode.ts";
-import { CacheStore } from "./cache/store.ts";
-import { withoutLost } from "./dataset/lost-samples.ts";
-import { counted } from "./dataset/notes.ts";
-import { prepareDataset } from "./dataset/prepare.ts";
-import { portableSourceName, sourcePolicyOf } from "./dataset/source-policy.ts";
-import type { Dataset } from "./dataset/types.ts";
-import { choosePlacement } from "./device.ts";
-import type { Reporter } from "./events.ts";
-import { JobFolder, writeJson } from "./job-folder.ts";
+} from "./outputs.ts";
 import { makePlan, type Plan } from "./plan.ts";
 import { portablePlan } from "./portable.ts";
 import { checkMachine } from "./preflight.ts";
-import { Previewer } from "./previewer.ts";
-import { seedFor } from "./seeds.ts";
-import { isInterruption, stopIfAsked } from "./stop.ts";
+import type { Reporter } from "./process/events.ts";
+import { isInterruption, stopIfAsked } from "./process/interrupt.ts";
+import { seedFor } from "./process/seeds.ts";
+import { Previewer } from "./sampling/previewer.ts";
+import { portableSourceName, sourcePolicyOf } from "./source/policy.ts";
 import type { Identity } from "./train/checkpoint.ts";
 import { trainLoop } from "./train/loop.ts";
 import { requireTraining } from "./train/resume.ts";
 import { TrainingStep } from "./train/step.ts";
-import { type DescribeUnseen, describeUnseenBy, describeUnseenPrompts } from "./unseen-text.ts";
 
 export async function runTraining(
   job: TrainJob,

@@ -2,7 +2,7 @@
 import { AdamW, clipGradNorm, linearDecay, scope } from "@ltx-trainer/torch";
 import { expect } from "vitest";
 import { gridOf } from "../latent-grid.ts";
-import { exportLora, loadLora } from "../lora-file.ts";
+import { exportLora, loadLora } from "../lora/lora-file.ts";
 import { expectClose, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 import { transformerOf } from "./transformer-checks.ts";

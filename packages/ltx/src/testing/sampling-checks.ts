@@ -1,15 +1,15 @@
 /** For tests: recorded runs of the diffusers pipelines, replayed with their noise on any device. */
 import type { Tensor } from "@ltx-trainer/torch";
 import { expect } from "vitest";
-import { type BaseModel, type LoadOptions, openBase } from "../base.ts";
-import { type Condition, sampleConditioned } from "../conditions.ts";
-import { LTXV_090_SCHEDULER, type SchedulerConfig } from "../config.ts";
-import type { PromptEmbedding } from "../guidance.ts";
 import { latentGrid } from "../latent-grid.ts";
-import { decodeVideo } from "../pipeline.ts";
-import { type SampleProgress, sampleLatents } from "../sampler.ts";
-import type { Transformer } from "../transformer/transformer.ts";
-import type { Vae } from "../vae/vae.ts";
+import { type BaseModel, type LoadOptions, openBase } from "../ltxv/base.ts";
+import { LTXV_090_SCHEDULER, type SchedulerConfig } from "../ltxv/config.ts";
+import { decodeVideo } from "../ltxv/pipeline.ts";
+import type { Transformer } from "../ltxv/transformer/transformer.ts";
+import type { Vae } from "../ltxv/vae/vae.ts";
+import { type Condition, sampleConditioned } from "../sampling/conditions.ts";
+import type { PromptEmbedding } from "../sampling/guidance.ts";
+import { type SampleProgress, sampleLatents } from "../sampling/sampler.ts";
 import { expectClose, type Tolerance } from "./expect-close.ts";
 import { type Fixture, fixturePath } from "./fixture.ts";
 

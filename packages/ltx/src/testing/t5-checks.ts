@@ -1,7 +1,7 @@
 /** For tests: the text encoder's fixture as a model, and the comparisons that every device must pass. */
 import { noGrad, Parameters, type Tensor, type TensorSource } from "@ltx-trainer/torch";
-import { parseT5Config } from "../t5/config.ts";
-import { T5Encoder } from "../t5/encoder.ts";
+import { parseT5Config } from "../ltxv/t5/config.ts";
+import { T5Encoder } from "../ltxv/t5/encoder.ts";
 import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 

@@ -9,9 +9,9 @@ import {
   type Tensor,
   type TensorSource,
 } from "@ltx-trainer/torch";
-import { parseTransformerConfig } from "../config.ts";
 import { gridOf } from "../latent-grid.ts";
-import { Transformer, type TransformerInputs } from "../transformer/transformer.ts";
+import { parseTransformerConfig } from "../ltxv/config.ts";
+import { Transformer, type TransformerInputs } from "../ltxv/transformer/transformer.ts";
 import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 

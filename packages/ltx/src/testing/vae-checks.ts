@@ -10,10 +10,10 @@ import {
 } from "@ltx-trainer/torch";
 import { expect } from "vitest";
 import { ConfigFields } from "../config-fields.ts";
-import { parseVaeConfig } from "../vae/config.ts";
-import { patchify } from "../vae/patchify.ts";
-import type { NoiseSource } from "../vae/resnet.ts";
-import { Vae } from "../vae/vae.ts";
+import type { NoiseSource } from "../ltxv/vae/blocks/resnet.ts";
+import { parseVaeConfig } from "../ltxv/vae/config.ts";
+import { patchify } from "../ltxv/vae/patchify.ts";
+import { Vae } from "../ltxv/vae/vae.ts";
 import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 

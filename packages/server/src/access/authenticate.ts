@@ -1,8 +1,8 @@
 /** From a request's headers to its caller, or to the answer that it has none. */
 import type { Logger } from "pino";
 import type { Database } from "../db/database.ts";
-import { SharedReads } from "../queue/shared-reads.ts";
-import { WireError } from "../queue/wire-error.ts";
+import { SharedReads } from "../wire/shared-reads.ts";
+import { WireError } from "../wire/wire-error.ts";
 import type { Caller } from "./caller.ts";
 import { noteKeyUse, verifyKey } from "./keys.ts";
 import { allowsApp, type TokenHolder, verifyToken } from "./tokens.ts";

@@ -11,12 +11,12 @@ import {
   RevokeKeyOptions,
   toAppError,
 } from "@ltx-trainer/contract";
-import { readConfig } from "../config.ts";
+import { readConfig } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
 import { migrate } from "../db/migrate.ts";
-import { withDatabase } from "../db/open-for-tool.ts";
 import { makeLogger } from "../log.ts";
-import { explainStartFailure } from "../start-errors.ts";
+import { withDatabase } from "../start/open-for-tool.ts";
+import { explainStartFailure } from "../start/start-errors.ts";
 import { createKey, listKeys, revokeKey } from "./keys.ts";
 
 const actions: Record<KeysAction, (db: Database, options: unknown) => Promise<Record<string, unknown>>> = {

@@ -13,10 +13,10 @@ import {
   parseOptions,
   toAppError,
 } from "@ltx-trainer/contract";
-import { readConfig } from "../config.ts";
-import { withDatabase } from "../db/open-for-tool.ts";
+import { readConfig } from "../config/config.ts";
 import { makeLogger } from "../log.ts";
-import { explainStartFailure } from "../start-errors.ts";
+import { withDatabase } from "../start/open-for-tool.ts";
+import { explainStartFailure } from "../start/start-errors.ts";
 import { makeBackup } from "./backup.ts";
 import { makeProgress } from "./progress.ts";
 import { restoreBackup } from "./restore.ts";

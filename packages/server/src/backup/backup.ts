@@ -9,11 +9,11 @@ import { copyFile, cp, lstat, mkdir, open, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AppError, type BackupManifest, type BackupResult } from "@ltx-trainer/contract";
 import { sql } from "kysely";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
 import { appliedMigrations } from "../db/migrate.ts";
-import { RequestFolder } from "../jobs/request-folder.ts";
-import { DiskStore } from "../storage/disk-store.ts";
+import { RequestFolder } from "../jobs/confine/request-folder.ts";
+import { DiskStore } from "../storage/stores/disk-store.ts";
 import { backedUpTables, writeTable } from "./tables.ts";
 
 /** Names inside a backup. */

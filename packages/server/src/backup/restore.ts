@@ -10,10 +10,10 @@ import { join } from "node:path";
 import { AppError, BackupManifest, type BackupResult } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import type { Logger } from "pino";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
 import { migrate, refuseNewer } from "../db/migrate.ts";
-import { DiskStore } from "../storage/disk-store.ts";
+import { DiskStore } from "../storage/stores/disk-store.ts";
 import { backupPaths, type Progress, resultOf } from "./backup.ts";
 import { advanceIdentities, readTable } from "./tables.ts";
 

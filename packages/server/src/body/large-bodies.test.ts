@@ -5,10 +5,10 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { pino } from "pino";
 import { afterEach, expect, test, vi } from "vitest";
 import { handleErrors } from "../http/error-handler.ts";
-import { jsonOf, parseJsonBodies } from "../http/json-body.ts";
-import { limitUnreadBodies } from "../http/unread-body.ts";
 import { Memory } from "./gathered.ts";
+import { jsonOf, parseJsonBodies } from "./json-body.ts";
 import { LargeBodies } from "./large-bodies.ts";
+import { limitUnreadBodies } from "./unread-body.ts";
 
 vi.setConfig({ testTimeout: 600_000 });
 

@@ -6,7 +6,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
-import { WireError } from "../queue/wire-error.ts";
+import { WireError } from "../wire/wire-error.ts";
 import type { JsonBody, JsonLimits } from "./read-json.ts";
 import { BodyRefusal } from "./scan-json.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";

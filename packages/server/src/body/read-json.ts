@@ -6,7 +6,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
-import { parseDataUri } from "../queue/data-uri.ts";
+import { parseDataUri } from "@ltx-trainer/host";
 import { BodyRefusal, type Span, scanJson } from "./scan-json.ts";
 
 /** Where the API takes files: `["training_data_url"]` or `["validation", 0, "image_url"]`. */

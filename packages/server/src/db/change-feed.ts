@@ -5,10 +5,10 @@
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import type { RequestState } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import pg from "pg";
 import type { Logger } from "pino";
+import type { RequestState } from "../wire/queue.ts";
 import { connectionOptions, type Database, type DatabaseAddress } from "./database.ts";
 
 /** Also told when a running request has new lines of log; then `isCancelRequested` says nothing. */

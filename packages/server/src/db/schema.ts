@@ -1,6 +1,7 @@
 /** The tables as Kysely sees them. What they are for stands in the migrations that make them. */
-import type { RequestState } from "@ltx-trainer/contract";
+
 import type { ColumnType, Generated } from "kysely";
+import type { RequestState } from "../wire/queue.ts";
 
 type Time = Date;
 /** Set by the database when left out. */

@@ -3,8 +3,9 @@
  *
  * A delivery in hand is leased. One whose server dies is sent again when the lease runs out: at least once, never lost.
  */
-import type { RequestState } from "@ltx-trainer/contract";
+
 import { type SqlBool, sql } from "kysely";
+import type { RequestState } from "../wire/queue.ts";
 import type { Database } from "./database.ts";
 import { persistently } from "./persist.ts";
 

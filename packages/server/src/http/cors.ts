@@ -7,7 +7,7 @@
  */
 import fastifyCors from "@fastify/cors";
 import type { FastifyInstance } from "fastify";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 
 /** Beyond the few that browsers always show. */
 const exposed = [

@@ -2,7 +2,6 @@
 
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
-import { requestFailure } from "@ltx-trainer/contract";
 import type {
   FastifyError,
   FastifyInstance,
@@ -10,8 +9,9 @@ import type {
   FastifyRequest,
   FastifyServerOptions,
 } from "fastify";
-import type { Config } from "../config.ts";
-import { WireError } from "../queue/wire-error.ts";
+import type { Config } from "../config/config.ts";
+import { requestFailure } from "../wire/request-failures.ts";
+import { WireError } from "../wire/wire-error.ts";
 
 export function handleErrors(app: FastifyInstance): void {
   app.setErrorHandler((error: FastifyError | Error, request, reply) => {

@@ -10,8 +10,8 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { FastifyInstance } from "fastify";
-import { falHosts } from "../public-urls.ts";
-import { WireError } from "../queue/wire-error.ts";
+import { falHosts } from "../wire/public-urls.ts";
+import { WireError } from "../wire/wire-error.ts";
 
 /** Where the JS client's `proxyUrl` points. */
 export const proxyPath = "/api/fal/proxy";

@@ -1,9 +1,10 @@
 /** Carries what a trainer says into the database, in small batches, in order, while it runs. */
-import type { JobEvent, LogLevel } from "@ltx-trainer/contract";
+import type { JobEvent } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
 import type { Database } from "../db/database.ts";
-import type { Lease } from "../db/move.ts";
-import { appendLogs, type LogEntry, recordSteps, type StepMetrics } from "../db/request-logs.ts";
+import type { Lease } from "../db/requests/move.ts";
+import { appendLogs, type LogEntry, recordSteps, type StepMetrics } from "../db/requests/request-logs.ts";
+import type { LogLevel } from "../wire/queue.ts";
 
 import { LogLines } from "./log-lines.ts";
 

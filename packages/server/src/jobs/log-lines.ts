@@ -1,5 +1,6 @@
 /** What a client reads in the logs of its request: the trainer's events in plain sentences. */
-import type { JobEvent, LogLevel } from "@ltx-trainer/contract";
+import type { JobEvent } from "@ltx-trainer/contract";
+import type { LogLevel } from "../wire/queue.ts";
 
 export type Said = { readonly level: LogLevel; readonly message: string };
 

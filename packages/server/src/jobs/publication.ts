@@ -7,12 +7,12 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { TrainOutputs } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
-import type { NewFile } from "../db/files.ts";
-import type { ClaimedRequest } from "../db/leases.ts";
-import { confirmCancel, release, retrain, setBack, succeed } from "../db/transitions.ts";
+import type { NewFile } from "../db/files/files.ts";
+import type { ClaimedRequest } from "../db/requests/leases.ts";
+import { confirmCancel, release, retrain, setBack, succeed } from "../db/requests/transitions.ts";
+import { RequestFolder } from "./confine/request-folder.ts";
 import { EventWriter } from "./event-writer.ts";
 import { publishOutputs } from "./publish.ts";
-import { RequestFolder } from "./request-folder.ts";
 import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
 
 const longestPauseSeconds = 60;

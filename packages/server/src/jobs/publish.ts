@@ -1,15 +1,16 @@
 /** From the files a training left on disk to the answer of its request. */
 import { basename } from "node:path";
-import type { OutputFile, TrainingOutput, TrainOutputs } from "@ltx-trainer/contract";
+import type { TrainOutputs } from "@ltx-trainer/contract";
 import { v7 as uuidv7 } from "uuid";
-import type { NewFile } from "../db/files.ts";
-import type { ClaimedRequest } from "../db/leases.ts";
-import type { Success } from "../db/transitions.ts";
-import { fileUrl } from "../public-urls.ts";
+import type { NewFile } from "../db/files/files.ts";
+import type { ClaimedRequest } from "../db/requests/leases.ts";
+import type { Success } from "../db/requests/transitions.ts";
 import { newAddress } from "../storage/file-names.ts";
-import type { FileStore } from "../storage/file-store.ts";
 import { decisionFor, parseLifecycle } from "../storage/lifecycle.ts";
 import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
+import type { FileStore } from "../storage/stores/file-store.ts";
+import type { OutputFile, TrainingOutput } from "../wire/files.ts";
+import { fileUrl } from "../wire/public-urls.ts";
 
 const contentTypes: Readonly<Record<string, string>> = {
   ".mp4": "video/mp4",

@@ -5,17 +5,17 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { validate as isUuid } from "uuid";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
-import { knownFiles, removeExpiredFiles } from "../db/files.ts";
-import { removeOldKeys } from "../db/idempotency.ts";
-import { endedRequests, recentRequests, removeOldPayloads } from "../db/payloads.ts";
-import { removeExpiredReservations } from "../db/reservations.ts";
+import { knownFiles, removeExpiredFiles } from "../db/files/files.ts";
+import { removeExpiredReservations } from "../db/files/reservations.ts";
+import { knownUploads, removeExpiredUploads } from "../db/files/uploads.ts";
+import { removeOldKeys } from "../db/requests/idempotency.ts";
+import { endedRequests, recentRequests, removeOldPayloads } from "../db/requests/payloads.ts";
 import { deleteExpiredTokens } from "../db/tokens.ts";
-import { knownUploads, removeExpiredUploads } from "../db/uploads.ts";
-import type { FileStore, StoreEntry } from "../storage/file-store.ts";
 import type { Signer } from "../storage/signer.ts";
-import { RequestFolder } from "./request-folder.ts";
+import type { FileStore, StoreEntry } from "../storage/stores/file-store.ts";
+import { RequestFolder } from "./confine/request-folder.ts";
 
 export type RetentionDeps = {
   readonly db: Database;

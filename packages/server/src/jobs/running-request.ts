@@ -6,24 +6,26 @@
  */
 import { constants, setPriority } from "node:os";
 import { dirname, join } from "node:path";
-import {
-  AppError,
-  type JobEvent,
-  type TrainOutputs,
-  toAppError,
-  trainingFailure,
-} from "@ltx-trainer/contract";
-import { startTrainer, type TrainerProcess } from "@ltx-trainer/launcher";
+import { AppError, type JobEvent, type TrainOutputs, toAppError } from "@ltx-trainer/contract";
+import { startTrainer, type TrainerProcess } from "@ltx-trainer/host";
 import type { Logger } from "pino";
-import type { ClaimedRequest } from "../db/leases.ts";
-import { confirmCancel, fail, forgiveLosses, loseLease, release, setBack } from "../db/transitions.ts";
-import type { DeviceGuard } from "./device-guard.ts";
+import type { ClaimedRequest } from "../db/requests/leases.ts";
+import {
+  confirmCancel,
+  fail,
+  forgiveLosses,
+  loseLease,
+  release,
+  setBack,
+} from "../db/requests/transitions.ts";
+import { trainingFailure } from "../wire/request-failures.ts";
+import { liveTrainers } from "./confine/leftovers.ts";
+import { RequestFolder } from "./confine/request-folder.ts";
+import type { DeviceGuard } from "./device/device-guard.ts";
+import { pauseAfter, setbacksAllowed, verdictOf } from "./device/verdict.ts";
 import { EventWriter } from "./event-writer.ts";
-import { liveTrainers } from "./leftovers.ts";
-import { RequestFolder } from "./request-folder.ts";
 import { TrainedNote } from "./trained-note.ts";
 import { trainingJob } from "./training-job.ts";
-import { pauseAfter, setbacksAllowed, verdictOf } from "./verdict.ts";
 import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
 
 /** Time for a cancelled trainer to end by itself; nothing it could still write is wanted. */

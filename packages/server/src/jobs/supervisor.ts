@@ -8,15 +8,21 @@ import { TrainOutputs } from "@ltx-trainer/contract";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import type { ChangeFeed, RequestChange } from "../db/change-feed.ts";
 import type { DatabaseAddress } from "../db/database.ts";
-import { type ClaimedRequest, claim, claimTrained, expireLeasesOf, settleExpired } from "../db/leases.ts";
+import {
+  type ClaimedRequest,
+  claim,
+  claimTrained,
+  expireLeasesOf,
+  settleExpired,
+} from "../db/requests/leases.ts";
 import { findDeadWorkers, isDeviceTaken, registerWorker, retireWorker } from "../db/workers.ts";
-import { DeviceGuard } from "./device-guard.ts";
-import type { ServiceHealth } from "./health.ts";
-import { LeaseKeeper } from "./lease-keeper.ts";
-import type { FromLeaseThread } from "./lease-messages.ts";
-import { probe } from "./probe.ts";
+import { RequestFolder } from "./confine/request-folder.ts";
+import { DeviceGuard } from "./device/device-guard.ts";
+import type { ServiceHealth } from "./device/health.ts";
+import { probe } from "./device/probe.ts";
+import { LeaseKeeper } from "./lease/lease-keeper.ts";
+import type { FromLeaseThread } from "./lease/lease-messages.ts";
 import { Publication } from "./publication.ts";
-import { RequestFolder } from "./request-folder.ts";
 import { RunningRequest } from "./running-request.ts";
 import type { RunContext, WorkOnRequest } from "./work-on-request.ts";
 

@@ -1,9 +1,9 @@
 /** Remembers what was trained, in the request's folder and its row, so that no end of this process loses it. */
 import type { AppError, TrainOutputs } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
-import type { ClaimedRequest } from "../db/leases.ts";
-import { noteTrained } from "../db/transitions.ts";
-import type { RequestFolder } from "./request-folder.ts";
+import type { ClaimedRequest } from "../db/requests/leases.ts";
+import { noteTrained } from "../db/requests/transitions.ts";
+import type { RequestFolder } from "./confine/request-folder.ts";
 import type { RunContext, Stop } from "./work-on-request.ts";
 
 const stoppedWords = "The server was stopped before the video was made.";

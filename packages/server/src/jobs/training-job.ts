@@ -1,9 +1,9 @@
 /** From a request's input to the trainer's job. */
 import { parseOptions, TrainingInput, TrainJob } from "@ltx-trainer/contract";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import { type InputFileDeps, storedPath } from "../storage/input-files.ts";
-import type { Confinement } from "./confinement.ts";
-import type { RequestFolder } from "./request-folder.ts";
+import type { Confinement } from "./confine/confinement.ts";
+import type { RequestFolder } from "./confine/request-folder.ts";
 
 type Circumstances = {
   readonly folder: RequestFolder;

@@ -1,11 +1,11 @@
 /** What training and publishing a request have in common: it is worked on under a lease, and can be stopped. */
 import type { Logger } from "pino";
-import type { Config } from "../config.ts";
+import type { Config } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
-import type { ClaimedRequest } from "../db/leases.ts";
-import type { FileStore } from "../storage/file-store.ts";
+import type { ClaimedRequest } from "../db/requests/leases.ts";
 import type { Signer } from "../storage/signer.ts";
-import type { Confinement } from "./confinement.ts";
+import type { FileStore } from "../storage/stores/file-store.ts";
+import type { Confinement } from "./confine/confinement.ts";
 
 export type RunContext = {
   readonly db: Database;

@@ -19,8 +19,8 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
-import type { Account } from "@ltx-trainer/launcher";
-import { trainerAccount } from "../data-folder.ts";
+import type { Account } from "@ltx-trainer/host";
+import { trainerAccount } from "../start/data-folder.ts";
 
 const sharedFolder = "/var/lib/ltx-trainer";
 

@@ -23,7 +23,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { AppError } from "@ltx-trainer/contract";
-import type { Account } from "@ltx-trainer/launcher";
+import type { Account } from "@ltx-trainer/host";
 import pg from "pg";
 import type { Logger } from "pino";
 import { ownedFolder, reachablePrograms, unprivilegedAccount } from "./account.ts";

@@ -1,7 +1,7 @@
 /** The query of a look into the history, checked. */
 import { z } from "zod";
-import { type HistoryFilter, outcomes } from "../db/history.ts";
-import { WireError } from "./wire-error.ts";
+import { type HistoryFilter, outcomes } from "../db/requests/history.ts";
+import { WireError } from "../wire/wire-error.ts";
 
 export type HistoryQuery = Omit<HistoryFilter, "userId"> & { readonly withPayloads: boolean };
 

@@ -1,8 +1,8 @@
 /** Files that came inside a submission go into the store, so that a request stays small wherever it goes. */
 import { Readable } from "node:stream";
 import type { FilePlace, InlineFile } from "../body/read-json.ts";
-import { fileUrl, type PublicUrl } from "../public-urls.ts";
 import type { Uploads } from "../storage/uploads.ts";
+import { fileUrl, type PublicUrl } from "../wire/public-urls.ts";
 
 export type Storing = {
   readonly requestId: string;

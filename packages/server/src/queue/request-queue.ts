@@ -1,6 +1,5 @@
 /** The queue as its routes use it: submitting, looking, following, cancelling, for one caller at a time. */
 import { createHash } from "node:crypto";
-import { type CancelResponse, isFinal, type QueueStatus, requestFailure } from "@ltx-trainer/contract";
 import { validate as isUuid, v7 as uuidv7 } from "uuid";
 import type { Caller } from "../access/caller.ts";
 import type { InlineFile } from "../body/read-json.ts";
@@ -12,7 +11,7 @@ import {
   type IdempotencyKey,
   insertRequestOnce,
   type KeyedRequest,
-} from "../db/idempotency.ts";
+} from "../db/requests/idempotency.ts";
 import {
   countQueued,
   countWaitingOf,
@@ -22,19 +21,21 @@ import {
   type NewRequest,
   type RequestAnswer,
   type RequestSummary,
-} from "../db/requests.ts";
-import { cancelQueued, requestCancel } from "../db/transitions.ts";
-import type { PublicUrl } from "../public-urls.ts";
+} from "../db/requests/requests.ts";
+import { cancelQueued, requestCancel } from "../db/requests/transitions.ts";
 import type { Uploads } from "../storage/uploads.ts";
+import type { PublicUrl } from "../wire/public-urls.ts";
+import { type CancelResponse, isFinal, type QueueStatus } from "../wire/queue.ts";
+import { requestFailure } from "../wire/request-failures.ts";
+import { SharedReads } from "../wire/shared-reads.ts";
+import { WireError } from "../wire/wire-error.ts";
 import { storeInlineFiles } from "./inline-files.ts";
-import { SharedLogs } from "./shared-logs.ts";
-import { SharedReads } from "./shared-reads.ts";
-import { statusOf } from "./status.ts";
-import { StatusStreams } from "./status-stream.ts";
 import { acceptedInput, refusedInput } from "./stored-input.ts";
 import type { SubmissionOptions } from "./submission.ts";
 import { validateInput } from "./validate-input.ts";
-import { WireError } from "./wire-error.ts";
+import { SharedLogs } from "./watch/shared-logs.ts";
+import { statusOf } from "./watch/status.ts";
+import { StatusStreams } from "./watch/status-stream.ts";
 
 export type Submission = {
   readonly caller: Caller;

@@ -1,7 +1,8 @@
 /** What a client says beside the input when it submits: headers and query, checked. */
-import { type QueuePriority, queuePriorities } from "@ltx-trainer/contract";
+
 import { parseLifecycle } from "../storage/lifecycle.ts";
-import { WireError } from "./wire-error.ts";
+import { type QueuePriority, queuePriorities } from "../wire/queue.ts";
+import { WireError } from "../wire/wire-error.ts";
 
 export type SubmissionOptions = {
   readonly priority: QueuePriority;

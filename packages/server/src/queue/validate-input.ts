@@ -1,17 +1,16 @@
 /**
  * Whether the trainer can be asked to work on a body. Submitting never fails on it: what is found here is the result.
  */
+
+import { shorten, TrainingInput, unknownKeys } from "@ltx-trainer/contract";
+import type { InlineFile } from "../body/read-json.ts";
+import { pydanticDetail } from "../wire/pydantic.ts";
 import {
   type ErrorDetail,
   modelFailure,
-  pydanticDetail,
-  shorten,
-  TrainingInput,
   trainingFailure,
-  unknownKeys,
   type WireFailure,
-} from "@ltx-trainer/contract";
-import type { InlineFile } from "../body/read-json.ts";
+} from "../wire/request-failures.ts";
 
 /** Keys that are dropped, which is worth a line in the log, or why nothing can be done. */
 export type Verdict =

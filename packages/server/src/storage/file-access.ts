@@ -3,7 +3,7 @@ import type { Authenticator } from "../access/authenticate.ts";
 import type { Caller } from "../access/caller.ts";
 import { verifyToken } from "../access/tokens.ts";
 import type { Database } from "../db/database.ts";
-import { WireError } from "../queue/wire-error.ts";
+import { WireError } from "../wire/wire-error.ts";
 
 export class FileAccess {
   private readonly db: Database;

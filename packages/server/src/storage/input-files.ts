@@ -1,12 +1,12 @@
 /** Addresses in a request's input that mean files of our own: they are read from the store, never fetched. */
 import { AppError } from "@ltx-trainer/contract";
 import type { Database } from "../db/database.ts";
-import { findFile } from "../db/files.ts";
-import { falHosts, type PublicUrl } from "../public-urls.ts";
+import { findFile } from "../db/files/files.ts";
+import { falHosts, type PublicUrl } from "../wire/public-urls.ts";
 import { addressIn } from "./file-names.ts";
-import type { FileStore } from "./file-store.ts";
 import { decisionFor } from "./lifecycle.ts";
 import type { Signer } from "./signer.ts";
+import type { FileStore } from "./stores/file-store.ts";
 
 export type InputFileDeps = {
   readonly db: Database;

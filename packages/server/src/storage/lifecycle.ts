@@ -4,8 +4,8 @@
  * Source: fal.ai/docs/documentation/model-apis/file-access-controls; fal_client 1.0.1 and @fal-ai/client 1.10.1 send it.
  */
 import { z } from "zod";
-import { parseWire } from "../queue/parse-wire.ts";
-import { WireError } from "../queue/wire-error.ts";
+import { parseWire } from "../wire/parse-wire.ts";
+import { WireError } from "../wire/wire-error.ts";
 
 const Decision = z.enum(["allow", "forbid", "hide"]);
 export type Decision = z.infer<typeof Decision>;

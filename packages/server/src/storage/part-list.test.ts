@@ -1,6 +1,6 @@
 /** What a client says an upload consists of, held against what came. */
 import { describe, expect, test } from "vitest";
-import { WireError } from "../queue/wire-error.ts";
+import { WireError } from "../wire/wire-error.ts";
 import { checkPartList } from "./part-list.ts";
 
 const stored = [

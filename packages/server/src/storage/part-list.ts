@@ -1,8 +1,8 @@
 /** What a client says an upload consists of, held against what came. */
 import { z } from "zod";
-import type { UploadPart } from "../db/uploads.ts";
-import { parseWire } from "../queue/parse-wire.ts";
-import { WireError } from "../queue/wire-error.ts";
+import type { UploadPart } from "../db/files/uploads.ts";
+import { parseWire } from "../wire/parse-wire.ts";
+import { WireError } from "../wire/wire-error.ts";
 
 const Body = z.object({
   parts: z.array(z.object({ partNumber: z.int().min(1), etag: z.string().max(300) })).min(1),

@@ -5,10 +5,10 @@
 import { v7 as uuidv7 } from "uuid";
 import type { StorageConfig } from "../config/storage.ts";
 import type { Database } from "../db/database.ts";
+import { prolongReservations, releaseBytes, reserveBytes, usedBytes } from "../db/files/reservations.ts";
 import { persistently } from "../db/persist.ts";
-import { prolongReservations, releaseBytes, reserveBytes, usedBytes } from "../db/reservations.ts";
-import { diskFull, overQuota, type Refusal, tooLarge } from "./allowance.ts";
-import type { Allowance, FileStore } from "./file-store.ts";
+import { diskFull, overQuota, type Refusal, tooLarge } from "./stores/allowance.ts";
+import type { Allowance, FileStore } from "./stores/file-store.ts";
 
 export type ReservationDeps = {
   readonly db: Database;

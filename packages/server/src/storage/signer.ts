@@ -2,7 +2,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Database } from "../db/database.ts";
 import { persistently } from "../db/persist.ts";
-import { fileUrl, type PublicUrl } from "../public-urls.ts";
+import { fileUrl, type PublicUrl } from "../wire/public-urls.ts";
 
 /** As long as the hosted service lets a signed address live. */
 export const longestSignatureSeconds = 7 * 24 * 3600;

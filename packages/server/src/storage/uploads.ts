@@ -4,8 +4,7 @@ import type { Readable } from "node:stream";
 import { v7 as uuidv7 } from "uuid";
 import type { StorageConfig } from "../config/storage.ts";
 import type { Database } from "../db/database.ts";
-import { completeFile, insertFiles, type NewFile } from "../db/files.ts";
-import { persistently } from "../db/persist.ts";
+import { completeFile, insertFiles, type NewFile } from "../db/files/files.ts";
 import {
   findUpload,
   forgetParts,
@@ -14,14 +13,15 @@ import {
   recordPart,
   type Upload,
   type UploadPart,
-} from "../db/uploads.ts";
-import { WireError } from "../queue/wire-error.ts";
-import { tooLarge } from "./allowance.ts";
+} from "../db/files/uploads.ts";
+import { persistently } from "../db/persist.ts";
+import { WireError } from "../wire/wire-error.ts";
 import { type FileAddress, newAddress, storedName } from "./file-names.ts";
-import type { FileStore, Written } from "./file-store.ts";
 import type { FileLifecycle } from "./lifecycle.ts";
 import { checkPartList } from "./part-list.ts";
 import { Reservations } from "./reservations.ts";
+import { tooLarge } from "./stores/allowance.ts";
+import type { FileStore, Written } from "./stores/file-store.ts";
 
 export type UploadDeps = {
   readonly db: Database;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Logger } from "pino";
 import { createKey, defaultUser } from "../access/keys.ts";
-import { type Config, readConfig } from "../config.ts";
+import { type Config, readConfig } from "../config/config.ts";
 import { openDatabase } from "../db/database.ts";
 import { EmbeddedPostgres, type PostgresAddress } from "../postgres/embedded-postgres.ts";
 import { type Service, startService } from "../service.ts";

@@ -2,7 +2,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
-import { QueueStatus } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { type Database, openDatabase } from "../db/database.ts";
@@ -10,6 +9,7 @@ import { makeLogger } from "../log.ts";
 import { silent } from "../testing/postgres.ts";
 import { Receiver } from "../testing/receiver.ts";
 import { TestService } from "../testing/service.ts";
+import { QueueStatus } from "../wire/queue.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 

@@ -1,5 +1,5 @@
 /** Where webhooks may go: the public internet, unless the installation allows more. */
-import { checkLiteralAddress, isPublicAddress, makeCheckedLookup } from "@ltx-trainer/launcher";
+import { checkLiteralAddress, isPublicAddress, makeCheckedLookup } from "@ltx-trainer/host";
 import { Agent, buildConnector } from "undici";
 
 /** An address that nothing is sent to, however often it is tried. */

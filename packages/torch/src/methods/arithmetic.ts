@@ -4,8 +4,8 @@
  * A JavaScript number that is whole counts as an integer, so an int64 tensor plus 1 stays int64; against a
  * floating-point tensor there is no difference.
  */
-import * as aten from "../aten.generated.ts";
-import type { Tensor } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 type Operand = Tensor | number;
 

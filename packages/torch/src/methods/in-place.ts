@@ -1,8 +1,8 @@
 /**
  * Operators that change their tensor, named with PyTorch's trailing underscore; each returns the tensor it changed.
  */
-import * as aten from "../aten.generated.ts";
-import type { Tensor } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 type Operand = Tensor | number;
 

@@ -1,7 +1,7 @@
 /**
  * Gives `Tensor` its methods. Imported once, by the package's index.
  */
-import { Tensor } from "../tensor.ts";
+import { Tensor } from "../tensor/tensor.ts";
 import { arithmetic } from "./arithmetic.ts";
 import { inPlace } from "./in-place.ts";
 import { read } from "./read.ts";
@@ -14,7 +14,7 @@ type Read = typeof read;
 type Reduce = typeof reduce;
 type Shaping = typeof shaping;
 
-declare module "../tensor.ts" {
+declare module "../tensor/tensor.ts" {
   interface Tensor extends Arithmetic, InPlace, Read, Reduce, Shaping {}
 }
 

@@ -1,10 +1,10 @@
 /**
  * Values out of tensors. Each waits for the device and copies.
  */
-import * as aten from "../aten.generated.ts";
-import { native } from "../binding.ts";
-import { scope } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import { native } from "../addon/binding.ts";
+import { scope } from "../tensor/scope.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 export const read = {
   /** The one value of a one-element tensor. @throws RangeError when it has more */

@@ -1,9 +1,9 @@
 /**
  * Reductions, softmax and matrix products.
  */
-import * as aten from "../aten.generated.ts";
-import { bestMatmul } from "../kernels.ts";
-import type { Tensor } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import { bestMatmul } from "../addon/kernels.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 type Axes = number | readonly number[];
 

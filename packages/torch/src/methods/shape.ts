@@ -1,9 +1,9 @@
 /**
  * Views, copies and selections. Negative axes and indices count from the end.
  */
-import * as aten from "../aten.generated.ts";
-import { type Device, type DType, isDType, type TensorOptions } from "../dtype.ts";
-import type { Tensor } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import { type Device, type DType, isDType, type TensorOptions } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 export const shaping = {
   reshape(this: Tensor, shape: readonly number[]): Tensor {

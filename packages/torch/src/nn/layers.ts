@@ -2,7 +2,7 @@
  * The layers with weights. Each asks its `Parameters` for tensors by the names PyTorch modules use.
  */
 import { conv2d, conv3d, embedding, groupNorm, layerNorm, linear, rmsNorm } from "../ops/nn.ts";
-import type { Tensor } from "../tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import type { Adapter, Init, LinearLayer, Parameters } from "./parameters.ts";
 
 /** PyTorch's default: U(-1/sqrt(fanIn), 1/sqrt(fanIn)) for weight and bias alike. */

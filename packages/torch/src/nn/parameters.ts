@@ -5,11 +5,12 @@
  * answer comes from a checkpoint or from a random generator is decided by who made `p`; the model does not know.
  * Names are therefore spelled exactly once, where the tensor is used.
  */
-import { type Device, type DType, dtypeBytes } from "../dtype.ts";
-import type { Generator } from "../generator.ts";
+
 import { ones, rand, randn, zeros } from "../ops/create.ts";
-import { keep, scope } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
+import { type Device, type DType, dtypeBytes } from "../tensor/dtype.ts";
+import type { Generator } from "../tensor/generator.ts";
+import { keep, scope } from "../tensor/scope.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 /** How a tensor starts when there is no checkpoint: a constant, U(-bound, bound), or N(0, deviation). */
 export type Init = "zeros" | "ones" | { readonly uniform: number } | { readonly normal: number };

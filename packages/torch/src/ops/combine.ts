@@ -1,8 +1,8 @@
 /**
  * Functions of several tensors, and scalar-first forms.
  */
-import * as aten from "../aten.generated.ts";
-import type { Tensor } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 export function cat(tensors: readonly Tensor[], axis: number): Tensor {
   return aten.cat(tensors, axis);

@@ -1,12 +1,12 @@
 /**
  * New tensors: constants, ranges, random numbers, and data from JavaScript.
  */
-import * as aten from "../aten.generated.ts";
-import { native } from "../binding.ts";
-import { type DType, dtypeCode, type TensorOptions } from "../dtype.ts";
-import type { Generator } from "../generator.ts";
-import { scope } from "../scope.ts";
-import { type Tensor, wrap } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import { native } from "../addon/binding.ts";
+import { type DType, dtypeCode, type TensorOptions } from "../tensor/dtype.ts";
+import type { Generator } from "../tensor/generator.ts";
+import { scope } from "../tensor/scope.ts";
+import { type Tensor, wrap } from "../tensor/tensor.ts";
 
 type Nested = number | readonly Nested[];
 type Data =

@@ -3,12 +3,12 @@
  *
  * Shapes: B batch, N heads, T queries, S keys, K per-head width, C channels, h w pixels.
  */
-import * as aten from "../aten.generated.ts";
-import { hasOp } from "../binding.ts";
-import { isHalf } from "../dtype.ts";
-import { bestConv2d, bestConv3d, bestLinear, prefersProducts, widensProducts } from "../kernels.ts";
-import { scope } from "../scope.ts";
-import type { Tensor } from "../tensor.ts";
+import * as aten from "../addon/aten.generated.ts";
+import { hasOp } from "../addon/binding.ts";
+import { bestConv2d, bestConv3d, bestLinear, prefersProducts, widensProducts } from "../addon/kernels.ts";
+import { isHalf } from "../tensor/dtype.ts";
+import { scope } from "../tensor/scope.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import { cat } from "./combine.ts";
 
 export type ConvOptions = {

@@ -20,10 +20,10 @@ import { writeSafetensors, zeros } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
 import { withoutLost } from "../dataset/lost-samples.ts";
 import { prepareDataset } from "../dataset/prepare.ts";
-import { unreadable } from "../dataset/probe.ts";
-import { numberedClip } from "../dataset/testing/media.ts";
 import type { Sample } from "../dataset/types.ts";
-import { Reporter } from "../events.ts";
+import { unreadable } from "../media/ffmpeg/probe.ts";
+import { numberedClip } from "../media/testing/media.ts";
+import { Reporter } from "../process/events.ts";
 import { type EncodeContext, encodeSamples, encodeTexts } from "./encode.ts";
 import { CacheStore } from "./store.ts";
 

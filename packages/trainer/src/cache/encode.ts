@@ -12,13 +12,13 @@ import {
   type Vae,
 } from "@ltx-trainer/ltx";
 import { Generator, keep, noGrad, scope, type Tensor, type TensorInfo, tensor } from "@ltx-trainer/torch";
-import { fileFailure } from "../dataset/file-failure.ts";
 import type { Excerpt, Sample } from "../dataset/types.ts";
-import { type Placement, releaseModel } from "../device.ts";
-import type { Reporter } from "../events.ts";
-import { seedFor } from "../seeds.ts";
-import { stopIfAsked } from "../stop.ts";
-import { stoppable } from "../stop-file.ts";
+import { type Placement, releaseModel } from "../models/device.ts";
+import type { Reporter } from "../process/events.ts";
+import { stopIfAsked } from "../process/interrupt.ts";
+import { seedFor } from "../process/seeds.ts";
+import { stoppable } from "../process/stop-file.ts";
+import { fileFailure } from "../source/file-failure.ts";
 import { CacheStore } from "./store.ts";
 
 /** One sample as the training loop takes it. */

@@ -6,7 +6,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { keep, type Tensor, type TensorInfo, writeSafetensors } from "@ltx-trainer/torch";
-import { DamagedFileError, type ExpectedTensors, openIntact } from "../tensor-file.ts";
+import { DamagedFileError, type ExpectedTensors, openIntact } from "../files/tensor-file.ts";
 
 export type CacheKind = "latents" | "captions";
 

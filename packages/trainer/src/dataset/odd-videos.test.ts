@@ -2,7 +2,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { type Examined, examine } from "./samples.ts";
 import {
   ffmpeg,
   frameNumbers,
@@ -10,7 +9,8 @@ import {
   rotateClip,
   temporaryFolder,
   testClip,
-} from "./testing/media.ts";
+} from "../media/testing/media.ts";
+import { type Examined, examine } from "./samples.ts";
 import type { DatasetOptions } from "./types.ts";
 
 const options: DatasetOptions = {

@@ -3,9 +3,9 @@ import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { outputNames } from "../job-folder.ts";
+import { numberedClip, temporaryFolder } from "../media/testing/media.ts";
 import { splitOutputs } from "./own-outputs.ts";
 import { prepareDataset } from "./prepare.ts";
-import { numberedClip, temporaryFolder } from "./testing/media.ts";
 
 const split = (...paths: string[]) => {
   const { own, data } = splitOutputs(paths.map((path) => ({ path })));

@@ -3,8 +3,8 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test } from "vitest";
+import { makeZip, numberedClip, temporaryFolder, testClip } from "../media/testing/media.ts";
 import { prepareDataset } from "./prepare.ts";
-import { makeZip, numberedClip, temporaryFolder, testClip } from "./testing/media.ts";
 import type { DatasetOptions } from "./types.ts";
 
 const options: DatasetOptions = {

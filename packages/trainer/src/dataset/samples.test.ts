@@ -4,9 +4,9 @@ import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test } from "vitest";
-import { probeVideo } from "./probe.ts";
+import { probeVideo } from "../media/ffmpeg/probe.ts";
+import { ffmpeg, numberedClip, temporaryFolder } from "../media/testing/media.ts";
 import { examine } from "./samples.ts";
-import { ffmpeg, numberedClip, temporaryFolder } from "./testing/media.ts";
 import type { DatasetOptions } from "./types.ts";
 
 const base: DatasetOptions = {

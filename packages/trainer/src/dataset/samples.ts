@@ -8,7 +8,7 @@ import { createReadStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import type { AppError, ReportSample } from "@ltx-trainer/contract";
 import { fileTypeFromFile } from "file-type";
-import { planWindows, type Window } from "./clips.ts";
+import { probeVideo, unreadable } from "../media/ffmpeg/probe.ts";
 import {
   countApngPictures,
   decodeImage,
@@ -18,11 +18,11 @@ import {
   imageFile,
   pagesOnScreen,
   probeImage,
-} from "./image.ts";
+} from "../media/image.ts";
+import { type Clock, decodeVideo, type Survey, surveyVideo, type VideoFile } from "../media/video.ts";
 import { blackNotes, counted, pageNotes, sizeNotes, videoNotes } from "./notes.ts";
-import { probeVideo, unreadable } from "./probe.ts";
 import type { DatasetOptions, Excerpt } from "./types.ts";
-import { type Clock, decodeVideo, type Survey, surveyVideo, type VideoFile } from "./video.ts";
+import { planWindows, type Window } from "./windows.ts";
 
 /** Changed whenever the same file, window and size would give other pixels. */
 const decoderVersion = 2;

@@ -5,8 +5,8 @@
  */
 import { rename, rm, writeFile } from "node:fs/promises";
 import type { Size } from "@ltx-trainer/contract";
-import { type OverlayOptions, sharp } from "../dataset/fenced-sharp.ts";
-import { nameBeside } from "../durable.ts";
+import { nameBeside } from "../files/durable.ts";
+import { type OverlayOptions, sharp } from "./fenced-sharp.ts";
 
 export type SheetRow = {
   /** Stands over the row. */

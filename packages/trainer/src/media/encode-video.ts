@@ -8,9 +8,9 @@
 import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
-import { diskFull } from "../dataset/disk.ts";
-import { ffmpegThreads, findTool, firstComplaint, runTool } from "../dataset/ffmpeg.ts";
-import { nameBeside } from "../durable.ts";
+import { diskFull } from "../files/disk.ts";
+import { nameBeside } from "../files/durable.ts";
+import { ffmpegThreads, findTool, firstComplaint, runTool } from "./ffmpeg/ffmpeg.ts";
 
 export type VideoFormat = {
   readonly width: number;

@@ -6,13 +6,13 @@ import type { AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
 import sharp from "sharp";
 import { expect, onTestFinished, test } from "vitest";
-import { probeVideo } from "../dataset/probe.ts";
-import { frameNumbers, numberedClip, temporaryFolder, testClip } from "../dataset/testing/media.ts";
-import { decodeVideo, surveyVideo } from "../dataset/video.ts";
+import { loadFirstFrame } from "../sampling/first-frame.ts";
+import { loadReferenceVideo } from "../sampling/reference-video.ts";
 import { writeContactSheet } from "./contact-sheet.ts";
 import { writeVideo } from "./encode-video.ts";
-import { loadFirstFrame } from "./first-frame.ts";
-import { loadReferenceVideo } from "./reference-video.ts";
+import { probeVideo } from "./ffmpeg/probe.ts";
+import { frameNumbers, numberedClip, temporaryFolder, testClip } from "./testing/media.ts";
+import { decodeVideo, surveyVideo } from "./video.ts";
 
 const square = { frames: 9, width: 32, height: 32, frameRate: 16 };
 

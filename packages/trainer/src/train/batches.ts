@@ -5,7 +5,7 @@
  * taken.
  */
 import { Generator, randperm, scope } from "@ltx-trainer/torch";
-import { seedFor } from "../seeds.ts";
+import { seedFor } from "../process/seeds.ts";
 
 export class SampleOrder {
   private readonly count: number;

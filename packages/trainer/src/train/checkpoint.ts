@@ -18,9 +18,9 @@ import {
   writeSafetensors,
 } from "@ltx-trainer/torch";
 import { z } from "zod";
-import { syncFolder } from "../durable.ts";
+import { syncFolder } from "../files/durable.ts";
+import { DamagedFileError, openIntact, toFileFault } from "../files/tensor-file.ts";
 import { writeJson } from "../job-folder.ts";
-import { DamagedFileError, openIntact, toFileFault } from "../tensor-file.ts";
 
 const State = z.object({
   version: z.literal(1),

@@ -15,8 +15,8 @@ import { join } from "node:path";
 import { AppError, type JobEvent, type OnBadCheckpoint } from "@ltx-trainer/contract";
 import { noGrad, SafetensorsFile, type Tensor, writeSafetensors } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
-import { Reporter } from "../events.ts";
 import type { Plan } from "../plan.ts";
+import { Reporter } from "../process/events.ts";
 import { type LoopContext, trainLoop } from "./loop.ts";
 import { freshTraining } from "./testing/step-case.ts";
 

@@ -8,7 +8,7 @@
 import { existsSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
 import { AppError, type OnBadCheckpoint } from "@ltx-trainer/contract";
-import type { Reporter } from "../events.ts";
+import type { Reporter } from "../process/events.ts";
 import { checkpointsIn, type Restored, removeHalfWritten, restoreCheckpoint } from "./checkpoint.ts";
 
 export type Beginning = { readonly step: number; readonly loss: number | null };

@@ -14,7 +14,7 @@ import {
 } from "@ltx-trainer/torch";
 import type { EncodedSample } from "../cache/encode.ts";
 import type { Plan } from "../plan.ts";
-import { seedFor } from "../seeds.ts";
+import { seedFor } from "../process/seeds.ts";
 import { SampleOrder } from "./batches.ts";
 import {
   addNoise,

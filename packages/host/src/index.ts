@@ -1,0 +1,7 @@
+/** What every program needs of the machine: starting programs, places, public addresses, data URIs. */
+export * from "./data-uri.ts";
+export * from "./places.ts";
+export * from "./public-address.ts";
+export * from "./spawn-tied.ts";
+export * from "./stop-signals.ts";
+export * from "./trainer-process.ts";

@@ -1,0 +1,149 @@
+/**
+ * Bodies that are JSON, whatever their content type says: clients send `application/json` with nothing behind it, and
+ * curl sends JSON as a form.
+ *
+ * Up to 1 MiB is read here, in a few milliseconds; what is larger goes to a thread. Either way the caller is known by now.
+ */
+import type { Readable } from "node:stream";
+import type { FastifyInstance, FastifyRequest } from "fastify";
+import { jsonInvalidDetail } from "../wire/pydantic.ts";
+import { requestFailure } from "../wire/request-failures.ts";
+import { WireError } from "../wire/wire-error.ts";
+import { Gathered, type Memory } from "./gathered.ts";
+import { comeAgain, type LargeBodies, type LargeBody } from "./large-bodies.ts";
+import { type JsonBody, readJson } from "./read-json.ts";
+import { BodyRefusal } from "./scan-json.ts";
+
+/** Of everything but the data URIs in a submission. */
+export const smallBodyBytes = 2 ** 20;
+
+/** A submission has some twenty. */
+const mostValues = 10_000;
+
+/** What a route finds when nothing was sent. */
+export const emptyBody: JsonBody = { text: "", value: undefined, files: [] };
+
+/** The body of a request to a route under `parseJsonBodies`. */
+export function jsonOf(request: FastifyRequest): JsonBody {
+  return (request.body as JsonBody | null | undefined) ?? emptyBody;
+}
+
+const heldBodies = new WeakMap<FastifyRequest, LargeBody>();
+
+/** Lets the next large body in. For routes whose answer comes long after they have taken what they need. */
+export function releaseBody(request: FastifyRequest): void {
+  heldBodies.get(request)?.release();
+}
+
+export type JsonOptions = {
+  readonly largeBodies?: LargeBodies;
+  readonly mostValues?: number;
+  /** For bodies up to 1 MiB, of all such scopes together. */
+  readonly memory?: Memory;
+};
+
+/**
+ * Makes `request.body` a `JsonBody` on every route of `app`. A route's `bodyLimit` says how much may come in all.
+ *
+ * @param options.largeBodies for routes that take more than 1 MiB
+ */
+export function parseJsonBodies(app: FastifyInstance, options: JsonOptions = {}): void {
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("*", (request: FastifyRequest, payload: Readable) =>
+    read(request, payload, options),
+  );
+  if (options.largeBodies === undefined) return;
+  app.addHook("onRequest", async (request, reply) => {
+    // Also without an answer: a client that goes away gets none.
+    if (request.method === "POST") reply.raw.once("close", () => releaseBody(request));
+  });
+}
+
+/** As much as goes to a thread at a time. */
+const pieceBytes = 2 ** 18;
+
+async function read(request: FastifyRequest, payload: Readable, options: JsonOptions): Promise<JsonBody> {
+  const limit = request.routeOptions.bodyLimit ?? smallBodyBytes;
+  const announced = Number(request.headers["content-length"] ?? 0);
+  if (announced > limit) throw tooLarge(announced, limit);
+  const { memory } = options;
+  const gathered = new Gathered();
+  let [length, taken] = [0, 0];
+  let large = announced > smallBodyBytes ? beginLarge(request, announced, options) : undefined;
+  const add = (piece: Buffer) => {
+    length += piece.length;
+    if (length > limit) throw tooLarge(length, limit);
+    if (large === undefined && length > smallBodyBytes) large = beginLarge(request, 0, options);
+    if (large === undefined) {
+      if (memory?.take(piece.length) === false) throw comeAgain("Too many requests are being read already");
+      taken += piece.length;
+    }
+    gathered.add(piece);
+    if (gathered.length >= pieceBytes) large?.write(gathered.take());
+  };
+  try {
+    await forEachPiece(payload, add);
+    const limits = {
+      mostBytes: Math.min(smallBodyBytes, limit),
+      mostValues: options.mostValues ?? mostValues,
+    };
+    large?.write(gathered.take());
+    return large === undefined ? readJson(gathered.take(), limits) : await large.end(limits);
+  } catch (error) {
+    throw error instanceof BodyRefusal ? wireErrorOf(error) : error;
+  } finally {
+    memory?.give(taken);
+  }
+}
+
+function beginLarge(
+  request: FastifyRequest,
+  lengthBytes: number,
+  { largeBodies }: JsonOptions,
+): LargeBody | undefined {
+  const large = largeBodies?.begin(lengthBytes, request.headers.authorization ?? "");
+  if (large !== undefined) heldBodies.set(request, large);
+  return large;
+}
+
+function wireErrorOf({ status, message }: BodyRefusal): WireError {
+  return status === 413
+    ? refused(`body: ${message}`)
+    : new WireError(422, { detail: [jsonInvalidDetail(message)] });
+}
+
+/** After so many pieces others have a turn: a client may send a byte at a time. */
+const piecesPerTurn = 1000;
+
+/** By events: leaving a loop over the stream would close the connection before the answer. */
+function forEachPiece(payload: Readable, take: (piece: Buffer) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const settle = (error?: unknown) => {
+      payload.off("data", onData).off("end", settle).off("error", settle).off("close", onClose);
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const onClose = () => settle(new WireError(400, { detail: "The connection ended within the body" }));
+    let pieces = 0;
+    const onData = (piece: Buffer) => {
+      if (++pieces % piecesPerTurn === 0) {
+        payload.pause();
+        setImmediate(() => payload.resume());
+      }
+      try {
+        take(piece);
+      } catch (error) {
+        settle(error);
+      }
+    };
+    payload.on("data", onData).once("end", settle).once("error", settle).once("close", onClose);
+  });
+}
+
+function tooLarge(bytes: number, limit: number): WireError {
+  return refused(`body: got ${bytes} bytes or more, expected at most ${limit}`);
+}
+
+function refused(detail: string): WireError {
+  return WireError.of(requestFailure(413, "bad_request", detail));
+}

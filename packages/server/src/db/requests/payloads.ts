@@ -1,0 +1,54 @@
+/** What a request carries, and when that goes: input, result, logs, steps, in one statement. The row itself stays, as history. */
+import { sql } from "kysely";
+import type { Database } from "../database.ts";
+import { persistently } from "../persist.ts";
+
+/** How long the result of a request that asked for nothing to be stored can be had. Source: X-Fal-Store-IO. */
+const unstoredHours = 1;
+
+/**
+ * Removes the payloads of requests that ended so many days ago, and an hour ago when they asked for it. A webhook that is
+ * still to be delivered keeps its payload.
+ *
+ * @returns their ids, at most `limit`
+ */
+export async function removeOldPayloads(db: Database, days: number, limit: number): Promise<string[]> {
+  const statement = sql<{ id: string }>`
+    with old as (
+      update requests set input = 'null', response_body = 'null', payload_removed_at = now()
+      where id in (
+        select id from requests
+        where finished_at is not null and payload_removed_at is null
+          and finished_at < now() - case when stores_io then make_interval(secs => ${days * 86_400})
+            else make_interval(hours => ${unstoredHours}) end
+          and not exists (
+            select from webhook_deliveries where request_id = requests.id and state = 'pending')
+        limit ${limit})
+      returning id),
+    logs as (delete from request_logs where request_id in (select id from old)),
+    steps as (delete from request_metrics where request_id in (select id from old))
+    select id from old`;
+  const { rows } = await persistently(() => statement.execute(db));
+  return rows.map(({ id }) => id);
+}
+
+/** Of these requests, those that are over. */
+export async function endedRequests(db: Database, ids: readonly string[]): Promise<string[]> {
+  const query = sql<{ id: string }>`
+    select id from requests where id = any(${ids}::uuid[]) and finished_at is not null`;
+  const { rows } = await persistently(() => query.execute(db));
+  return rows.map(({ id }) => id);
+}
+
+/** Of these requests, those that are not over, or have been for less than so many days. */
+export async function recentRequests(
+  db: Database,
+  ids: readonly string[],
+  days: number,
+): Promise<Set<string>> {
+  const query = sql<{ id: string }>`
+    select id from requests where id = any(${ids}::uuid[])
+      and (finished_at is null or finished_at > now() - make_interval(secs => ${days * 86_400}))`;
+  const { rows } = await persistently(() => query.execute(db));
+  return new Set(rows.map(({ id }) => id));
+}

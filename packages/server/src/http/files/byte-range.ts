@@ -1,0 +1,20 @@
+/** The Range header. Source: RFC 9110, section 14. */
+import type { ByteRange } from "../../storage/stores/file-store.ts";
+
+/**
+ * The bytes that are asked for; undefined for all of them: no header, another unit, several ranges (which a server may
+ * answer with everything), or what cannot be read. "none" when the range begins behind the end: 416.
+ */
+export function parseRange(header: string | undefined, sizeBytes: number): ByteRange | "none" | undefined {
+  const [, from = "", to = ""] = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i.exec(header ?? "") ?? [];
+  if (from === "" && to === "") return undefined;
+  const end = sizeBytes - 1;
+  if (from === "") {
+    const length = Number(to);
+    return length === 0 || sizeBytes === 0 ? "none" : { first: Math.max(0, sizeBytes - length), last: end };
+  }
+  const first = Number(from);
+  const last = to === "" ? end : Math.min(Number(to), end);
+  if (to !== "" && Number(to) < first) return undefined;
+  return first > end ? "none" : { first, last };
+}

@@ -1,0 +1,238 @@
+/**
+ * The OpenAPI document of the endpoint, made from the contract's schemas, in the shape that the hosted service gives.
+ *
+ * OpenAPI 3.0 knows an older JSON Schema than zod writes; `schemaOf` translates.
+ *
+ * Source: fal.ai/api/openapi/queue/openapi.json, `x-fal-*` extensions included. Different on purpose: what the hosted
+ * document says of `logs` and of cancelling is not what the queue answers; here it is.
+ */
+import { type SchemaNode, TrainingInput } from "@ltx-trainer/contract";
+import { z } from "zod";
+import { TrainingOutput } from "../../wire/files.ts";
+
+type Json = Record<string, unknown>;
+
+export type DocumentOptions = {
+  /** `owner/alias`. */
+  readonly endpoint: string;
+  /** Where the queue is: `https://queue.fal.run`. */
+  readonly queueUrl: string;
+  /** Where people read about it. */
+  readonly pageUrl: string;
+};
+
+/** The document as JSON. */
+export function openApiDocument({ endpoint, queueUrl, pageUrl }: DocumentOptions): Json {
+  const name = pascalCase(endpoint.split("/")[1] ?? endpoint);
+  const input = `${name}Input`;
+  const output = `${name}Output`;
+  return {
+    openapi: "3.0.4",
+    info: {
+      title: `Queue OpenAPI for ${endpoint}`,
+      version: "1.0.0",
+      description: `The OpenAPI schema for the ${endpoint} queue.`,
+      "x-fal-metadata": {
+        endpointId: endpoint,
+        category: "training",
+        playgroundUrl: pageUrl,
+        documentationUrl: pageUrl,
+        about: "Trains a LoRA for the LTX video model from a zip of clips.",
+      },
+    },
+    components: {
+      securitySchemes: {
+        apiKeyAuth: { type: "apiKey", in: "header", name: "Authorization", description: "Key <id>:<secret>" },
+      },
+      schemas: {
+        QueueStatus: queueStatus,
+        ...componentsOf(TrainingInput, { name: input, title: "Input" }),
+        ...componentsOf(TrainingOutput, { name: output, title: "Output" }),
+      },
+    },
+    paths: pathsOf(endpoint, { input, output }),
+    servers: [{ url: queueUrl }],
+    security: [{ apiKeyAuth: [] }],
+  };
+}
+
+function pascalCase(text: string): string {
+  return text
+    .split(/[^A-Za-z0-9]+/)
+    .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+    .join("");
+}
+
+/** A schema and what it refers to, as entries of `components.schemas`. */
+function componentsOf(schema: z.ZodType, { name, title }: { name: string; title: string }): Json {
+  const root: SchemaNode = z.toJSONSchema(schema, { io: "output" });
+  const referred = Object.entries(root.$defs ?? {}).map(([id, node]) => [
+    id,
+    schemaOf(id, node as SchemaNode),
+  ]);
+  return { ...Object.fromEntries(referred), [name]: schemaOf(title, root) };
+}
+
+/** Keywords that OpenAPI 3.0 has under the same name and meaning. */
+const shared = ["description", "minimum", "maximum", "minLength", "maxItems", "default", "examples"] as const;
+
+function schemaOf(title: string | undefined, node: SchemaNode): Json {
+  if (node.$ref !== undefined) {
+    const reference = { $ref: node.$ref.replace("#/$defs/", "#/components/schemas/") };
+    return node.description === undefined ? reference : { description: node.description, ...reference };
+  }
+  const known = shared.filter(
+    (keyword) => node[keyword] !== undefined && !isLimitOfSafeIntegers(node[keyword]),
+  );
+  return {
+    ...(title === undefined ? {} : { title }),
+    ...Object.fromEntries(known.map((keyword) => [keyword, node[keyword]])),
+    ...typeOf(node),
+    ...(node.anyOf === undefined
+      ? {}
+      : { anyOf: node.anyOf.map((member) => schemaOf(undefined, member as SchemaNode)) }),
+    ...(typeof node.items === "object" && !Array.isArray(node.items)
+      ? { items: schemaOf(undefined, node.items as SchemaNode) }
+      : {}),
+    ...propertiesOf(node),
+  };
+}
+
+/** zod's way of saying that an integer has no limit. */
+function isLimitOfSafeIntegers(value: unknown): boolean {
+  return typeof value === "number" && Math.abs(value) === Number.MAX_SAFE_INTEGER;
+}
+
+/** 3.0 has one type a schema: alternatives, null among them, are `anyOf`; the hosted document writes null so. */
+function typeOf({ type, enum: values }: SchemaNode): Json {
+  if (values?.every(Number.isInteger)) return { type: "integer", enum: values };
+  const types: readonly unknown[] = [type].flat();
+  return {
+    ...(types.length > 1
+      ? { anyOf: types.map((one) => ({ type: one })) }
+      : type === undefined
+        ? {}
+        : { type }),
+    ...(values === undefined ? {} : { enum: values }),
+  };
+}
+
+function propertiesOf({ properties, required = [] }: SchemaNode): Json {
+  if (properties === undefined) return {};
+  const entries = Object.entries(properties) as [string, SchemaNode][];
+  return {
+    "x-fal-order-properties": entries.map(([name]) => name),
+    // What has a default is always there afterwards, and need not be given.
+    required: required.filter((name) => (properties[name] as SchemaNode).default === undefined),
+    properties: Object.fromEntries(entries.map(([name, node]) => [name, propertyOf(name, node)])),
+  };
+}
+
+function propertyOf(name: string, node: SchemaNode): Json {
+  const isReference = node.$ref !== undefined || node.anyOf?.some((member) => (member as SchemaNode).$ref);
+  return schemaOf(isReference ? undefined : titleOf(name), node);
+}
+
+/** `number_of_steps` to `Number Of Steps`. */
+function titleOf(name: string): string {
+  return name
+    .split("_")
+    .map((word) => word.slice(0, 1).toUpperCase() + word.slice(1))
+    .join(" ");
+}
+
+const text = (description: string) => ({ type: "string", description });
+
+const queueStatus = {
+  type: "object",
+  properties: {
+    status: { type: "string", enum: ["IN_QUEUE", "IN_PROGRESS", "COMPLETED"] },
+    request_id: text("The request id."),
+    response_url: text("Where the result will be."),
+    status_url: text("Where the status is."),
+    cancel_url: text("Where the request can be cancelled."),
+    logs: {
+      type: "array",
+      nullable: true,
+      description: "What the training said; null unless asked for.",
+      items: {
+        type: "object",
+        properties: {
+          message: { type: "string" },
+          level: { type: "string", enum: ["STDERR", "STDOUT", "ERROR", "INFO", "WARN", "DEBUG"] },
+          source: { type: "string" },
+          timestamp: { type: "string", format: "date-time" },
+        },
+      },
+    },
+    metrics: {
+      type: "object",
+      description: "Once completed, inference_time: seconds of work.",
+      additionalProperties: true,
+    },
+    queue_position: { type: "integer", description: "Requests ahead." },
+    error: text("What went wrong, of a completed request without a result."),
+    error_type: text("The type of that error, when it is the service's and not the input's."),
+  },
+  required: ["status", "request_id"],
+} as const;
+
+const reference = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+
+function answer(description: string, schema: Json): Json {
+  return { description, content: { "application/json": { schema } } };
+}
+
+const requestId = {
+  name: "request_id",
+  in: "path",
+  required: true,
+  schema: { type: "string", description: "Request ID" },
+};
+
+const logs = {
+  name: "logs",
+  in: "query",
+  required: false,
+  schema: { type: "number", description: "Whether to include logs (`1`) or not (`0`)." },
+};
+
+const cancelAnswer = {
+  type: "object",
+  properties: { status: { type: "string", enum: ["CANCELLATION_REQUESTED"] } },
+  required: ["status"],
+};
+
+function pathsOf(endpoint: string, names: { readonly input: string; readonly output: string }): Json {
+  const status = reference("QueueStatus");
+  const one = `/${endpoint}/requests/{request_id}`;
+  return {
+    [`${one}/status`]: {
+      get: {
+        parameters: [requestId, logs],
+        responses: {
+          "200": answer("The request status.", status),
+          "202": answer("The request status, as long as it is not completed.", status),
+        },
+      },
+    },
+    [`${one}/cancel`]: {
+      put: {
+        parameters: [requestId],
+        responses: { "202": answer("The request is or will be cancelled.", cancelAnswer) },
+      },
+    },
+    [`/${endpoint}`]: {
+      post: {
+        requestBody: { required: true, content: { "application/json": { schema: reference(names.input) } } },
+        responses: { "200": answer("The request status.", status) },
+      },
+    },
+    [one]: {
+      get: {
+        parameters: [requestId],
+        responses: { "200": answer("Result of the request.", reference(names.output)) },
+      },
+    },
+  };
+}

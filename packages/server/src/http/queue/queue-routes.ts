@@ -1,0 +1,157 @@
+/** The queue over HTTP: submit, status once and as a stream, result, cancel, under /queue/<owner>/<alias>. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import { type Authenticator, authorizationOf } from "../../access/authenticate.ts";
+import type { Caller } from "../../access/caller.ts";
+import { jsonOf } from "../../body/json-body.ts";
+import type { Config } from "../../config/config.ts";
+import type { RequestAnswer } from "../../db/requests/requests.ts";
+import type { RequestQueue, Submission } from "../../queue/request-queue.ts";
+import { readSubmissionOptions } from "../../queue/submission.ts";
+import { parseRequestPath, type RequestPart, type RequestPath } from "../../wire/request-path.ts";
+import { WireError } from "../../wire/wire-error.ts";
+import { Admission } from "../admission.ts";
+import { publicUrlFor } from "../public-url.ts";
+import { goneSignal, sendStatusStream } from "./stream-routes.ts";
+
+export type QueueRouteDeps = {
+  readonly config: Config;
+  readonly queue: RequestQueue;
+  readonly authenticator: Authenticator;
+};
+
+type Wildcard = { readonly "*": string };
+
+/** Mounts the routes under `prefix`. */
+export function addQueueRoutes(app: FastifyInstance, prefix: string, deps: QueueRouteDeps): void {
+  const path = `${prefix}/*`;
+  const readers: Partial<Record<RequestPart, RequestHandler>> = { status, stream };
+  const route = (partOf: (request: FastifyRequest) => RequestPart | "submit", handle: RequestHandler) => {
+    const admission = admit(partOf, deps);
+    const handler = async (request: FastifyRequest, reply: FastifyReply) =>
+      handle({ request, reply, ...admission.of(request), deps });
+    return { url: path, onRequest: admission.onRequest, handler };
+  };
+  app.route({ method: "POST", bodyLimit: deps.config.maxBodyBytes, ...route(() => "submit", submit) });
+  app.route({ method: "PUT", ...route(() => "cancel", cancel) });
+  const read: RequestHandler = (exchange) =>
+    (readers[exchange.target.request?.part ?? "result"] ?? result)(exchange);
+  app.route({ method: "GET", ...route(askedPart, read) });
+}
+
+function askedPart(request: FastifyRequest): RequestPart {
+  return parseRequestPath((request.params as Wildcard)["*"])?.request?.part ?? "result";
+}
+
+/** Who may call what an address names. */
+export function admit(
+  partOf: (request: FastifyRequest) => RequestPart | "submit",
+  { config, authenticator }: Pick<QueueRouteDeps, "config" | "authenticator">,
+): Admission<{ readonly target: RequestPath; readonly caller: Caller }> {
+  return new Admission(async (request) => {
+    const target = targetOf(request, partOf(request), config);
+    const caller = await authenticator.caller(authorizationOf(request), target.endpoint);
+    return { target, caller };
+  });
+}
+
+export type Exchange = {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly target: RequestPath;
+  readonly caller: Caller;
+  readonly deps: QueueRouteDeps;
+};
+type RequestHandler = (exchange: Exchange) => Promise<FastifyReply>;
+
+/** @throws WireError 404 for an endpoint that is not ours, or an address that does not fit the method */
+function targetOf(
+  request: FastifyRequest,
+  part: RequestPart | "submit",
+  config: Pick<Config, "endpoint">,
+): RequestPath {
+  const target = parseRequestPath((request.params as Wildcard)["*"]);
+  if (target === undefined || (target.request?.part ?? "submit") !== part) {
+    throw new WireError(404, { detail: `${request.method} ${request.url.split("?")[0]}: no such address` });
+  }
+  if (target.endpoint === config.endpoint) return target;
+  throw new WireError(404, { detail: `Application "${target.endpoint}" not found` });
+}
+
+async function submit({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const status = await deps.queue.submit(submissionOf(request, target, caller, deps.config));
+  return reply.code(200).header("x-fal-request-id", status.request_id).send(status);
+}
+
+/** What a client submits, from its body, headers and query. @throws WireError 400 for a wish that cannot be understood */
+export function submissionOf(
+  request: FastifyRequest,
+  target: RequestPath,
+  caller: Caller,
+  config: Config,
+): Submission {
+  const { text, value, files } = jsonOf(request);
+  const query = request.query as Record<string, string | string[] | undefined>;
+  return {
+    caller,
+    endpoint: target.endpoint,
+    path: target.path,
+    publicUrl: publicUrlFor(request, config),
+    text,
+    body: value,
+    files,
+    options: readSubmissionOptions({
+      header: (name) => [request.headers[name]].flat()[0],
+      query: (name) => [query[name]].flat()[0],
+    }),
+  };
+}
+
+/** Whether lines of log are wanted: fal's clients say 1 or true. */
+function wantsLogs(request: FastifyRequest): boolean {
+  const { logs } = request.query as { logs?: string };
+  return logs === "1" || logs === "true";
+}
+
+async function status({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  const { isOver, text } = await deps.queue.status(caller, id, {
+    publicUrl: publicUrlFor(request, deps.config),
+    logs: wantsLogs(request),
+  });
+  // The code alone tells some clients that it is over.
+  return reply
+    .code(isOver ? 200 : 202)
+    .header("x-fal-request-id", id)
+    .type("application/json; charset=utf-8")
+    .send(text);
+}
+
+async function stream({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  const updates = await deps.queue.follow(caller, id, {
+    publicUrl: publicUrlFor(request, deps.config),
+    logs: wantsLogs(request),
+    signal: goneSignal(reply),
+  });
+  return sendStatusStream(reply.header("x-fal-request-id", id), updates);
+}
+
+async function result({ reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  return sendAnswer(reply, id, await deps.queue.answer(caller, id));
+}
+
+/** The end of a request, as the model's own answer. */
+export function sendAnswer(reply: FastifyReply, id: string, answer: RequestAnswer): FastifyReply {
+  return reply
+    .code(answer.status)
+    .headers({ ...answer.headers, "x-fal-request-id": id })
+    .type("application/json")
+    .send(answer.body);
+}
+
+async function cancel({ reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
+  const id = target.request?.id ?? "";
+  const body = await deps.queue.cancel(caller, id);
+  return reply.code(202).header("x-fal-request-id", id).send(body);
+}

@@ -1,0 +1,115 @@
+/** The main thread's side of the thread that renews leases. */
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import type { Logger } from "pino";
+import type { Lease } from "../../db/requests/move.ts";
+import type { FromLeaseThread, LeaseThreadData, ToLeaseThread } from "./lease-messages.ts";
+
+/** The compiled file, also when this one runs from its source: threads load what Node itself understands. */
+const program = fileURLToPath(new URL("../../../dist/jobs/lease/lease-thread.js", import.meta.url));
+const firstRestartMs = 100;
+const longestRestartMs = 60_000;
+
+export type LeaseListener = {
+  /** The request is somebody else's, or the fence has killed its trainer. */
+  readonly onLost: (leaseId: string) => void;
+  readonly onCancel: (leaseId: string) => void;
+  readonly onSettled: (expiries: Extract<FromLeaseThread, { type: "settled" }>["expiries"]) => void;
+};
+
+export class LeaseKeeper {
+  private readonly data: LeaseThreadData;
+  private readonly listener: LeaseListener;
+  private readonly log: Logger;
+  private readonly held = new Map<string, Lease & { pid?: number }>();
+  private thread: Worker | undefined;
+  private isStopping = false;
+  private restartMs = firstRestartMs;
+
+  constructor(data: LeaseThreadData, listener: LeaseListener, log: Logger) {
+    this.data = data;
+    this.listener = listener;
+    this.log = log;
+  }
+
+  start(): void {
+    const thread = new Worker(program, { workerData: this.data, execArgv: [] });
+    this.thread = thread;
+    thread.on("message", (message: FromLeaseThread) => this.hear(message));
+    thread.on("error", (error) =>
+      this.log.error({ err: error }, "leases: the thread that renews them failed"),
+    );
+    thread.once("exit", () => {
+      if (this.isStopping) return;
+      setTimeout(() => {
+        if (!this.isStopping) this.start();
+      }, this.restartMs);
+      this.restartMs = Math.min(2 * this.restartMs, longestRestartMs);
+    });
+    for (const lease of this.held.values()) {
+      this.tell({ type: "hold", lease });
+      if (lease.pid !== undefined) this.tell({ type: "process", leaseId: lease.leaseId, pid: lease.pid });
+    }
+  }
+
+  /** Renews a lease until it is dropped. */
+  hold(lease: Lease): void {
+    const { requestId, leaseId } = lease;
+    this.held.set(leaseId, { requestId, leaseId });
+    this.tell({ type: "hold", lease: { requestId, leaseId } });
+  }
+
+  /** Names the trainer that works under a lease. */
+  setProcess(leaseId: string, pid: number): void {
+    const lease = this.held.get(leaseId);
+    if (lease === undefined) return;
+    lease.pid = pid;
+    this.tell({ type: "process", leaseId, pid });
+  }
+
+  drop(leaseId: string): void {
+    this.held.delete(leaseId);
+    this.tell({ type: "drop", leaseId });
+  }
+
+  async stop(): Promise<void> {
+    this.isStopping = true;
+    const { thread } = this;
+    if (thread === undefined || thread.threadId === -1) return;
+    const gone = new Promise((resolve) => thread.once("exit", resolve));
+    this.tell({ type: "stop" });
+    await gone;
+  }
+
+  private tell(message: ToLeaseThread): void {
+    this.thread?.postMessage(message);
+  }
+
+  private hear(message: FromLeaseThread): void {
+    switch (message.type) {
+      case "lost":
+        this.lose(message.leaseId);
+        break;
+      case "cancel":
+        this.listener.onCancel(message.leaseId);
+        break;
+      case "settled":
+        this.listener.onSettled(message.expiries);
+        break;
+      case "fenced":
+        this.log.error("leases: the database was out of reach for too long, trainers are killed");
+        for (const leaseId of [...this.held.keys()]) this.lose(leaseId);
+        break;
+      case "unreachable":
+        this.log.warn({ reason: message.reason }, "leases: the database does not answer");
+        break;
+      case "reachable":
+        this.log.info("leases: the database answers again");
+    }
+  }
+
+  private lose(leaseId: string): void {
+    // One that was dropped meanwhile belongs to a request that has ended.
+    if (this.held.delete(leaseId)) this.listener.onLost(leaseId);
+  }
+}

@@ -1,0 +1,15 @@
+/** What the failures of a training are to a client. */
+import { expect, test } from "vitest";
+import { trainingFailure } from "./request-failures.ts";
+
+test("a training that diverged is the input's fault, and the answer names the learning rate", () => {
+  const failure = trainingFailure(
+    { code: "training_diverged", facts: { step: 3, checkpoint: "/srv/requests/1/checkpoints/step-000002" } },
+    { learning_rate: 1 },
+  );
+  expect(failure.status).toBe(422);
+  expect(failure.body.detail).toMatchObject([
+    { loc: ["body", "learning_rate"], msg: expect.stringContaining("lower learning_rate"), input: 1 },
+  ]);
+  expect(JSON.stringify(failure)).not.toContain("/srv");
+});

@@ -1,0 +1,56 @@
+/**
+ * Random number generators with a state that can be saved: what makes a resumed training exact.
+ */
+import { native } from "../addon/binding.ts";
+import type { Device } from "./dtype.ts";
+import { type Tensor, wrap } from "./tensor.ts";
+
+const collected = new FinalizationRegistry<number>((handle) => native.freeGenerator(handle));
+
+/** Freed by `free()`; one that is forgotten waits for the garbage collector. */
+export class Generator {
+  readonly handle: number;
+  readonly device: Device;
+
+  constructor(seed: number | bigint, device: Device = "cpu", handle = native.makeGenerator(device, seed)) {
+    this.handle = handle;
+    this.device = device;
+    collected.register(this, handle);
+  }
+
+  /** Frees the state now; a second call does nothing, and drawing from it throws. */
+  free(): void {
+    native.freeGenerator(this.handle);
+  }
+
+  manualSeed(seed: number | bigint): this {
+    native.seedGenerator(this.handle, seed);
+    return this;
+  }
+
+  /** A uint8 CPU tensor; equal states give equal numbers on the same libtorch and device kind. */
+  getState(): Tensor {
+    return wrap(native.generatorState(this.handle));
+  }
+
+  setState(state: Tensor): void {
+    native.setGeneratorState(this.handle, state.handle);
+  }
+}
+
+const defaults = new Map<Device, Generator>();
+
+/** The generator that operators without a `generator` argument draw from. */
+export function defaultGenerator(device: Device = "cpu"): Generator {
+  let generator = defaults.get(device);
+  if (!generator) {
+    generator = new Generator(0, device, native.defaultGenerator(device));
+    defaults.set(device, generator);
+  }
+  return generator;
+}
+
+/** Seeds the default generator of a device. */
+export function manualSeed(seed: number | bigint, device: Device = "cpu"): void {
+  defaultGenerator(device).manualSeed(seed);
+}
