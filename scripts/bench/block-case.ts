@@ -7,7 +7,7 @@
  * Shapes: B batch, T video tokens, L text tokens, D width, R LoRA rank.
  */
 import {
-  ATTENTION_TARGETS,
+  attentionTargets,
   buildRope,
   type LatentGrid,
   LoraAdapter,
@@ -153,7 +153,7 @@ function biasOf(length: number, dtype: DType, device: Device): Tensor {
 function adapt(p: Parameters, rank: number, generator: Generator): Map<string, Tensor> {
   const found = new Map<string, Tensor>();
   for (const [path, linear] of p.linears) {
-    if (!ATTENTION_TARGETS.some((target) => path.endsWith(`.${target}`))) continue;
+    if (!attentionTargets.some((target) => path.endsWith(`.${target}`))) continue;
     const matrix = (shape: number[]) =>
       keep(scope(() => randn(shape, { generator }).mul(0.02))).requiresGrad_();
     const pair = { a_RD: matrix([rank, linear.inFeatures]), b_DR: matrix([linear.outFeatures, rank]) };

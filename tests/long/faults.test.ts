@@ -49,13 +49,17 @@ class Scene {
   /** Uploads that were answered with 200: path and what was sent. */
   readonly uploaded: { readonly path: string; readonly hash: string }[] = [];
   readonly receiver: Receiver;
-  private readonly folder: Awaited<ReturnType<typeof preparedFolder>>;
-  private server: ServerProcess;
+  readonly #folder: Awaited<ReturnType<typeof preparedFolder>>;
+  #server: ServerProcess;
 
-  private constructor(folder: Scene["folder"], receiver: Receiver, server: ServerProcess) {
-    this.folder = folder;
+  private constructor(
+    folder: Awaited<ReturnType<typeof preparedFolder>>,
+    receiver: Receiver,
+    server: ServerProcess,
+  ) {
+    this.#folder = folder;
     this.receiver = receiver;
-    this.server = server;
+    this.#server = server;
   }
 
   static async open(): Promise<Scene> {
@@ -69,12 +73,12 @@ class Scene {
     ended.push(() => receiver.stop());
     const server = await ServerProcess.start(folder.environment, folder.authorization);
     const scene = new Scene(folder, receiver, server);
-    ended.push(() => scene.server.kill());
+    ended.push(() => scene.#server.kill());
     return scene;
   }
 
   get home(): string {
-    return this.folder.environment.LTX_TRAINER_HOME;
+    return this.#folder.environment.LTX_TRAINER_HOME;
   }
 
   database(): Database {
@@ -86,7 +90,7 @@ class Scene {
   /** Submits until an id has come back: only then was a request accepted. */
   async submit(): Promise<void> {
     const webhook = encodeURIComponent(`http://127.0.0.1:${this.receiver.port}/`);
-    const answer = await this.server.json("POST", `${endpoint}?fal_webhook=${webhook}`, this.folder.input);
+    const answer = await this.#server.json("POST", `${endpoint}?fal_webhook=${webhook}`, this.#folder.input);
     this.accepted.push(QueueStatus.parse(answer).request_id);
   }
 
@@ -95,7 +99,7 @@ class Scene {
     while (!isOver()) {
       const bytes = randomBytes(300_000);
       try {
-        const initiated = await this.server.json("POST", "/rest/storage/upload/initiate", {
+        const initiated = await this.#server.json("POST", "/rest/storage/upload/initiate", {
           content_type: "application/zip",
           file_name: "clips.zip",
         });
@@ -116,22 +120,22 @@ class Scene {
 
   /** What a client reads there now; the server's port changes with every start. */
   async hashAt(path: string): Promise<string> {
-    return hashOfAnswer(await fetch(this.server.url + path));
+    return hashOfAnswer(await fetch(this.#server.url + path));
   }
 
   status(id: string): Promise<{ readonly status: string; readonly said: string }> {
-    return this.server.status(id);
+    return this.#server.status(id);
   }
 
   result(id: string): Promise<unknown> {
-    return this.server.json("GET", `${endpoint}/requests/${id}`);
+    return this.#server.json("GET", `${endpoint}/requests/${id}`);
   }
 
   /** @returns whether there was something to kill */
   async kill(victim: "server" | "trainer" | "postgres"): Promise<boolean> {
     if (victim === "server") {
-      await this.server.kill();
-      this.server = await ServerProcess.start(this.folder.environment, this.folder.authorization);
+      await this.#server.kill();
+      this.#server = await ServerProcess.start(this.#folder.environment, this.#folder.authorization);
       return true;
     }
     const pids =

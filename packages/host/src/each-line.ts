@@ -47,24 +47,24 @@ function within(start: string, more: string, longest: number): string {
 
 /** Lets other work of the event loop come between, and a program that prints without end wait. */
 class Pace {
-  private readonly most: number;
-  private cost = 0;
-  private sinceMs = performance.now();
+  readonly #most: number;
+  #cost = 0;
+  #sinceMs = performance.now();
 
   constructor(perSecond = Number.POSITIVE_INFINITY) {
-    this.most = (perSecond * paceMs) / 1000;
+    this.#most = (perSecond * paceMs) / 1000;
   }
 
   isDue(bytes: number): boolean {
-    this.cost += 1 + bytes / bytesPerLine;
-    return this.cost >= this.most;
+    this.#cost += 1 + bytes / bytesPerLine;
+    return this.#cost >= this.#most;
   }
 
   async pause(): Promise<void> {
-    const leftMs = this.sinceMs + (this.cost / this.most) * paceMs - performance.now();
+    const leftMs = this.#sinceMs + (this.#cost / this.#most) * paceMs - performance.now();
     // Also with nothing left to wait for: the event loop has its turn.
     await delay(Math.max(1, Math.min(leftMs, 1000)));
-    this.cost = 0;
-    this.sinceMs = performance.now();
+    this.#cost = 0;
+    this.#sinceMs = performance.now();
   }
 }

@@ -7,16 +7,16 @@ export {
   type Compression,
   gridOf,
   type LatentGrid,
-  LTXV_COMPRESSION,
   latentGrid,
+  ltxvCompression,
   packLatents,
   pixelSize,
   snapFrames,
   unpackLatents,
 } from "./latent-grid.ts";
 export {
-  ATTENTION_TARGETS,
-  FEED_FORWARD_TARGETS,
+  attentionTargets,
+  feedForwardTargets,
   injectLora,
   Lora,
   LoraAdapter,
@@ -32,10 +32,10 @@ export {
 } from "./lora/lora-file.ts";
 export { type BaseFamily, BaseModel, type LoadOptions, openBase } from "./ltxv/base.ts";
 export {
-  LTXV_2B_TRANSFORMER,
-  LTXV_13B_TRANSFORMER,
-  LTXV_090_SCHEDULER,
-  LTXV_095_SCHEDULER,
+  ltxv2bTransformer,
+  ltxv13bTransformer,
+  ltxv090Scheduler,
+  ltxv095Scheduler,
   parseSchedulerConfig,
   parseTransformerConfig,
   type SchedulerConfig,
@@ -54,7 +54,7 @@ export {
   vaeSource,
 } from "./ltxv/single-file.ts";
 export { textEncoderSource } from "./ltxv/t5/checkpoint.ts";
-export { parseT5Config, T5_V1_1_XXL, type T5Config } from "./ltxv/t5/config.ts";
+export { parseT5Config, type T5Config, t5V11Xxl } from "./ltxv/t5/config.ts";
 export { T5Encoder } from "./ltxv/t5/encoder.ts";
 export { T5Tokenizer, type T5TokenizerConfig, type TokenizedText } from "./ltxv/t5/tokenizer.ts";
 export { timestepSinusoid } from "./ltxv/transformer/conditioning.ts";

@@ -13,7 +13,7 @@ import type { Tensor } from "@ltx-trainer/torch";
 export type Compression = { readonly temporal: number; readonly spatial: number };
 
 /** The factors of every released VAE. */
-export const LTXV_COMPRESSION: Compression = Object.freeze({ temporal: 8, spatial: 32 });
+export const ltxvCompression: Compression = Object.freeze({ temporal: 8, spatial: 32 });
 
 /** The latent cells of one video, and the factors that lead back to pixels. */
 export type LatentGrid = {
@@ -31,7 +31,7 @@ export type LatentGrid = {
  */
 export function latentGrid(
   video: { readonly frames: number; readonly height: number; readonly width: number },
-  compression: Compression = LTXV_COMPRESSION,
+  compression: Compression = ltxvCompression,
 ): LatentGrid {
   const { temporal, spatial } = compression;
   if (!Number.isInteger(video.frames) || video.frames < 1 || (video.frames - 1) % temporal !== 0) {
@@ -51,7 +51,7 @@ export function latentGrid(
 /** The grid of latents whose size is already known in cells. */
 export function gridOf(
   cells: { readonly F: number; readonly H: number; readonly W: number },
-  compression: Compression = LTXV_COMPRESSION,
+  compression: Compression = ltxvCompression,
 ): LatentGrid {
   const { F, H, W } = cells;
   return { F, H, W, tokens: F * H * W, compression };
@@ -68,7 +68,7 @@ export function pixelSize(grid: LatentGrid): { frames: number; height: number; w
  *
  * @throws RangeError below one frame
  */
-export function snapFrames(frames: number, temporal: number = LTXV_COMPRESSION.temporal): number {
+export function snapFrames(frames: number, temporal: number = ltxvCompression.temporal): number {
   if (!(frames >= 1)) throw new RangeError(`frames: got ${frames}, expected at least 1`);
   return Math.floor((Math.floor(frames) - 1) / temporal) * temporal + 1;
 }

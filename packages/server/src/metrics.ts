@@ -23,72 +23,72 @@ export type OwnState = {
 
 export class ServiceMetrics {
   readonly contentType: string;
-  private readonly registry = new Registry();
-  private readonly calls: Counter<"method" | "route" | "status">;
-  private readonly durations: Histogram<"method" | "route">;
-  private readonly requests: Gauge<"state">;
-  private readonly webhooks: Gauge<"state">;
-  private readonly oldestWait: Gauge;
-  private readonly devices: Gauge;
-  private readonly brokenDevices: Gauge;
-  private readonly oldestWebhook: Gauge;
-  private readonly diskFree: Gauge;
-  private readonly diskReserve: Gauge;
+  readonly #registry = new Registry();
+  readonly #calls: Counter<"method" | "route" | "status">;
+  readonly #durations: Histogram<"method" | "route">;
+  readonly #requests: Gauge<"state">;
+  readonly #webhooks: Gauge<"state">;
+  readonly #oldestWait: Gauge;
+  readonly #devices: Gauge;
+  readonly #brokenDevices: Gauge;
+  readonly #oldestWebhook: Gauge;
+  readonly #diskFree: Gauge;
+  readonly #diskReserve: Gauge;
 
   constructor() {
-    const registers = [this.registry];
-    this.contentType = this.registry.contentType;
-    collectDefaultMetrics({ register: this.registry });
-    this.calls = new Counter({
+    const registers = [this.#registry];
+    this.contentType = this.#registry.contentType;
+    collectDefaultMetrics({ register: this.#registry });
+    this.#calls = new Counter({
       name: "ltx_http_requests_total",
       help: "Calls answered.",
       labelNames: ["method", "route", "status"],
       registers,
     });
-    this.durations = new Histogram({
+    this.#durations = new Histogram({
       name: "ltx_http_request_duration_seconds",
       help: "Time from a call's arrival to the end of its answer.",
       labelNames: ["method", "route"],
       buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 120],
       registers,
     });
-    this.requests = new Gauge({
+    this.#requests = new Gauge({
       name: "ltx_requests",
       help: "Training requests kept, by state.",
       labelNames: ["state"],
       registers,
     });
-    this.oldestWait = new Gauge({
+    this.#oldestWait = new Gauge({
       name: "ltx_queue_oldest_wait_seconds",
       help: "How long the oldest waiting request has waited; 0 when none waits.",
       registers,
     });
-    this.devices = new Gauge({
+    this.#devices = new Gauge({
       name: "ltx_devices",
       help: "Devices that train, of all servers on this database.",
       registers,
     });
-    this.brokenDevices = new Gauge({
+    this.#brokenDevices = new Gauge({
       name: "ltx_devices_broken",
       help: "Devices of this server that take no requests because none would succeed.",
       registers,
     });
-    this.oldestWebhook = new Gauge({
+    this.#oldestWebhook = new Gauge({
       name: "ltx_webhook_oldest_pending_seconds",
       help: "How long ago the request of the oldest pending webhook ended; 0 when none is pending.",
       registers,
     });
-    this.diskFree = new Gauge({
+    this.#diskFree = new Gauge({
       name: "ltx_disk_free_bytes",
       help: "Free space on the disk of the data folder.",
       registers,
     });
-    this.diskReserve = new Gauge({
+    this.#diskReserve = new Gauge({
       name: "ltx_disk_reserve_bytes",
       help: "Free space below which uploads are refused: DISK_RESERVE_BYTES.",
       registers,
     });
-    this.webhooks = new Gauge({
+    this.#webhooks = new Gauge({
       name: "ltx_webhook_deliveries",
       help: "Webhook deliveries kept, by state.",
       labelNames: ["state"],
@@ -97,20 +97,20 @@ export class ServiceMetrics {
   }
 
   count({ method, route, status, seconds }: AnsweredCall): void {
-    this.calls.inc({ method, route, status });
-    this.durations.observe({ method, route }, seconds);
+    this.#calls.inc({ method, route, status });
+    this.#durations.observe({ method, route }, seconds);
   }
 
   /** Everything in Prometheus' text format. */
   async text(overview: Overview, { brokenDevices, disk }: OwnState): Promise<string> {
-    for (const state of requestStates) this.requests.set({ state }, overview.requests[state]);
-    for (const state of webhookStates) this.webhooks.set({ state }, overview.webhooks[state]);
-    this.oldestWait.set(overview.oldestWaitSeconds);
-    this.devices.set(overview.devices.length);
-    this.brokenDevices.set(brokenDevices);
-    this.oldestWebhook.set(overview.oldestWebhookSeconds);
-    this.diskFree.set(disk.freeBytes);
-    this.diskReserve.set(disk.reserveBytes);
-    return this.registry.metrics();
+    for (const state of requestStates) this.#requests.set({ state }, overview.requests[state]);
+    for (const state of webhookStates) this.#webhooks.set({ state }, overview.webhooks[state]);
+    this.#oldestWait.set(overview.oldestWaitSeconds);
+    this.#devices.set(overview.devices.length);
+    this.#brokenDevices.set(brokenDevices);
+    this.#oldestWebhook.set(overview.oldestWebhookSeconds);
+    this.#diskFree.set(disk.freeBytes);
+    this.#diskReserve.set(disk.reserveBytes);
+    return this.#registry.metrics();
   }
 }

@@ -33,8 +33,8 @@ const harmless = new Set([".DS_Store", "Thumbs.db", "desktop.ini", ".gitkeep", "
 
 export class JobFolder {
   readonly path: string;
-  private lock: FolderLock | undefined;
-  private madeBy: "us" | "user" = "user";
+  #lock: FolderLock | undefined;
+  #madeBy: "us" | "user" = "user";
 
   private constructor(path: string) {
     this.path = path;
@@ -49,18 +49,18 @@ export class JobFolder {
   static async open(path: string, options: { readonly resume: boolean }): Promise<JobFolder> {
     const folder = new JobFolder(resolve(path));
     const isNew = !existsSync(folder.path);
-    folder.refuseUnfit(options);
+    folder.#refuseUnfit(options);
     try {
-      folder.lock = await lockFolder(folder.scratch, folder.path);
+      folder.#lock = await lockFolder(folder.#scratch, folder.path);
     } catch (error) {
       throw asUnwritable(error, folder.path);
     }
-    if (isNew) folder.madeBy = "us";
+    if (isNew) folder.#madeBy = "us";
     try {
       // Once more: another training may have ended in between.
-      folder.refuseUnfit(options);
+      folder.#refuseUnfit(options);
       mkdirSync(folder.checkpoints, { recursive: true });
-      folder.removeLeftovers();
+      folder.#removeLeftovers();
     } catch (error) {
       folder.close();
       throw error;
@@ -74,17 +74,17 @@ export class JobFolder {
    */
   close({ isInterrupted = false } = {}): void {
     removeIfPossible(this.work);
-    if (!isInterrupted && !this.holdsTraining() && !existsSync(this.metrics)) {
+    if (!isInterrupted && !this.#holdsTraining() && !existsSync(this.metrics)) {
       for (const path of [this.plan, this.report]) removeIfPossible(path);
       removeEmpty(this.checkpoints);
     }
     try {
-      this.lock?.release();
+      this.#lock?.release();
     } catch {
       // It is stale as soon as this process has ended.
     }
-    removeEmpty(this.scratch);
-    if (this.madeBy === "us") removeEmpty(this.path);
+    removeEmpty(this.#scratch);
+    if (this.#madeBy === "us") removeEmpty(this.path);
   }
 
   get plan(): string {
@@ -117,22 +117,22 @@ export class JobFolder {
   get contactSheet(): string {
     return join(this.path, "contact-sheet.png");
   }
-  private get scratch(): string {
+  get #scratch(): string {
     return join(this.path, scratchName);
   }
   /** Downloads and unpacked media; removed when the samples are encoded. */
   get work(): string {
-    return join(this.scratch, "work");
+    return join(this.#scratch, "work");
   }
 
-  private refuseUnfit({ resume }: { readonly resume: boolean }): void {
+  #refuseUnfit({ resume }: { readonly resume: boolean }): void {
     const found = entriesOrRefuse(this.path).filter(
       (name) => !harmless.has(name) && !isEmptyOfOurs(this.path, name),
     );
     if (found.length > 0 && !isTrainingFolder(this.path)) throw foreign(this.path, found);
-    if (resume || !this.holdsTraining()) return;
+    if (resume || !this.#holdsTraining()) return;
     // Else the advice would be to resume what is still running.
-    if (this.lock === undefined) refuseHeld(this.scratch, this.path);
+    if (this.#lock === undefined) refuseHeld(this.#scratch, this.path);
     throw new AppError({
       code: "output_exists",
       message: `out: got ${this.path}, which already holds a training; expected a new or empty folder`,
@@ -141,12 +141,12 @@ export class JobFolder {
     });
   }
 
-  private holdsTraining(): boolean {
+  #holdsTraining(): boolean {
     return existsSync(this.lora) || entriesOf(this.checkpoints).some((name) => /^step-\d+$/.test(name));
   }
 
   /** What a killed training was writing. The lock is ours, so nobody is writing now. */
-  private removeLeftovers(): void {
+  #removeLeftovers(): void {
     for (const name of entriesOf(this.path)) {
       if (isNameBeside(name, isOutputName)) rmSync(join(this.path, name), { force: true });
     }

@@ -89,9 +89,12 @@ export class TrainingRun {
  * The learning rate's share at a step: up over the warm-up, then constant, then down in a straight line over the last
  * part. A run can so be stopped early: give it fewer steps and only the way down is left to do.
  */
-export function warmConstantDecay(step: number, o: { warmup: number; decay: number; steps: number }): number {
-  const up = Math.min(1, (step + 1) / o.warmup);
-  const down = Math.min(1, Math.max(0, (o.steps - step) / o.decay));
+export function warmConstantDecay(
+  step: number,
+  options: { warmup: number; decay: number; steps: number },
+): number {
+  const up = Math.min(1, (step + 1) / options.warmup);
+  const down = Math.min(1, Math.max(0, (options.steps - step) / options.decay));
   return up * (0.02 + 0.98 * down);
 }
 

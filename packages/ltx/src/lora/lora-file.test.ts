@@ -13,7 +13,10 @@ import { sourceOf } from "../testing/source.ts";
 import { injectLora } from "./lora.ts";
 import { exportLora, loadLora, saveLora } from "./lora-file.ts";
 
-const OUTPUT = { abs: 5e-5, why: "float32 sums in another order, two blocks deep (ltx-model.md 9.3, model)" };
+const outputTolerance = {
+  abs: 5e-5,
+  why: "float32 sums in another order, two blocks deep (ltx-model.md 9.3, model)",
+};
 
 const fixture = new Fixture("lora/reference");
 const folder = mkdtempSync(join(tmpdir(), "lora-"));
@@ -53,7 +56,7 @@ describe("files of diffusers and ComfyUI", () => {
     expect(matched.length).toBe(layers);
     expect(unmatched).toEqual([]);
     expect(lora.rank).toBe(4);
-    expectClose(file, outputOf(model), fixture.tensor(output), OUTPUT);
+    expectClose(file, outputOf(model), fixture.tensor(output), outputTolerance);
     model.free();
   });
 
@@ -65,7 +68,7 @@ describe("files of diffusers and ComfyUI", () => {
     const model = modelOf();
     const { matched } = loadLora(model, sourceOf(tensorsOf("lora/diffusers.safetensors", rename)));
     expect(matched.length).toBe(20);
-    expectClose("lora renamed", outputOf(model), fixture.tensor("out.lora.output"), OUTPUT);
+    expectClose("lora renamed", outputOf(model), fixture.tensor("out.lora.output"), outputTolerance);
     model.free();
   });
 
@@ -78,7 +81,7 @@ describe("files of diffusers and ComfyUI", () => {
     for (const key of layers) tensors.set(key.replace("lora_A.weight", "alpha"), tensor(8));
     const { lora } = loadLora(model, sourceOf(tensors));
     expect(lora.alpha).toBe(8);
-    expectClose("lora alpha keys", outputOf(model), fixture.tensor("out.alpha_file.output"), OUTPUT);
+    expectClose("lora alpha keys", outputOf(model), fixture.tensor("out.alpha_file.output"), outputTolerance);
     model.free();
   });
 });
@@ -131,7 +134,7 @@ describe("our files", () => {
     saveLora(path, lora, { dialect: "comfyui" });
     const reread = loadLora(reader, path);
     expect(reread.lora.alpha).toBe(4);
-    expectClose("lora folded", outputOf(reader), fixture.tensor("out.alpha_file.output"), OUTPUT);
+    expectClose("lora folded", outputOf(reader), fixture.tensor("out.alpha_file.output"), outputTolerance);
     model.free();
     reader.free();
   });

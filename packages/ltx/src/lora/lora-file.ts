@@ -25,7 +25,7 @@ import { Lora, LoraAdapter, type LoraModule } from "./lora.ts";
 
 export type LoraDialect = "diffusers" | "comfyui";
 
-const PREFIXES: Readonly<Record<LoraDialect, string>> = {
+const prefixes: Readonly<Record<LoraDialect, string>> = {
   diffusers: "transformer.",
   comfyui: "diffusion_model.",
 };
@@ -34,17 +34,21 @@ const PREFIXES: Readonly<Record<LoraDialect, string>> = {
  * The file's tensors under the dialect's names. B is multiplied by alpha / rank where that is not 1, so the result
  * means the same to a reader that knows no alpha.
  *
- * @param o.dtype default: as trained
+ * @param options.dtype default: as trained
  */
-export function exportLora(lora: Lora, dialect: LoraDialect, o: { dtype?: DType } = {}): Map<string, Tensor> {
+export function exportLora(
+  lora: Lora,
+  dialect: LoraDialect,
+  options: { dtype?: DType } = {},
+): Map<string, Tensor> {
   return noGrad(() =>
     scope(() => {
       const tensors = new Map<string, Tensor>();
       for (const [path, { adapter }] of lora.modules) {
-        const name = PREFIXES[dialect] + (dialect === "comfyui" ? originalTransformerKey(path) : path);
+        const name = prefixes[dialect] + (dialect === "comfyui" ? originalTransformerKey(path) : path);
         const b_DR = adapter.scale === 1 ? adapter.b_DR : adapter.b_DR.mul(adapter.scale);
-        tensors.set(`${name}.lora_A.weight`, adapter.a_RD.detach().to(o.dtype ?? adapter.a_RD.dtype));
-        tensors.set(`${name}.lora_B.weight`, b_DR.detach().to(o.dtype ?? adapter.b_DR.dtype));
+        tensors.set(`${name}.lora_A.weight`, adapter.a_RD.detach().to(options.dtype ?? adapter.a_RD.dtype));
+        tensors.set(`${name}.lora_B.weight`, b_DR.detach().to(options.dtype ?? adapter.b_DR.dtype));
       }
       return tensors;
     }),
@@ -54,20 +58,24 @@ export function exportLora(lora: Lora, dialect: LoraDialect, o: { dtype?: DType 
 /**
  * Writes a LoRA file, with what the loaders need in its metadata (`format`, `lora_adapter_metadata`).
  *
- * @param o.metadata further entries: base model, trigger phrase, ...
+ * @param options.metadata further entries: base model, trigger phrase, ...
  * @throws LoraFileError when a weight is not finite; nothing is written then
  */
 export function saveLora(
   path: string,
   lora: Lora,
-  o: { dialect: LoraDialect; dtype?: DType; metadata?: Readonly<Record<string, string>> },
+  options: { dialect: LoraDialect; dtype?: DType; metadata?: Readonly<Record<string, string>> },
 ): void {
   scope(() => {
-    const tensors = exportLora(lora, o.dialect, o.dtype === undefined ? {} : { dtype: o.dtype });
+    const tensors = exportLora(
+      lora,
+      options.dialect,
+      options.dtype === undefined ? {} : { dtype: options.dtype },
+    );
     if (!areFinite(tensors.values())) {
       throw new LoraFileError(`${path}: got weights that are not finite; the LoRA was not written`);
     }
-    writeSafetensors(path, tensors, { ...o.metadata, format: "pt", ...adapterMetadata(lora) });
+    writeSafetensors(path, tensors, { ...options.metadata, format: "pt", ...adapterMetadata(lora) });
   });
 }
 
@@ -104,19 +112,19 @@ export type LoadedLora = {
  *
  * Alpha comes from `lora_adapter_metadata`, else from `<module>.alpha`, else it is the rank.
  *
- * @param o.dtype type the matrices are held in; default the model's
- * @param o.trainable default false
- * @param o.strength what the LoRA's effect is multiplied by; default 1
+ * @param options.dtype type the matrices are held in; default the model's
+ * @param options.trainable default false
+ * @param options.strength what the LoRA's effect is multiplied by; default 1
  * @throws LoraFileError when no layer matches, a pair is incomplete, or shapes belong to another model
  */
 export function loadLora(
   transformer: Transformer,
   file: string | LoraSource,
-  o: { dtype?: DType; trainable?: boolean; strength?: number } = {},
+  options: { dtype?: DType; trainable?: boolean; strength?: number } = {},
 ): LoadedLora {
   const source = typeof file === "string" ? openTensors(file) : file;
   try {
-    const { dtype = transformer.dtype, trainable = false, strength = 1 } = o;
+    const { dtype = transformer.dtype, trainable = false, strength = 1 } = options;
     return loadFrom(transformer, source, { dtype, trainable, strength });
   } finally {
     if (typeof file === "string" && "close" in source) source.close();
@@ -128,9 +136,9 @@ type LoraSource = TensorSource & { readonly metadata?: Readonly<Record<string, s
 function loadFrom(
   transformer: Transformer,
   source: LoraSource,
-  o: { dtype: DType; trainable: boolean; strength: number },
+  options: { dtype: DType; trainable: boolean; strength: number },
 ): LoadedLora {
-  const { dtype, trainable, strength } = o;
+  const { dtype, trainable, strength } = options;
   const { pairs, unmatched } = readPairs(source);
   const alphas = alphaReader(source);
   const modules = new Map<string, LoraModule>();
@@ -163,19 +171,19 @@ function loadFrom(
 /** Keys of one layer's tensors in the file. */
 type PairKeys = { a?: string; b?: string; alpha?: string };
 
-const LORA_KEY = /^(.+?)\.(?:lora_(A|B|down|up)(?:\.default)?\.weight|(alpha))$/;
-const PREFIX = /^(?:transformer|diffusion_model|base_model\.model)\./;
+const loraKey = /^(.+?)\.(?:lora_(A|B|down|up)(?:\.default)?\.weight|(alpha))$/;
+const keyPrefix = /^(?:transformer|diffusion_model|base_model\.model)\./;
 
 function readPairs(source: TensorSource): { pairs: Map<string, PairKeys>; unmatched: string[] } {
   const pairs = new Map<string, PairKeys>();
   const unmatched: string[] = [];
   for (const key of source.names()) {
-    const found = LORA_KEY.exec(key);
+    const found = loraKey.exec(key);
     if (found === null) {
       unmatched.push(key);
       continue;
     }
-    const path = transformerKeyFromOriginal(found[1]!.replace(PREFIX, ""));
+    const path = transformerKeyFromOriginal(found[1]!.replace(keyPrefix, ""));
     const pair = pairs.get(path) ?? {};
     if (found[3] !== undefined) pair.alpha = key;
     else if (found[2] === "A" || found[2] === "down") pair.a = key;

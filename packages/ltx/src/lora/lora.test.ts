@@ -2,15 +2,18 @@
 import { type DType, Generator, liveTensors, noGrad, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { gridOf } from "../latent-grid.ts";
-import { LTXV_2B_TRANSFORMER, parseTransformerConfig } from "../ltxv/config.ts";
+import { ltxv2bTransformer, parseTransformerConfig } from "../ltxv/config.ts";
 import { Transformer } from "../ltxv/transformer/transformer.ts";
 import { compare, cosine, expectClose } from "../testing/expect-close.ts";
 import { Fixture, fixturePath } from "../testing/fixture.ts";
-import { ATTENTION_TARGETS, FEED_FORWARD_TARGETS, injectLora } from "./lora.ts";
+import { attentionTargets, feedForwardTargets, injectLora } from "./lora.ts";
 import { loadLora } from "./lora-file.ts";
 
-const OUTPUT = { abs: 5e-5, why: "float32 sums in another order, two blocks deep (ltx-model.md 9.3, model)" };
-const MERGED = {
+const outputTolerance = {
+  abs: 5e-5,
+  why: "float32 sums in another order, two blocks deep (ltx-model.md 9.3, model)",
+};
+const mergedTolerance = {
   abs: 1e-5,
   why: "a float32 product of rank 4 summed in another order (ltx-model.md 9.3, LoRA)",
 };
@@ -38,18 +41,18 @@ const outputOf = (model: Transformer): Tensor => noGrad(() => forward(model));
 describe("a LoRA on a model", () => {
   test("answers like peft's, on, off and merged", () => {
     const model = modelOf();
-    expectClose("lora base", outputOf(model), fixture.tensor("out.base.output"), OUTPUT);
+    expectClose("lora base", outputOf(model), fixture.tensor("out.base.output"), outputTolerance);
     const { lora } = loadLora(model, plainFile);
-    expectClose("lora on", outputOf(model), fixture.tensor("out.lora.output"), OUTPUT);
+    expectClose("lora on", outputOf(model), fixture.tensor("out.lora.output"), outputTolerance);
     lora.setEnabled(false);
-    expectClose("lora off", outputOf(model), fixture.tensor("out.base.output"), OUTPUT);
+    expectClose("lora off", outputOf(model), fixture.tensor("out.base.output"), outputTolerance);
     lora.setEnabled(true);
     lora.merge();
     for (const key of fixture.names("out.merged.").filter((name) => name.endsWith(".weight"))) {
       const merged = model.parameters.all.get(key)!;
-      expectClose(`lora merged ${key}`, merged, fixture.tensor(`out.merged.${key}`), MERGED);
+      expectClose(`lora merged ${key}`, merged, fixture.tensor(`out.merged.${key}`), mergedTolerance);
     }
-    expectClose("lora merged", outputOf(model), fixture.tensor("out.merged.output"), OUTPUT);
+    expectClose("lora merged", outputOf(model), fixture.tensor("out.merged.output"), outputTolerance);
     model.free();
   });
 
@@ -74,7 +77,7 @@ describe("a LoRA on a model", () => {
     lora.merge();
     lora.remove();
     expect(liveTensors()).toBe(before);
-    expectClose("lora removed", outputOf(model), fixture.tensor("out.base.output"), OUTPUT);
+    expectClose("lora removed", outputOf(model), fixture.tensor("out.base.output"), outputTolerance);
     model.free();
   });
 });
@@ -98,7 +101,7 @@ describe("a fresh LoRA", () => {
   test("changes nothing, because B is zero, and can be trained", () => {
     const model = modelOf();
     const before = outputOf(model);
-    const lora = injectLora(model, { ...options, targets: [...ATTENTION_TARGETS, ...FEED_FORWARD_TARGETS] });
+    const lora = injectLora(model, { ...options, targets: [...attentionTargets, ...feedForwardTargets] });
     expect(compare(outputOf(model), before).abs).toBe(0);
     expect(lora.parameters().size).toBe(2 * 10 * 2);
     for (const parameter of lora.parameters().values()) expect(parameter.requiresGrad).toBe(true);
@@ -126,7 +129,7 @@ describe("a fresh LoRA", () => {
     expect(init.max).toBeLessThanOrEqual(bound);
     expect(init.max / bound).toBeGreaterThan(0.999);
     expect(init.std).toBeCloseTo(bound / Math.sqrt(3), 4);
-    expect(LTXV_2B_TRANSFORMER.crossAttentionDim).toBe(init.inputs);
+    expect(ltxv2bTransformer.crossAttentionDim).toBe(init.inputs);
   });
 
   test("refuses targets the model does not have, and a second LoRA", () => {

@@ -23,10 +23,10 @@ import {
 import type { Transformer } from "../ltxv/transformer/transformer.ts";
 
 /** The projections of both attentions: what the Lightricks trainer adapts. */
-export const ATTENTION_TARGETS: readonly string[] = Object.freeze(["to_k", "to_q", "to_v", "to_out.0"]);
+export const attentionTargets: readonly string[] = Object.freeze(["to_k", "to_q", "to_v", "to_out.0"]);
 
 /** Both layers of the feed-forward; in-context LoRAs train these too. */
-export const FEED_FORWARD_TARGETS: readonly string[] = Object.freeze(["ff.net.0.proj", "ff.net.2"]);
+export const feedForwardTargets: readonly string[] = Object.freeze(["ff.net.0.proj", "ff.net.2"]);
 
 /** The pair of matrices of one layer. */
 export class LoraAdapter {
@@ -78,16 +78,16 @@ export class Lora {
   readonly modules: ReadonlyMap<string, LoraModule>;
   #originals: Map<string, Tensor> | undefined;
 
-  constructor(o: {
+  constructor(options: {
     rank: number;
     alpha: number;
     targets: readonly string[];
     modules: Map<string, LoraModule>;
   }) {
-    this.rank = o.rank;
-    this.alpha = o.alpha;
-    this.targets = o.targets;
-    this.modules = o.modules;
+    this.rank = options.rank;
+    this.alpha = options.alpha;
+    this.targets = options.targets;
+    this.modules = options.modules;
     this.setEnabled(true);
   }
 
@@ -154,14 +154,14 @@ export class Lora {
  * A is uniform in +-1/sqrt(in), B is zero, drawn in the model's order from `generator` on its own device, so the
  * same seed gives the same LoRA on every machine.
  *
- * @param o.alpha default `rank`; other values are folded into B on export, because no loader sees alpha
+ * @param options.alpha default `rank`; other values are folded into B on export, because no loader sees alpha
  * @throws RangeError when no layer matches a target
  */
 export function injectLora(
   transformer: Transformer,
-  o: { rank: number; alpha?: number; targets?: readonly string[]; generator: Generator; dtype?: DType },
+  options: { rank: number; alpha?: number; targets?: readonly string[]; generator: Generator; dtype?: DType },
 ): Lora {
-  const { rank, alpha = rank, targets = ATTENTION_TARGETS, generator, dtype = "float32" } = o;
+  const { rank, alpha = rank, targets = attentionTargets, generator, dtype = "float32" } = options;
   if (!Number.isInteger(rank) || rank < 1)
     throw new RangeError(`rank: got ${rank}, expected a whole number from 1`);
   const modules = new Map<string, LoraModule>();

@@ -38,11 +38,11 @@ import { Transformer } from "./transformer/transformer.ts";
 import { parseVaeConfig, type VaeConfig } from "./vae/config.ts";
 import { Vae } from "./vae/vae.ts";
 
-const COMPONENTS = ["scheduler", "text_encoder", "tokenizer", "transformer", "vae"] as const;
-const PIPELINES = ["LTXPipeline", "LTXConditionPipeline", "LTXImageToVideoPipeline"] as const;
-const FAMILIES = ["nano", "2b", "13b", "custom"] as const;
+const componentNames = ["scheduler", "text_encoder", "tokenizer", "transformer", "vae"] as const;
+const pipelines = ["LTXPipeline", "LTXConditionPipeline", "LTXImageToVideoPipeline"] as const;
+const families = ["nano", "2b", "13b", "custom"] as const;
 
-export type BaseFamily = (typeof FAMILIES)[number];
+export type BaseFamily = (typeof families)[number];
 
 export type LoadOptions = {
   /** Type the weights are held and multiplied in; default as stored. */
@@ -79,8 +79,8 @@ export class BaseModel {
   constructor(folder: string) {
     this.folder = folder;
     const index = ConfigFields.fromFile(join(folder, "model_index.json"));
-    index.oneOf("_class_name", PIPELINES);
-    for (const component of COMPONENTS) requireComponent(folder, index, component);
+    index.oneOf("_class_name", pipelines);
+    for (const component of componentNames) requireComponent(folder, index, component);
     const own = new ConfigFields(index.raw("_ltx_trainer") ?? {}, `${index.where}, _ltx_trainer`);
     const config = (component: string, file = "config.json") =>
       ConfigFields.fromFile(join(folder, component, file));
@@ -89,7 +89,7 @@ export class BaseModel {
     this.t5Config = parseT5Config(config("text_encoder"));
     this.schedulerConfig = parseSchedulerConfig(config("scheduler", "scheduler_config.json"));
     this.name = own.string("name", basename(folder));
-    this.family = own.oneOf("family", FAMILIES, familyOf(this.name, this.transformerConfig));
+    this.family = own.oneOf("family", families, familyOf(this.name, this.transformerConfig));
     this.causalTimeCoordinates = own.boolean("causal_time", isSpaceToDepth(config("vae")));
     this.textLength = own.count(
       "text_length",
@@ -111,18 +111,18 @@ export class BaseModel {
   }
 
   /** @throws CheckpointError naming every missing, unexpected and misshapen key */
-  loadTransformer(o: LoadOptions = {}): Transformer {
-    return this.#load("transformer", o, (p) => new Transformer(p, this.transformerConfig));
+  loadTransformer(options: LoadOptions = {}): Transformer {
+    return this.#load("transformer", options, (p) => new Transformer(p, this.transformerConfig));
   }
 
   /** @throws CheckpointError naming every missing, unexpected and misshapen key */
-  loadVae(o: LoadOptions = {}): Vae {
-    return this.#load("vae", o, (p) => new Vae(p, this.vaeConfig));
+  loadVae(options: LoadOptions = {}): Vae {
+    return this.#load("vae", options, (p) => new Vae(p, this.vaeConfig));
   }
 
   /** @throws CheckpointError naming every missing, unexpected and misshapen key */
-  loadTextEncoder(o: LoadOptions = {}): T5Encoder {
-    return this.#load("text_encoder", o, (p) => new T5Encoder(p, this.t5Config), textEncoderSource);
+  loadTextEncoder(options: LoadOptions = {}): T5Encoder {
+    return this.#load("text_encoder", options, (p) => new T5Encoder(p, this.t5Config), textEncoderSource);
   }
 
   loadTokenizer(): T5Tokenizer {
@@ -137,7 +137,7 @@ export class BaseModel {
    */
   async hash(): Promise<string> {
     const hash = createHash("sha256");
-    for (const component of COMPONENTS) {
+    for (const component of componentNames) {
       for (const file of loadedFiles(this.folder, component)) {
         hash.update(`${component}/${file}\n`);
         await hashFile(join(this.folder, component, file), hash);
@@ -148,13 +148,13 @@ export class BaseModel {
 
   #load<M>(
     component: string,
-    o: LoadOptions,
+    options: LoadOptions,
     build: (p: Parameters) => M,
     view: (source: TensorSource) => TensorSource = (source) => source,
   ): M {
     const source = openTensors(join(this.folder, component));
     try {
-      const parameters = Parameters.from(view(source), o);
+      const parameters = Parameters.from(view(source), options);
       const model = build(parameters);
       parameters.finish(`${this.name}, ${component}`);
       return model;
@@ -190,12 +190,12 @@ export class BaseModel {
 
 function requireComponent(folder: string, index: ConfigFields, component: string): void {
   if (!index.has(component) || !existsSync(join(folder, component))) {
-    throw new ConfigError(folder, `no ${component}`, `the components ${COMPONENTS.join(", ")}`);
+    throw new ConfigError(folder, `no ${component}`, `the components ${componentNames.join(", ")}`);
   }
 }
 
 /** The files of a component that loading reads, sorted. */
-function loadedFiles(folder: string, component: (typeof COMPONENTS)[number]): string[] {
+function loadedFiles(folder: string, component: (typeof componentNames)[number]): string[] {
   const path = join(folder, component);
   if (component === "scheduler") return ["scheduler_config.json"];
   if (component === "tokenizer") return tokenizerFiles(path);
@@ -225,9 +225,9 @@ function defaultTextLength(folder: string, family: BaseFamily, causalTime: boole
   return typeof stated === "number" && stated <= 512 ? stated : 128;
 }
 
-const WHOLE_BYTES = 4 << 20;
-const WINDOW_BYTES = 64 << 10;
-const WINDOWS = 64;
+const wholeBytes = 4 << 20;
+const windowBytes = 64 << 10;
+const sampledWindows = 64;
 
 async function hashFile(path: string, hash: ReturnType<typeof createHash>): Promise<void> {
   const file = await open(path);
@@ -238,10 +238,10 @@ async function hashFile(path: string, hash: ReturnType<typeof createHash>): Prom
       const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, start);
       hash.update(buffer.subarray(0, bytesRead));
     };
-    if (size <= WHOLE_BYTES) return await read(0, size);
-    await read(0, WHOLE_BYTES / 4); // a safetensors header: names and shapes
-    const stride = Math.floor((size - WINDOW_BYTES) / (WINDOWS - 1));
-    for (let i = 0; i < WINDOWS; i++) await read(i * stride, WINDOW_BYTES);
+    if (size <= wholeBytes) return await read(0, size);
+    await read(0, wholeBytes / 4); // a safetensors header: names and shapes
+    const stride = Math.floor((size - windowBytes) / (sampledWindows - 1));
+    for (let i = 0; i < sampledWindows; i++) await read(i * stride, windowBytes);
   } finally {
     await file.close();
   }

@@ -22,7 +22,7 @@ export type TransformerConfig = {
 };
 
 /** 2B checkpoints: 0.9.0, 0.9.1, 0.9.5, 0.9.6 and the 2B of 0.9.8. */
-export const LTXV_2B_TRANSFORMER: TransformerConfig = Object.freeze({
+export const ltxv2bTransformer: TransformerConfig = Object.freeze({
   inChannels: 128,
   outChannels: 128,
   numAttentionHeads: 32,
@@ -36,8 +36,8 @@ export const LTXV_2B_TRANSFORMER: TransformerConfig = Object.freeze({
 });
 
 /** 13B checkpoints: 0.9.7 and 0.9.8. */
-export const LTXV_13B_TRANSFORMER: TransformerConfig = Object.freeze({
-  ...LTXV_2B_TRANSFORMER,
+export const ltxv13bTransformer: TransformerConfig = Object.freeze({
+  ...ltxv2bTransformer,
   attentionHeadDim: 128,
   crossAttentionDim: 4096,
   numLayers: 48,
@@ -98,7 +98,7 @@ export type SchedulerConfig = {
 };
 
 /** 0.9.0 and 0.9.1: shift grows with the number of tokens, last level 0.1. */
-export const LTXV_090_SCHEDULER: SchedulerConfig = Object.freeze({
+export const ltxv090Scheduler: SchedulerConfig = Object.freeze({
   numTrainTimesteps: 1000,
   shift: 1,
   useDynamicShifting: true,
@@ -112,8 +112,8 @@ export const LTXV_090_SCHEDULER: SchedulerConfig = Object.freeze({
 });
 
 /** 0.9.5 and later. */
-export const LTXV_095_SCHEDULER: SchedulerConfig = Object.freeze({
-  ...LTXV_090_SCHEDULER,
+export const ltxv095Scheduler: SchedulerConfig = Object.freeze({
+  ...ltxv090Scheduler,
   useDynamicShifting: false,
   baseShift: 0.5,
   maxShift: 1.15,

@@ -16,7 +16,7 @@ import type { Vae } from "./vae/vae.ts";
 /**
  * The embedding of one prompt, padded to `maxLength` tokens, in the encoder's type.
  *
- * @param o.maskPadding hide padding from the text encoder. Default false: LTXPipeline and the Lightricks trainer let
+ * @param options.maskPadding hide padding from the text encoder. Default false: LTXPipeline and the Lightricks trainer let
  *   it see padding, LTXConditionPipeline and Lightricks' own inference hide it. Train and sample with the same choice.
  */
 export function encodePrompt(
@@ -24,14 +24,14 @@ export function encodePrompt(
   encoder: T5Encoder,
   text: string,
   maxLength: number,
-  o: { maskPadding?: boolean } = {},
+  options: { maskPadding?: boolean } = {},
 ): PromptEmbedding {
   return noGrad(() =>
     scope(() => {
       const { ids, mask } = tokenizer.encode(text, maxLength);
       const ids_1L = tensor([ids], { dtype: "int64", device: encoder.device });
       const mask_1L = tensor([mask], { dtype: "int64", device: encoder.device });
-      const text_1LD = encoder.forward(ids_1L, o.maskPadding === true ? mask_1L : undefined);
+      const text_1LD = encoder.forward(ids_1L, options.maskPadding === true ? mask_1L : undefined);
       return { text_1LD, mask_1L };
     }),
   );
@@ -53,13 +53,13 @@ export type DecodeVideoOptions = NoiseOptions & {
  *
  * @throws RangeError when such a decoder gets nothing to draw noise from
  */
-export function decodeVideo(vae: Vae, latents_BCFHW: Tensor, o: DecodeVideoOptions = {}): Tensor {
+export function decodeVideo(vae: Vae, latents_BCFHW: Tensor, options: DecodeVideoOptions = {}): Tensor {
   return noGrad(() =>
     scope(() => {
       const latents = vae.denormalize(latents_BCFHW).to({ dtype: vae.dtype, device: vae.device });
-      const { generator, tiling, decodeTimestep = 0, decodeNoiseScale = decodeTimestep } = o;
+      const { generator, tiling, decodeTimestep = 0, decodeNoiseScale = decodeTimestep } = options;
       if (!vae.config.timestepConditioning) return vae.decode(latents, { generator, tiling });
-      const noise = drawNoise(o, latents.shape, latents);
+      const noise = drawNoise(options, latents.shape, latents);
       const scale = tensor(decodeNoiseScale, { dtype: vae.dtype, device: vae.device });
       const noised = scale.rsub(1).mul(latents).add(scale.mul(noise));
       return vae.decode(noised, { timestep: decodeTimestep, generator, tiling });

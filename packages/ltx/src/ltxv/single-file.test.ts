@@ -7,10 +7,10 @@ import { expectClose } from "../testing/expect-close.ts";
 import { Fixture, fixturePath } from "../testing/fixture.ts";
 import { shapesOnly, sourceOf } from "../testing/source.ts";
 import {
-  LTXV_2B_TRANSFORMER,
-  LTXV_13B_TRANSFORMER,
-  LTXV_090_SCHEDULER,
-  LTXV_095_SCHEDULER,
+  ltxv2bTransformer,
+  ltxv13bTransformer,
+  ltxv090Scheduler,
+  ltxv095Scheduler,
   parseTransformerConfig,
 } from "./config.ts";
 import {
@@ -30,7 +30,7 @@ type Names = Record<string, string>;
 type NameTable = { dropped: string[]; transformer: Names; v090: Names; v091: Names; v095: Names };
 
 const table = JSON.parse(readFileSync(fixturePath("original/names.json"), "utf8")) as NameTable;
-const VERSIONS = [
+const fileVersions = [
   ["v090", "0.9.0"],
   ["v091", "0.9.1"],
   ["v095", "0.9.5"],
@@ -45,7 +45,7 @@ describe("names of Lightricks' files", () => {
     }
   });
 
-  test.each(VERSIONS)("VAE %s: exactly diffusers'", (name, version) => {
+  test.each(fileVersions)("VAE %s: exactly diffusers'", (name, version) => {
     for (const [original, ours] of Object.entries(table[name])) {
       expect(vaeKeyFromOriginal(original.replace("vae.", ""), version)).toBe(ours);
     }
@@ -88,7 +88,7 @@ function singleFile(vae: "v090" | "v091" | "v095") {
   return { source: sourceOf(tensors), transformerFixture, vaeFixture };
 }
 
-describe.each(VERSIONS)("a single file with VAE %s", (name, version) => {
+describe.each(fileVersions)("a single file with VAE %s", (name, version) => {
   const { source, transformerFixture, vaeFixture } = singleFile(name);
 
   test("is recognised", () => {
@@ -143,10 +143,10 @@ describe("what a released file is", () => {
     expect(recogniseFile(shapesOnly({ ...transformer(2048, 28), ...oldVae }))).toEqual({
       kind: "checkpoint",
       layout: "original",
-      transformer: LTXV_2B_TRANSFORMER,
+      transformer: ltxv2bTransformer,
       vae: "0.9.0",
       causalTime: false,
-      scheduler: LTXV_090_SCHEDULER,
+      scheduler: ltxv090Scheduler,
       allowedSigmas: undefined,
     });
   });
@@ -164,10 +164,10 @@ describe("what a released file is", () => {
     const metadata = { config: JSON.stringify(config) };
     const facts = recogniseFile(shapesOnly({ ...transformer(4096, 48), ...newVae, ...embedder }, metadata));
     expect(facts).toMatchObject({
-      transformer: LTXV_13B_TRANSFORMER,
+      transformer: ltxv13bTransformer,
       vae: "0.9.5",
       causalTime: true,
-      scheduler: LTXV_095_SCHEDULER,
+      scheduler: ltxv095Scheduler,
       allowedSigmas: [1, 0.9937],
     });
   });

@@ -8,9 +8,9 @@
  */
 import type { TensorSource } from "@ltx-trainer/torch";
 import {
-  LTXV_2B_TRANSFORMER,
-  LTXV_090_SCHEDULER,
-  LTXV_095_SCHEDULER,
+  ltxv2bTransformer,
+  ltxv090Scheduler,
+  ltxv095Scheduler,
   type SchedulerConfig,
   type TransformerConfig,
 } from "./config.ts";
@@ -37,8 +37,8 @@ export type FileFacts =
 
 type DescribedSource = TensorSource & { readonly metadata?: Readonly<Record<string, string>> };
 
-const TRANSFORMER_PREFIX = "model.diffusion_model.";
-const VAE_PREFIX = "vae.";
+const transformerPrefix = "model.diffusion_model.";
+const vaePrefix = "vae.";
 
 /** Recognises a file by its keys, shapes and metadata; reads no tensor. */
 export function recogniseFile(source: DescribedSource): FileFacts {
@@ -46,7 +46,7 @@ export function recogniseFile(source: DescribedSource): FileFacts {
   if (names.length > 0 && names.every((name) => /\.(lora_(A|B|down|up)\b.*|alpha)$/.test(name))) {
     return { kind: "lora", prefix: loraPrefix(names[0]!) };
   }
-  const isOriginal = names.some((name) => name.startsWith(TRANSFORMER_PREFIX) || name.startsWith(VAE_PREFIX));
+  const isOriginal = names.some((name) => name.startsWith(transformerPrefix) || name.startsWith(vaePrefix));
   const metadata = originalMetadata(source.metadata?.config);
   const transformer = transformerFacts(source, metadata);
   const vae = vaeVersion(source);
@@ -60,7 +60,7 @@ export function recogniseFile(source: DescribedSource): FileFacts {
     transformer,
     vae,
     causalTime: causalTime === true,
-    scheduler: causalTime === true ? LTXV_095_SCHEDULER : LTXV_090_SCHEDULER,
+    scheduler: causalTime === true ? ltxv095Scheduler : ltxv090Scheduler,
     allowedSigmas: metadata.allowed_inference_steps,
   };
 }
@@ -68,9 +68,9 @@ export function recogniseFile(source: DescribedSource): FileFacts {
 /** The transformer's tensors of a Lightricks file, under diffusers names. */
 export function transformerSource(source: TensorSource): TensorSource {
   return renamed(source, (key) => {
-    if (key.startsWith(VAE_PREFIX)) return undefined;
+    if (key.startsWith(vaePrefix)) return undefined;
     return transformerKeyFromOriginal(
-      key.startsWith(TRANSFORMER_PREFIX) ? key.slice(TRANSFORMER_PREFIX.length) : key,
+      key.startsWith(transformerPrefix) ? key.slice(transformerPrefix.length) : key,
     );
   });
 }
@@ -78,12 +78,12 @@ export function transformerSource(source: TensorSource): TensorSource {
 /** The VAE's tensors of a Lightricks file, under diffusers names. */
 export function vaeSource(source: TensorSource, version: VaeVersion): TensorSource {
   return renamed(source, (key) => {
-    if (key.startsWith(TRANSFORMER_PREFIX)) return undefined;
-    return vaeKeyFromOriginal(key.startsWith(VAE_PREFIX) ? key.slice(VAE_PREFIX.length) : key, version);
+    if (key.startsWith(transformerPrefix)) return undefined;
+    return vaeKeyFromOriginal(key.startsWith(vaePrefix) ? key.slice(vaePrefix.length) : key, version);
   });
 }
 
-const TRANSFORMER_WORDS: readonly (readonly [original: string, ours: string])[] = [
+const transformerWords: readonly (readonly [original: string, ours: string])[] = [
   ["patchify_proj", "proj_in"],
   ["adaln_single", "time_embed"],
   ["q_norm", "norm_q"],
@@ -92,7 +92,7 @@ const TRANSFORMER_WORDS: readonly (readonly [original: string, ours: string])[] 
 
 /** A transformer key of Lightricks' code under its diffusers name; names that agree pass through. */
 export function transformerKeyFromOriginal(key: string): string {
-  const words = new Map(TRANSFORMER_WORDS);
+  const words = new Map(transformerWords);
   return key
     .split(".")
     .map((part) => words.get(part) ?? part)
@@ -101,7 +101,7 @@ export function transformerKeyFromOriginal(key: string): string {
 
 /** The reverse: a diffusers name (or path of a layer) as Lightricks' code and ComfyUI spell it. */
 export function originalTransformerKey(key: string): string {
-  const words = new Map(TRANSFORMER_WORDS.map(([original, ours]) => [ours, original]));
+  const words = new Map(transformerWords.map(([original, ours]) => [ours, original]));
   return key
     .split(".")
     .map((part) => words.get(part) ?? part)
@@ -109,7 +109,7 @@ export function originalTransformerKey(key: string): string {
 }
 
 /** Widths grow in the first two blocks only, so only those have a `conv_out`. */
-const ENCODER_BLOCKS_090 = [
+const encoderBlocks090 = [
   ...[0, 1].flatMap((i) => [
     `down_blocks.${i}`,
     `down_blocks.${i}.downsamplers.0`,
@@ -120,30 +120,30 @@ const ENCODER_BLOCKS_090 = [
   "down_blocks.3",
   "mid_block",
 ];
-const ENCODER_BLOCKS_095 = [
+const encoderBlocks095 = [
   ...[0, 1, 2, 3].flatMap((i) => [`down_blocks.${i}`, `down_blocks.${i}.downsamplers.0`]),
   "mid_block",
 ];
-const DECODER_BLOCKS_090 = [
+const decoderBlocks090 = [
   "mid_block",
   "up_blocks.0",
   "up_blocks.1.upsamplers.0",
   "up_blocks.1",
   ...[2, 3].flatMap((i) => [`up_blocks.${i}.conv_in`, `up_blocks.${i}.upsamplers.0`, `up_blocks.${i}`]),
 ];
-const DECODER_BLOCKS_091 = [
+const decoderBlocks091 = [
   "mid_block",
   ...[0, 1, 2, 3].flatMap((i) => [`up_blocks.${i}.upsamplers.0`, `up_blocks.${i}`]),
 ];
 
 /** Where the block with a given number of the original row lives in diffusers. */
-const VAE_BLOCKS: Readonly<Record<VaeVersion, { encoder: readonly string[]; decoder: readonly string[] }>> = {
-  "0.9.0": { encoder: ENCODER_BLOCKS_090, decoder: DECODER_BLOCKS_090 },
-  "0.9.1": { encoder: ENCODER_BLOCKS_090, decoder: DECODER_BLOCKS_091 },
-  "0.9.5": { encoder: ENCODER_BLOCKS_095, decoder: DECODER_BLOCKS_091 },
+const vaeBlocks: Readonly<Record<VaeVersion, { encoder: readonly string[]; decoder: readonly string[] }>> = {
+  "0.9.0": { encoder: encoderBlocks090, decoder: decoderBlocks090 },
+  "0.9.1": { encoder: encoderBlocks090, decoder: decoderBlocks091 },
+  "0.9.5": { encoder: encoderBlocks095, decoder: decoderBlocks091 },
 };
 
-const STATISTICS: ReadonlyMap<string, string | undefined> = new Map([
+const statistics: ReadonlyMap<string, string | undefined> = new Map([
   ["mean-of-means", "latents_mean"],
   ["std-of-means", "latents_std"],
 ]);
@@ -155,14 +155,14 @@ const STATISTICS: ReadonlyMap<string, string | undefined> = new Map([
  */
 export function vaeKeyFromOriginal(key: string, version: VaeVersion): string | undefined {
   const statistic = /^per_channel_statistics\.(.+)$/.exec(key);
-  if (statistic !== null) return STATISTICS.get(statistic[1]!);
+  if (statistic !== null) return statistics.get(statistic[1]!);
   const block = /^(encoder|decoder)\.(?:down|up)_blocks\.(\d+)\.(.+)$/.exec(key);
   if (block === null) return renameVaeLeaf(key.replace(/^decoder\.last_/, "decoder."));
   const side = block[1] as "encoder" | "decoder";
-  const place = VAE_BLOCKS[version][side][Number(block[2])];
+  const place = vaeBlocks[version][side][Number(block[2])];
   if (place === undefined) {
     throw new RangeError(
-      `VAE key ${key}: got block ${block[2]}, expected below ${VAE_BLOCKS[version][side].length}`,
+      `VAE key ${key}: got block ${block[2]}, expected below ${vaeBlocks[version][side].length}`,
     );
   }
   return renameVaeLeaf(`${side}.${place}.${block[3]}`);
@@ -225,7 +225,7 @@ function shapeOf(source: TensorSource, ...keys: string[]): readonly number[] | u
 }
 
 function transformerFacts(source: TensorSource, metadata: OriginalMetadata): TransformerConfig | undefined {
-  const keys = ["patchify_proj.weight", "proj_in.weight"].flatMap((key) => [TRANSFORMER_PREFIX + key, key]);
+  const keys = ["patchify_proj.weight", "proj_in.weight"].flatMap((key) => [transformerPrefix + key, key]);
   const projIn = shapeOf(source, ...keys);
   if (projIn === undefined) return undefined;
   const [width, inChannels] = projIn as readonly [number, number];
@@ -234,17 +234,16 @@ function transformerFacts(source: TensorSource, metadata: OriginalMetadata): Tra
     .names()
     .map((name) => Number(/(?:^|\.)transformer_blocks\.(\d+)\./.exec(name)?.[1] ?? -1));
   // The number of heads leaves no trace in the shapes; every released checkpoint has 32.
-  const heads = metadata.transformer?.num_attention_heads ?? LTXV_2B_TRANSFORMER.numAttentionHeads;
+  const heads = metadata.transformer?.num_attention_heads ?? ltxv2bTransformer.numAttentionHeads;
   return {
-    ...LTXV_2B_TRANSFORMER,
+    ...ltxv2bTransformer,
     inChannels,
-    outChannels:
-      shapeOf(source, `${TRANSFORMER_PREFIX}proj_out.weight`, "proj_out.weight")?.[0] ?? inChannels,
+    outChannels: shapeOf(source, `${transformerPrefix}proj_out.weight`, "proj_out.weight")?.[0] ?? inChannels,
     numAttentionHeads: heads,
     attentionHeadDim: width / heads,
     crossAttentionDim: width,
     numLayers: layers.reduce((most, layer) => Math.max(most, layer + 1), 0),
-    captionChannels: shapeOf(source, TRANSFORMER_PREFIX + captions, captions)?.[1] ?? 4096,
+    captionChannels: shapeOf(source, transformerPrefix + captions, captions)?.[1] ?? 4096,
   };
 }
 
@@ -252,7 +251,7 @@ function vaeVersion(source: TensorSource): VaeVersion | undefined {
   const names = source.names();
   const encoderOut = shapeOf(
     source,
-    `${VAE_PREFIX}encoder.conv_out.conv.weight`,
+    `${vaePrefix}encoder.conv_out.conv.weight`,
     "encoder.conv_out.conv.weight",
   );
   if (encoderOut === undefined) return undefined;

@@ -19,8 +19,8 @@ import { drawNoise, type NoiseOptions } from "./noise.ts";
 import type { SampleProgress } from "./sampler.ts";
 import { makeSchedule, type ScheduleRule, type SigmaSchedule, tokenLevels } from "./schedule.ts";
 
-const PREFIX_FRAMES = 2;
-const EPSILON = 1e-6;
+const prefixFrames = 2;
+const epsilon = 1e-6;
 
 export type Condition = {
   /** Normalised latents of one image or of a clip of 8k + 1 frames, of the video's height and width. */
@@ -50,25 +50,30 @@ export type ConditionedSampleOptions = GuidanceOptions &
  *
  * @throws RangeError when a condition does not fit the video
  */
-export function sampleConditioned(o: ConditionedSampleOptions): Tensor {
+export function sampleConditioned(options: ConditionedSampleOptions): Tensor {
   return noGrad(() =>
     scope(() => {
-      const { grid, frameRate } = o;
-      const schedule = makeSchedule(o.schedule, { steps: o.steps, tokens: grid.tokens });
-      const first = firstStep(schedule, o.start?.strength ?? 1);
-      const sequence = prepareSequence(o, schedule.sigmas[first]!);
-      const { config, device } = o.transformer;
+      const { grid, frameRate } = options;
+      const schedule = makeSchedule(options.schedule, { steps: options.steps, tokens: grid.tokens });
+      const first = firstStep(schedule, options.start?.strength ?? 1);
+      const sequence = prepareSequence(options, schedule.sigmas[first]!);
+      const { config, device } = options.transformer;
       const width = config.numAttentionHeads * config.attentionHeadDim;
       const rope = ropeFromCoords({ width, coords_B3T: secondsOf(sequence.coords_13T, frameRate), device });
-      const model = new GuidedModel(o, { grid, frameRate, rope });
+      const model = new GuidedModel(options, { grid, frameRate, rope });
       let tokens_BTC = sequence.tokens_BTC;
       for (let i = first; i < schedule.timesteps.length; i++) {
         const timestep = schedule.timesteps[i]!;
-        const stepped_BTC = scope(() => step(o, { model, sequence, schedule, timestep }, tokens_BTC));
+        const stepped_BTC = scope(() => step(options, { model, sequence, schedule, timestep }, tokens_BTC));
         if (tokens_BTC !== sequence.tokens_BTC) tokens_BTC.free();
         tokens_BTC = stepped_BTC;
         const sigma = schedule.sigmas[i]!;
-        o.onStep?.({ step: i + 1 - first, steps: schedule.timesteps.length - first, sigma, tokens_BTC });
+        options.onStep?.({
+          step: i + 1 - first,
+          steps: schedule.timesteps.length - first,
+          sigma,
+          tokens_BTC,
+        });
       }
       return unpackLatents(tokens_BTC.narrow(1, sequence.extraTokens, grid.tokens), grid);
     }),
@@ -92,35 +97,35 @@ type Loop = {
 };
 
 /** One step of every group at its own level. */
-function step(o: ConditionedSampleOptions, loop: Loop, tokens_BTC: Tensor): Tensor {
+function step(options: ConditionedSampleOptions, loop: Loop, tokens_BTC: Tensor): Tensor {
   const { held_G } = loop.sequence;
   const { timestep, schedule } = loop;
-  const noised_BTC = noiseHeldTokens(o, loop, tokens_BTC);
+  const noised_BTC = noiseHeldTokens(options, loop, tokens_BTC);
   const limits_G = held_G.map((held) => Math.fround(1 - held));
   const timesteps_G = limits_G.map((limit) => Math.min(timestep, Math.fround(limit * 1000)));
   const moves_G = timesteps_G.map((own, g) => {
-    if (!(Math.fround(Math.fround(timestep / 1000) - EPSILON) < limits_G[g]!)) return 0;
+    if (!(Math.fround(Math.fround(timestep / 1000) - epsilon) < limits_G[g]!)) return 0;
     const { sigma, next } = tokenLevels(own, schedule);
     return Math.fround(next - sigma);
   });
-  const options = { dtype: "float32", device: noised_BTC.device } as const;
-  const timestep_BG = tensor([timesteps_G], options).expand([noised_BTC.size(0), timesteps_G.length]);
+  const format = { dtype: "float32", device: noised_BTC.device } as const;
+  const timestep_BG = tensor([timesteps_G], format).expand([noised_BTC.size(0), timesteps_G.length]);
   const velocity_BTC = loop.model.velocity(noised_BTC, timestep_BG);
-  const move_1G11 = tensor(moves_G, options).reshape([1, -1, 1, 1]);
+  const move_1G11 = tensor(moves_G, format).reshape([1, -1, 1, 1]);
   const moved = velocity_BTC.unflatten(1, [held_G.length, -1]).mul(move_1G11).flatten(1, 2);
   return noised_BTC.add(moved);
 }
 
 /** Fully held tokens at their start value plus noise; the draw covers every token, as the reference's does. */
-function noiseHeldTokens(o: ConditionedSampleOptions, loop: Loop, tokens_BTC: Tensor): Tensor {
-  const scale = o.imageNoiseScale ?? 0.15;
-  if (!(scale > 0) || o.conditions.length === 0) return tokens_BTC;
+function noiseHeldTokens(options: ConditionedSampleOptions, loop: Loop, tokens_BTC: Tensor): Tensor {
+  const scale = options.imageNoiseScale ?? 0.15;
+  if (!(scale > 0) || options.conditions.length === 0) return tokens_BTC;
   const { held_G, tokens_BTC: start_BTC } = loop.sequence;
   const level = Math.fround(loop.timestep / 1000);
-  const noise_BTC = drawOn(o, tokens_BTC.shape)
+  const noise_BTC = drawOn(options, tokens_BTC.shape)
     .mul(scale)
     .mul(Math.fround(level * level));
-  const isHeld_G = held_G.map((held) => held > 1 - EPSILON);
+  const isHeld_G = held_G.map((held) => held > 1 - epsilon);
   const groups = start_BTC.add(noise_BTC).unflatten(1, [held_G.length, -1]).unbind(1);
   const kept = tokens_BTC.unflatten(1, [held_G.length, -1]).unbind(1);
   return cat(
@@ -130,17 +135,17 @@ function noiseHeldTokens(o: ConditionedSampleOptions, loop: Loop, tokens_BTC: Te
 }
 
 /** Start latents with every condition worked in. The order of draws is the reference's. */
-function prepareSequence(o: ConditionedSampleOptions, startSigma: number): Sequence {
-  const { grid, transformer } = o;
+function prepareSequence(options: ConditionedSampleOptions, startSigma: number): Sequence {
+  const { grid, transformer } = options;
   const { device } = transformer;
-  const shape = [o.positive.text_1LD.size(0), transformer.config.inChannels, grid.F, grid.H, grid.W];
-  const noise_BCFHW = drawOn(o, shape);
-  const given_BCFHW = o.start?.latents_BCFHW.to({ dtype: "float32", device });
+  const shape = [options.positive.text_1LD.size(0), transformer.config.inChannels, grid.F, grid.H, grid.W];
+  const noise_BCFHW = drawOn(options, shape);
+  const given_BCFHW = options.start?.latents_BCFHW.to({ dtype: "float32", device });
   const mixed = given_BCFHW && noise_BCFHW.mul(startSigma).add(given_BCFHW.mul(Math.fround(1 - startSigma)));
   const frames = (mixed ?? noise_BCFHW).unbind(2);
   const held: number[] = frames.map(() => 0);
   const extra: { tokens_BTC: Tensor; coords_13T: Tensor; held_G: number[] }[] = [];
-  for (const condition of o.conditions) {
+  for (const condition of options.conditions) {
     const latents_BCFHW = condition.latents_BCFHW.to({ dtype: "float32", device });
     const strength = condition.strength;
     const place = placeCondition(condition, grid);
@@ -153,7 +158,7 @@ function prepareSequence(o: ConditionedSampleOptions, startSigma: number): Seque
     const lead_BCFHW = latents_BCFHW.narrow(2, 0, place.extra);
     const leadGrid = gridOf({ F: place.extra, H: grid.H, W: grid.W }, grid.compression);
     extra.push({
-      tokens_BTC: packLatents(drawOn(o, lead_BCFHW.shape).lerp(lead_BCFHW, strength)),
+      tokens_BTC: packLatents(drawOn(options, lead_BCFHW.shape).lerp(lead_BCFHW, strength)),
       coords_13T: causalCoords(leadGrid, condition.frameIndex),
       held_G: Array.from({ length: place.extra }, () => Math.fround(strength)),
     });
@@ -177,9 +182,8 @@ function placeCondition(
   if (H !== grid.H || W !== grid.W) {
     throw new RangeError(`condition: got ${H}x${W} cells, expected the video's ${grid.H}x${grid.W}`);
   }
-  const extra = frameIndex === 0 ? 0 : Math.min(F, PREFIX_FRAMES);
-  const startFrame =
-    frameIndex === 0 ? 0 : Math.floor(frameIndex / grid.compression.temporal) + PREFIX_FRAMES;
+  const extra = frameIndex === 0 ? 0 : Math.min(F, prefixFrames);
+  const startFrame = frameIndex === 0 ? 0 : Math.floor(frameIndex / grid.compression.temporal) + prefixFrames;
   if (startFrame + F - extra > grid.F && F > extra) {
     throw new RangeError(
       `condition at frame ${frameIndex}: got ${F} latent frames, more than fit in ${grid.F}`,
@@ -193,6 +197,6 @@ function firstStep(schedule: SigmaSchedule, strength: number): number {
   return Math.max(steps - Math.min(Math.floor(steps * strength), steps), 0);
 }
 
-function drawOn(o: ConditionedSampleOptions, shape: readonly number[]): Tensor {
-  return drawNoise(o, shape, { dtype: "float32", device: o.transformer.device });
+function drawOn(options: ConditionedSampleOptions, shape: readonly number[]): Tensor {
+  return drawNoise(options, shape, { dtype: "float32", device: options.transformer.device });
 }

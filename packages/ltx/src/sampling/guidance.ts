@@ -30,21 +30,21 @@ type Place = Pick<TransformerInputs, "grid" | "videos" | "frameRate" | "causalTi
 
 /** Predicts velocities for one sampling. Holds the joined embeddings: use it inside the scope that made it. */
 export class GuidedModel {
-  readonly #o: GuidanceOptions;
+  readonly #options: GuidanceOptions;
   readonly #text_BLD: Tensor;
   readonly #mask_BL: Tensor;
   readonly #place: Place;
 
   /** @throws RangeError when guidance is asked for without a negative prompt */
-  constructor(o: GuidanceOptions, place: Place) {
-    if (o.guidance > 1 && o.negative === undefined) {
+  constructor(options: GuidanceOptions, place: Place) {
+    if (options.guidance > 1 && options.negative === undefined) {
       throw new RangeError(
-        `guidance: got ${o.guidance} without a negative prompt. Give one ("" is common), or 1`,
+        `guidance: got ${options.guidance} without a negative prompt. Give one ("" is common), or 1`,
       );
     }
-    const { text_1LD, mask_1L } = o.positive;
-    const unguided = o.guidance > 1 ? o.negative : undefined;
-    this.#o = o;
+    const { text_1LD, mask_1L } = options.positive;
+    const unguided = options.guidance > 1 ? options.negative : undefined;
+    this.#options = options;
     this.#place = place;
     this.#text_BLD = unguided === undefined ? text_1LD : cat([unguided.text_1LD, text_1LD], 0);
     this.#mask_BL = unguided === undefined ? mask_1L : cat([unguided.mask_1L, mask_1L], 0);
@@ -53,7 +53,7 @@ export class GuidedModel {
   /** float32 velocity of `tokens_BTC`; both predictions run as one batch. */
   velocity(tokens_BTC: Tensor, timestep_BG: Tensor): Tensor {
     return scope(() => {
-      const { transformer, guidance, guidanceRescale = 0 } = this.#o;
+      const { transformer, guidance, guidanceRescale = 0 } = this.#options;
       const isGuided = guidance > 1;
       const output_BTC = transformer
         .forward({

@@ -17,16 +17,16 @@ export type NoiseOptions = {
  * @throws RangeError when there is neither a generator nor a `draw`, or `draw` answers with another shape
  */
 export function drawNoise(
-  o: NoiseOptions,
+  options: NoiseOptions,
   shape: readonly number[],
   { dtype, device }: { readonly dtype: DType; readonly device: Device },
 ): Tensor {
-  if (o.draw === undefined) {
-    if (o.generator === undefined)
+  if (options.draw === undefined) {
+    if (options.generator === undefined)
       throw new RangeError("noise: got neither generator nor draw, expected one");
-    return randn(shape, { generator: o.generator, dtype, device });
+    return randn(shape, { generator: options.generator, dtype, device });
   }
-  const noise = scope(() => o.draw!(shape).to({ dtype, device }));
+  const noise = scope(() => options.draw!(shape).to({ dtype, device }));
   if (noise.shape.join() !== shape.join()) {
     throw new RangeError(`noise: got [${noise.shape.join(",")}], expected [${shape.join(",")}]`);
   }

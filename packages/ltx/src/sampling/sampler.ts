@@ -51,25 +51,25 @@ export type SampleOptions = GuidanceOptions &
  * @throws RangeError when there is nothing to draw noise from, a first frame leaves nothing to sample, or a reference
  *   has another grid
  */
-export function sampleLatents(o: SampleOptions): Tensor {
+export function sampleLatents(options: SampleOptions): Tensor {
   return noGrad(() =>
     scope(() => {
-      const { grid, frameRate, causalTime = false } = o;
-      const schedule = makeSchedule(o.schedule, { steps: o.steps, tokens: grid.tokens });
-      const held = heldFrames(o);
-      const model = new GuidedModel(o, { grid, videos: held.videos, frameRate, causalTime });
+      const { grid, frameRate, causalTime = false } = options;
+      const schedule = makeSchedule(options.schedule, { steps: options.steps, tokens: grid.tokens });
+      const held = heldFrames(options);
+      const model = new GuidedModel(options, { grid, videos: held.videos, frameRate, causalTime });
       const heldTokens = held.frames * grid.H * grid.W;
-      let tokens_BTC = startTokens(o);
+      let tokens_BTC = startTokens(options);
       schedule.timesteps.forEach((timestep, i) => {
         const levels = { sigma: schedule.sigmas[i]!, next: schedule.sigmas[i + 1]! };
         const stepped_BTC = scope(() => {
           const timestep_BG = tokenTimesteps(timestep, tokens_BTC, held);
           const velocity_BTC = model.velocity(tokens_BTC, timestep_BG);
-          return stepTokens(o, { tokens_BTC, velocity_BTC, heldTokens, ...levels });
+          return stepTokens(options, { tokens_BTC, velocity_BTC, heldTokens, ...levels });
         });
         tokens_BTC.free();
         tokens_BTC = stepped_BTC;
-        o.onStep?.({ step: i + 1, steps: schedule.timesteps.length, sigma: levels.sigma, tokens_BTC });
+        options.onStep?.({ step: i + 1, steps: schedule.timesteps.length, sigma: levels.sigma, tokens_BTC });
       });
       const all = tokens_BTC.size(1);
       return unpackLatents(tokens_BTC.narrow(1, all - grid.tokens, grid.tokens), grid);
@@ -93,21 +93,21 @@ function heldFrames({ grid, firstFrame_BC1HW, reference_BCFHW }: SampleOptions):
 }
 
 /** The video's tokens as they start, behind the reference's. */
-function startTokens(o: SampleOptions): Tensor {
-  const own_BTC = packLatents(startLatents(o));
-  if (o.reference_BCFHW === undefined) return own_BTC;
-  const reference_BTC = packLatents(o.reference_BCFHW.to({ dtype: "float32", device: own_BTC.device }));
+function startTokens(options: SampleOptions): Tensor {
+  const own_BTC = packLatents(startLatents(options));
+  if (options.reference_BCFHW === undefined) return own_BTC;
+  const reference_BTC = packLatents(options.reference_BCFHW.to({ dtype: "float32", device: own_BTC.device }));
   return cat([reference_BTC.expand(own_BTC.shape), own_BTC], 1);
 }
 
 /** Noise, with the first latent frame replaced by the given one. */
-function startLatents(o: SampleOptions): Tensor {
-  const { F, H, W } = o.grid;
-  const { device, config } = o.transformer;
-  const shape = [o.positive.text_1LD.size(0), config.inChannels, F, H, W];
-  const noise_BCFHW = drawNoise(o, shape, { dtype: "float32", device });
-  if (o.firstFrame_BC1HW === undefined) return noise_BCFHW;
-  const firstFrame_BC1HW = o.firstFrame_BC1HW.to({ dtype: "float32", device });
+function startLatents(options: SampleOptions): Tensor {
+  const { F, H, W } = options.grid;
+  const { device, config } = options.transformer;
+  const shape = [options.positive.text_1LD.size(0), config.inChannels, F, H, W];
+  const noise_BCFHW = drawNoise(options, shape, { dtype: "float32", device });
+  if (options.firstFrame_BC1HW === undefined) return noise_BCFHW;
+  const firstFrame_BC1HW = options.firstFrame_BC1HW.to({ dtype: "float32", device });
   return cat([firstFrame_BC1HW, noise_BCFHW.narrow(2, 1, F - 1)], 2);
 }
 
@@ -129,13 +129,13 @@ type Step = {
 };
 
 /** Moves every token but the held ones, which come first. */
-function stepTokens(o: SampleOptions, step: Step): Tensor {
+function stepTokens(options: SampleOptions, step: Step): Tensor {
   const { heldTokens, sigma, next } = step;
   const rest = step.tokens_BTC.size(1) - heldTokens;
   const x_BTC = step.tokens_BTC.narrow(1, heldTokens, rest);
   const velocity_BTC = step.velocity_BTC.narrow(1, heldTokens, rest);
-  const moved_BTC = o.schedule.config.stochasticSampling
-    ? stochasticStep(x_BTC, velocity_BTC, drawNoise(o, x_BTC.shape, x_BTC), { sigma, next })
+  const moved_BTC = options.schedule.config.stochasticSampling
+    ? stochasticStep(x_BTC, velocity_BTC, drawNoise(options, x_BTC.shape, x_BTC), { sigma, next })
     : eulerStep(x_BTC, velocity_BTC, { sigma, next });
   return heldTokens === 0 ? moved_BTC : cat([step.tokens_BTC.narrow(1, 0, heldTokens), moved_BTC], 1);
 }

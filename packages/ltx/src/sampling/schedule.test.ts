@@ -1,7 +1,7 @@
 /** Noise levels and steps between them against the diffusers scheduler. */
 import { tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
-import { LTXV_090_SCHEDULER, LTXV_095_SCHEDULER } from "../ltxv/config.ts";
+import { ltxv090Scheduler, ltxv095Scheduler } from "../ltxv/config.ts";
 import { expectClose } from "../testing/expect-close.ts";
 import { Fixture } from "../testing/fixture.ts";
 import { guide } from "./guidance.ts";
@@ -15,8 +15,11 @@ import {
   tokenLevels,
 } from "./schedule.ts";
 
-const ULP = 1.2e-7;
-const STEP = { abs: 1e-6, why: "a multiply and an add in float32 (ltx-model.md 9.3, scheduler step)" };
+const ulpTolerance = 1.2e-7;
+const stepTolerance = {
+  abs: 1e-6,
+  why: "a multiply and an add in float32 (ltx-model.md 9.3, scheduler step)",
+};
 
 describe("noise levels", () => {
   const fixture = new Fixture("schedule/sigmas");
@@ -35,21 +38,24 @@ describe("noise levels", () => {
   });
 
   test.each(Object.entries(asked.mu))("shift of %s tokens", (tokens, mu) => {
-    expect(shiftForTokens(Number(tokens), LTXV_090_SCHEDULER)).toBeCloseTo(mu, 12);
+    expect(shiftForTokens(Number(tokens), ltxv090Scheduler)).toBeCloseTo(mu, 12);
   });
 
   function ruleOf(kind: string): ScheduleRule {
-    if (kind === "dynamic") return { kind: "flow-match", config: LTXV_090_SCHEDULER };
-    if (kind === "linear") return { kind: "flow-match", config: LTXV_095_SCHEDULER };
-    if (kind === "quadratic") return { kind: "linear-quadratic", config: LTXV_095_SCHEDULER };
-    return { kind: "timesteps", config: LTXV_095_SCHEDULER, timesteps: asked.custom_timesteps };
+    if (kind === "dynamic") return { kind: "flow-match", config: ltxv090Scheduler };
+    if (kind === "linear") return { kind: "flow-match", config: ltxv095Scheduler };
+    if (kind === "quadratic") return { kind: "linear-quadratic", config: ltxv095Scheduler };
+    return { kind: "timesteps", config: ltxv095Scheduler, timesteps: asked.custom_timesteps };
   }
 
   function expectUlps(levels: readonly number[], key: string): void {
     const why = "one float32 ulp: exp may round differently (ltx-model.md 9.3, schedules)";
     const values = levels.map((level) => Math.fround(level));
     expect(values, `${key}: rounded to float32`).toEqual(levels);
-    expectClose(`schedule/sigmas ${key}`, tensor([...levels]), fixture.tensor(key), { rel: ULP, why });
+    expectClose(`schedule/sigmas ${key}`, tensor([...levels]), fixture.tensor(key), {
+      rel: ulpTolerance,
+      why,
+    });
   }
 });
 
@@ -68,7 +74,7 @@ describe("steps between levels", () => {
         kind === "stochastic"
           ? stochasticStep(x, velocity, noises[i]!, levels)
           : eulerStep(x, velocity, levels);
-      expectClose(`schedule/steps ${kind} ${i}`, x, fixture.tensor(`out.${kind}.sample_${i}`), STEP);
+      expectClose(`schedule/steps ${kind} ${i}`, x, fixture.tensor(`out.${kind}.sample_${i}`), stepTolerance);
     });
   });
 
@@ -83,7 +89,7 @@ describe("steps between levels", () => {
         `schedule/steps per_token ${i}`,
         stepped,
         fixture.tensor(`out.per_token.sample_${i}`),
-        STEP,
+        stepTolerance,
       );
     });
   });
@@ -93,13 +99,13 @@ describe("steps between levels", () => {
     const predictions = { without_BTC: velocities[0]!, with_BTC: velocities[1]! };
     const guided = guide(predictions, guidance);
     const rescaled = guide(predictions, guidance, rescale);
-    expectClose("schedule/steps guided", guided, fixture.tensor("out.guided"), STEP);
-    expectClose("schedule/steps rescaled", rescaled, fixture.tensor("out.guided_rescaled"), STEP);
+    expectClose("schedule/steps guided", guided, fixture.tensor("out.guided"), stepTolerance);
+    expectClose("schedule/steps rescaled", rescaled, fixture.tensor("out.guided_rescaled"), stepTolerance);
   });
 });
 
 describe("a schedule", () => {
-  const rule: ScheduleRule = { kind: "flow-match", config: LTXV_090_SCHEDULER };
+  const rule: ScheduleRule = { kind: "flow-match", config: ltxv090Scheduler };
 
   test("of one step goes straight from noise to data", () => {
     expect(makeSchedule(rule, { steps: 1, tokens: 1024 })).toEqual({ sigmas: [1, 0], timesteps: [1000] });
@@ -107,7 +113,7 @@ describe("a schedule", () => {
 
   test("falls from 1 to 0 without a turn", () => {
     for (const kind of ["flow-match", "linear-quadratic"] as const) {
-      const { sigmas } = makeSchedule({ kind, config: LTXV_095_SCHEDULER }, { steps: 13, tokens: 777 });
+      const { sigmas } = makeSchedule({ kind, config: ltxv095Scheduler }, { steps: 13, tokens: 777 });
       expect(sigmas[0]).toBe(1);
       expect(sigmas.at(-1)).toBe(0);
       expect(sigmas.every((sigma, i) => i === 0 || sigma < sigmas[i - 1]!)).toBe(true);

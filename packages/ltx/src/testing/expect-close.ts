@@ -120,11 +120,11 @@ function errorsOf(actual: Tensor, exact: Tensor): { l2: number; largest: number 
     magnitude = Math.max(magnitude, Math.abs(b![i]!));
   }
   const l2 = Number.isNaN(squares) ? Number.POSITIVE_INFINITY : Math.sqrt(squares / norm);
-  return { l2: Math.max(l2, ROUNDING), largest: Math.max(largest / magnitude, ROUNDING) };
+  return { l2: Math.max(l2, rounding), largest: Math.max(largest / magnitude, rounding) };
 }
 
 /** Half the distance between 1 and the next bfloat16: the largest relative error of one rounding. */
-const ROUNDING = 2 ** -8 / 2;
+const rounding = 2 ** -8 / 2;
 
 /** How far two tensors point the same way: 1 where they are equal up to a positive factor. */
 export function cosine(a: Tensor, b: Tensor): number {

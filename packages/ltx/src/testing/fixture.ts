@@ -12,11 +12,11 @@ import {
 } from "@ltx-trainer/torch";
 import { ConfigFields } from "../config-fields.ts";
 
-const FOLDER = fileURLToPath(new URL("../../../../fixtures/", import.meta.url));
+const fixturesFolder = fileURLToPath(new URL("../../../../fixtures/", import.meta.url));
 
 /** Path of a file or folder under `fixtures/`. */
 export function fixturePath(name: string): string {
-  return FOLDER + name;
+  return fixturesFolder + name;
 }
 
 /** One fixture file, opened; see `fixtures/README.md` for what it holds. */
@@ -28,7 +28,7 @@ export class Fixture {
 
   /** @param name area and case, for example `transformer/t_a` */
   constructor(name: string, device: Device = "cpu") {
-    const path = `${FOLDER}${name}.safetensors`;
+    const path = `${fixturesFolder}${name}.safetensors`;
     if (!existsSync(path))
       throw new Error(`fixture: got no file ${path}, expected one made by scripts/fixtures`);
     this.name = name;
@@ -82,8 +82,8 @@ export class Fixture {
   }
 
   /** A model built from the fixture's weights; every key must be used. */
-  model<M>(build: (p: Parameters) => M, o: { trainable?: boolean; dtype?: DType } = {}): M {
-    const { trainable = false, dtype = "float32" } = o;
+  model<M>(build: (p: Parameters) => M, options: { trainable?: boolean; dtype?: DType } = {}): M {
+    const { trainable = false, dtype = "float32" } = options;
     const parameters = Parameters.from(this.source(), { dtype, trainable, device: this.device });
     const model = build(parameters);
     parameters.finish(this.name);

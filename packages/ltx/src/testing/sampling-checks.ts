@@ -3,7 +3,7 @@ import type { Tensor } from "@ltx-trainer/torch";
 import { expect } from "vitest";
 import { latentGrid } from "../latent-grid.ts";
 import { type BaseModel, type LoadOptions, openBase } from "../ltxv/base.ts";
-import { LTXV_090_SCHEDULER, type SchedulerConfig } from "../ltxv/config.ts";
+import { ltxv090Scheduler, type SchedulerConfig } from "../ltxv/config.ts";
 import { decodeVideo } from "../ltxv/pipeline.ts";
 import type { Transformer } from "../ltxv/transformer/transformer.ts";
 import type { Vae } from "../ltxv/vae/vae.ts";
@@ -40,10 +40,10 @@ export class Models {
   readonly transformer: Transformer;
   readonly vae: Vae;
 
-  constructor(o: LoadOptions = {}) {
+  constructor(options: LoadOptions = {}) {
     this.base = openBase(fixturePath("folder/tiny"));
-    this.transformer = this.base.loadTransformer({ dtype: "float32", ...o });
-    this.vae = this.base.loadVae({ dtype: "float32", ...o });
+    this.transformer = this.base.loadTransformer({ dtype: "float32", ...options });
+    this.vae = this.base.loadVae({ dtype: "float32", ...options });
   }
 
   free(): void {
@@ -52,7 +52,7 @@ export class Models {
   }
 
   scheduler(kind: PipelineCase["scheduler"]): SchedulerConfig {
-    if (kind === "dynamic") return LTXV_090_SCHEDULER;
+    if (kind === "dynamic") return ltxv090Scheduler;
     return { ...this.base.schedulerConfig, stochasticSampling: kind === "stochastic" };
   }
 

@@ -33,8 +33,11 @@ export const transformerTolerances = {
   recomputed: { rel: 1e-5, why: "the text's gradient is summed over the blocks in another order" },
 } satisfies Record<string, Tolerance>;
 
-export function transformerOf(fixture: Fixture, o: { trainable?: boolean; dtype?: DType } = {}): Transformer {
-  return fixture.model((p) => new Transformer(p, parseTransformerConfig(fixture.config)), o);
+export function transformerOf(
+  fixture: Fixture,
+  options: { trainable?: boolean; dtype?: DType } = {},
+): Transformer {
+  return fixture.model((p) => new Transformer(p, parseTransformerConfig(fixture.config)), options);
 }
 
 /** Names of the forward passes a fixture holds. */

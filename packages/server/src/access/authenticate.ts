@@ -25,18 +25,18 @@ export function authorizationOf({ headers, query }: Credentials): string | undef
 }
 
 export class Authenticator {
-  private readonly db: Database;
-  private readonly log: Logger;
-  private readonly keys: SharedReads<Caller | undefined>;
-  private readonly tokens: SharedReads<TokenHolder | undefined>;
-  private readonly usesNoted = new Map<string, number>();
+  readonly #db: Database;
+  readonly #log: Logger;
+  readonly #keys: SharedReads<Caller | undefined>;
+  readonly #tokens: SharedReads<TokenHolder | undefined>;
+  readonly #usesNoted = new Map<string, number>();
 
   constructor(db: Database, log: Logger) {
-    this.db = db;
-    this.log = log;
+    this.#db = db;
+    this.#log = log;
     const maxAgeMs = credentialsAgeMs;
-    this.keys = new SharedReads({ maxAgeMs, read: (key) => verifyKey(db, key) });
-    this.tokens = new SharedReads({ maxAgeMs, read: (token) => verifyToken(db, "app", token) });
+    this.#keys = new SharedReads({ maxAgeMs, read: (key) => verifyKey(db, key) });
+    this.#tokens = new SharedReads({ maxAgeMs, read: (token) => verifyToken(db, "app", token) });
   }
 
   /**
@@ -46,8 +46,8 @@ export class Authenticator {
    */
   async caller(authorization: string | undefined, endpoint: string): Promise<Caller> {
     const { scheme, credentials } = parse(authorization, `application "${endpoint}"`);
-    if (scheme !== "bearer") return this.holderOf(scheme, credentials);
-    const holder = await this.tokens.get(credentials);
+    if (scheme !== "bearer") return this.#holderOf(scheme, credentials);
+    const holder = await this.#tokens.get(credentials);
     if (holder === undefined) throw refusal(401, "bearer: unable to decode issuer");
     if (allowsApp(holder.allowedApps, endpoint)) return holder.caller;
     const apps = holder.allowedApps?.join(", ");
@@ -63,7 +63,7 @@ export class Authenticator {
   async keyHolder(authorization: string | undefined, what: string): Promise<Caller> {
     const { scheme, credentials } = parse(authorization, what);
     if (scheme === "bearer") throw refusal(403, `Cannot access ${what} with a token. Send a key.`);
-    return this.holderOf(scheme, credentials);
+    return this.#holderOf(scheme, credentials);
   }
 
   /**
@@ -80,20 +80,20 @@ export class Authenticator {
     );
   }
 
-  private async holderOf(scheme: string, credentials: string): Promise<Caller> {
-    const caller = scheme === "key" ? await this.keys.get(credentials) : undefined;
+  async #holderOf(scheme: string, credentials: string): Promise<Caller> {
+    const caller = scheme === "key" ? await this.#keys.get(credentials) : undefined;
     if (caller === undefined) throw refusal(401, "invalid key credentials");
-    if (caller.keyId !== null) this.noteUse(caller.keyId);
+    if (caller.keyId !== null) this.#noteUse(caller.keyId);
     return caller;
   }
 
   /** In passing: nobody waits for it, and nothing depends on it. */
-  private noteUse(keyId: string): void {
+  #noteUse(keyId: string): void {
     const now = performance.now();
-    if (now - (this.usesNoted.get(keyId) ?? Number.NEGATIVE_INFINITY) < useNotedMs) return;
-    this.usesNoted.set(keyId, now);
-    noteKeyUse(this.db, keyId).catch((error: unknown) =>
-      this.log.warn({ err: error }, "the use of a key was not noted"),
+    if (now - (this.#usesNoted.get(keyId) ?? Number.NEGATIVE_INFINITY) < useNotedMs) return;
+    this.#usesNoted.set(keyId, now);
+    noteKeyUse(this.#db, keyId).catch((error: unknown) =>
+      this.#log.warn({ err: error }, "the use of a key was not noted"),
     );
   }
 }

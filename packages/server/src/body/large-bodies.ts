@@ -27,13 +27,13 @@ const defaults: LargeBodyLimits = { most: 4, timeMs: 60_000 };
 const memory = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 };
 
 export class LargeBodies {
-  private readonly log: Pick<Logger, "error">;
-  private readonly limits: LargeBodyLimits;
-  private readonly open = new Set<LargeBody>();
+  readonly #log: Pick<Logger, "error">;
+  readonly #limits: LargeBodyLimits;
+  readonly #open = new Set<LargeBody>();
 
   constructor(log: Pick<Logger, "error">, limits = defaults) {
-    this.log = log;
-    this.limits = limits;
+    this.#log = log;
+    this.#limits = limits;
   }
 
   /**
@@ -43,9 +43,9 @@ export class LargeBodies {
    * @throws WireError 503 when all are taken
    */
   begin(lengthBytes: number, owner: string): LargeBody {
-    const { most } = this.limits;
-    const own = [...this.open].filter((body) => body.owner === owner).length;
-    if (this.open.size >= most || own >= Math.ceil(most / 2)) {
+    const { most } = this.#limits;
+    const own = [...this.#open].filter((body) => body.owner === owner).length;
+    if (this.#open.size >= most || own >= Math.ceil(most / 2)) {
       throw comeAgain(
         "Too many large requests are being read already; send it again, or upload the file first",
       );
@@ -53,16 +53,16 @@ export class LargeBodies {
     const body: LargeBody = new LargeBody({
       lengthBytes,
       owner,
-      timeMs: this.limits.timeMs,
-      log: this.log,
-      onRelease: () => this.open.delete(body),
+      timeMs: this.#limits.timeMs,
+      log: this.#log,
+      onRelease: () => this.#open.delete(body),
     });
-    this.open.add(body);
+    this.#open.add(body);
     return body;
   }
 
   close(): void {
-    for (const body of this.open) body.release();
+    for (const body of this.#open) body.release();
   }
 }
 
@@ -76,60 +76,60 @@ type Options = {
 
 /** One body, from its first piece until what came inside it is stored. */
 export class LargeBody {
-  private readonly options: Options;
-  private readonly worker: Worker;
-  private readonly result: Promise<FromWorker>;
+  readonly #options: Options;
+  readonly #worker: Worker;
+  readonly #result: Promise<FromWorker>;
 
   constructor(options: Options) {
-    this.options = options;
-    this.worker = new Worker(program, { resourceLimits: memory, execArgv: [], env: {} });
-    this.result = new Promise((resolve, reject) => {
-      this.worker.once("message", resolve);
-      this.worker.once("error", reject);
-      this.worker.once("exit", () => reject(new Error("the thread ended without a result")));
+    this.#options = options;
+    this.#worker = new Worker(program, { resourceLimits: memory, execArgv: [], env: {} });
+    this.#result = new Promise((resolve, reject) => {
+      this.#worker.once("message", resolve);
+      this.#worker.once("error", reject);
+      this.#worker.once("exit", () => reject(new Error("the thread ended without a result")));
     });
     // Whoever gives up before the end asks for no result.
-    this.result.catch(() => {});
-    this.send({ kind: "start", lengthBytes: options.lengthBytes });
+    this.#result.catch(() => {});
+    this.#send({ kind: "start", lengthBytes: options.lengthBytes });
   }
 
   get owner(): string {
-    return this.options.owner;
+    return this.#options.owner;
   }
 
   write(piece: Uint8Array): void {
     // A copy: the sender uses its buffer again.
     const bytes = new Uint8Array(piece);
-    this.send({ kind: "piece", bytes }, [bytes.buffer]);
+    this.#send({ kind: "piece", bytes }, [bytes.buffer]);
   }
 
   /** What the body holds. @throws BodyRefusal; WireError 503 when the thread fails or takes too long */
   async end(limits: JsonLimits): Promise<JsonBody> {
-    this.send({ kind: "end", limits });
-    const timer = setTimeout(() => void this.worker.terminate(), this.options.timeMs);
+    this.#send({ kind: "end", limits });
+    const timer = setTimeout(() => void this.#worker.terminate(), this.#options.timeMs);
     try {
-      const answer = await this.result;
+      const answer = await this.#result;
       if (answer.kind === "refused") throw new BodyRefusal(answer.status, answer.reason);
       const { text, files } = answer.body;
       return { text, value: text === "" ? undefined : JSON.parse(text), files };
     } catch (error) {
       if (error instanceof BodyRefusal) throw error;
-      this.options.log.error({ err: error }, "large body: not read");
+      this.#options.log.error({ err: error }, "large body: not read");
       throw comeAgain("The body could not be read; try again");
     } finally {
       clearTimeout(timer);
-      void this.worker.terminate();
+      void this.#worker.terminate();
     }
   }
 
   /** Gives the place to the next one. */
   release(): void {
-    void this.worker.terminate();
-    this.options.onRelease();
+    void this.#worker.terminate();
+    this.#options.onRelease();
   }
 
-  private send(message: ToWorker, transferred: ArrayBuffer[] = []): void {
-    this.worker.postMessage(message, transferred);
+  #send(message: ToWorker, transferred: ArrayBuffer[] = []): void {
+    this.#worker.postMessage(message, transferred);
   }
 }
 

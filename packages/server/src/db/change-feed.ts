@@ -27,26 +27,26 @@ const channels = { requests: "ltx_request", webhooks: "ltx_webhook", probe: "ltx
 const probeMs = 1_000;
 
 export class ChangeFeed {
-  private readonly address: DatabaseAddress;
-  private readonly log: Logger;
-  private readonly requestListeners = new Set<ChangeListener>();
-  private readonly webhookListeners = new Set<() => void>();
-  private readonly probeListeners = new Set<(word: string) => void>();
-  private client: pg.Client | undefined;
+  readonly #address: DatabaseAddress;
+  readonly #log: Logger;
+  readonly #requestListeners = new Set<ChangeListener>();
+  readonly #webhookListeners = new Set<() => void>();
+  readonly #probeListeners = new Set<(word: string) => void>();
+  #client: pg.Client | undefined;
   /** Whether `close` was called. */
   isClosed = false;
 
   constructor(address: DatabaseAddress, log: Logger) {
-    this.address = address;
-    this.log = log;
+    this.#address = address;
+    this.#log = log;
   }
 
   /** Connects; afterwards a lost connection is made again. @throws when the first connection fails */
   async open(): Promise<void> {
-    const client = new pg.Client(connectionOptions(this.address));
+    const client = new pg.Client(connectionOptions(this.#address));
     // What went wrong is told by the call that fails, or by the end that follows.
     client.on("error", () => {});
-    client.on("notification", ({ channel, payload }) => this.hear(channel, payload));
+    client.on("notification", ({ channel, payload }) => this.#hear(channel, payload));
     try {
       await client.connect();
       for (const channel of Object.values(channels)) await client.query(`listen ${channel}`);
@@ -54,25 +54,25 @@ export class ChangeFeed {
       await client.end().catch(() => {});
       throw error;
     }
-    client.once("end", () => void this.reopen());
-    this.client = client;
+    client.once("end", () => void this.#reopen());
+    this.#client = client;
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
-    await this.client?.end();
+    await this.#client?.end();
   }
 
   /** Calls `listener` for every change of a request; returns how to stop that. */
   onRequest(listener: ChangeListener): () => void {
-    this.requestListeners.add(listener);
-    return () => this.requestListeners.delete(listener);
+    this.#requestListeners.add(listener);
+    return () => this.#requestListeners.delete(listener);
   }
 
   /** Calls `listener` when a webhook delivery has come; returns how to stop that. */
   onWebhook(listener: () => void): () => void {
-    this.webhookListeners.add(listener);
-    return () => this.webhookListeners.delete(listener);
+    this.#webhookListeners.add(listener);
+    return () => this.#webhookListeners.delete(listener);
   }
 
   /**
@@ -86,10 +86,10 @@ export class ChangeFeed {
       const listener = (word: string) => {
         if (word !== own) return;
         isHeard = true;
-        this.probeListeners.delete(listener);
+        this.#probeListeners.delete(listener);
         resolve();
       };
-      this.probeListeners.add(listener);
+      this.#probeListeners.add(listener);
     });
     const deadline = performance.now() + patienceMs;
     while (!isHeard && !this.isClosed && performance.now() < deadline) {
@@ -99,30 +99,30 @@ export class ChangeFeed {
     return isHeard;
   }
 
-  private hear(channel: string, payload: string | undefined): void {
+  #hear(channel: string, payload: string | undefined): void {
     if (channel === channels.probe) {
-      for (const listener of this.probeListeners) listener(payload ?? "");
+      for (const listener of this.#probeListeners) listener(payload ?? "");
     } else if (channel === channels.webhooks) {
-      this.tellWebhooks();
+      this.#tellWebhooks();
     } else {
       const change = JSON.parse(payload ?? "null") as RequestChange;
-      for (const listener of this.requestListeners) listener(change);
+      for (const listener of this.#requestListeners) listener(change);
     }
   }
 
-  private tellWebhooks(): void {
-    for (const listener of this.webhookListeners) listener();
+  #tellWebhooks(): void {
+    for (const listener of this.#webhookListeners) listener();
   }
 
-  private async reopen(): Promise<void> {
+  async #reopen(): Promise<void> {
     for (let pauseMs = 50; !this.isClosed; pauseMs = Math.min(2 * pauseMs, 2_000)) {
       try {
         await this.open();
-        for (const listener of this.requestListeners) listener(undefined);
-        this.tellWebhooks();
+        for (const listener of this.#requestListeners) listener(undefined);
+        this.#tellWebhooks();
         return;
       } catch (error) {
-        this.log.warn({ err: error }, "database: LISTEN connection lost, reconnecting");
+        this.#log.warn({ err: error }, "database: LISTEN connection lost, reconnecting");
         await delay(pauseMs);
       }
     }

@@ -9,18 +9,18 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 export class Admission<Found> {
   /** Goes into the route's options. */
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
-  private readonly found = new WeakMap<FastifyRequest, { readonly value: Found }>();
+  readonly #found = new WeakMap<FastifyRequest, { readonly value: Found }>();
 
   /** @param find throws a `WireError` for a caller that may not call the route */
   constructor(find: (request: FastifyRequest) => Promise<Found>) {
     this.onRequest = async (request) => {
-      this.found.set(request, { value: await find(request) });
+      this.#found.set(request, { value: await find(request) });
     };
   }
 
   /** What `find` returned for a request. */
   of(request: FastifyRequest): Found {
-    const found = this.found.get(request);
+    const found = this.#found.get(request);
     if (found === undefined) throw new Error(`${request.routeOptions.url}: the route lacks its onRequest`);
     return found.value;
   }

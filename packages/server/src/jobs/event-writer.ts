@@ -18,64 +18,64 @@ const longestMessage = 20_000;
 const mostSteps = 20_000;
 
 export class EventWriter {
-  private readonly db: Database;
-  private readonly lease: Lease;
-  private readonly log: Logger;
-  private readonly home: string;
-  private readonly lines = new LogLines();
-  private entries: LogEntry[] = [];
-  private steps: StepMetrics[] = [];
-  private timer: NodeJS.Timeout | undefined;
-  private writing: Promise<void> = Promise.resolve();
+  readonly #db: Database;
+  readonly #lease: Lease;
+  readonly #log: Logger;
+  readonly #home: string;
+  readonly #lines = new LogLines();
+  #entries: LogEntry[] = [];
+  #steps: StepMetrics[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> = Promise.resolve();
 
   /** @param home the data folder: where it lies is none of the client's business */
   constructor(db: Database, lease: Lease, log: Logger, home: string) {
-    this.home = home;
-    this.db = db;
-    this.lease = lease;
-    this.log = log;
+    this.#home = home;
+    this.#db = db;
+    this.#lease = lease;
+    this.#log = log;
   }
 
   event(event: JobEvent): void {
-    if (event.type === "progress" && event.step <= mostSteps && this.steps.length < mostEntries) {
+    if (event.type === "progress" && event.step <= mostSteps && this.#steps.length < mostEntries) {
       const { step, loss, lr, secondsPerStep, memoryBytes } = event;
-      this.steps.push({ at: new Date(), step, loss, learningRate: lr, secondsPerStep, memoryBytes });
+      this.#steps.push({ at: new Date(), step, loss, learningRate: lr, secondsPerStep, memoryBytes });
     }
-    const said = this.lines.of(event);
+    const said = this.#lines.of(event);
     if (said !== undefined) this.say(said.level, said.message);
-    this.schedule();
+    this.#schedule();
   }
 
   say(level: LogLevel, message: string): void {
-    if (this.entries.length < mostEntries)
-      this.entries.push({
+    if (this.#entries.length < mostEntries)
+      this.#entries.push({
         at: new Date(),
         level,
-        message: withoutFolder(message.slice(0, longestMessage), this.home, this.lease),
+        message: withoutFolder(message.slice(0, longestMessage), this.#home, this.#lease),
       });
-    this.schedule();
+    this.#schedule();
   }
 
   /** Writes what is left; afterwards everything said is in the database, unless the lease is gone or the database away. */
   async flush(): Promise<void> {
-    clearTimeout(this.timer);
-    this.timer = undefined;
-    this.writing = this.writing.then(() => this.write());
-    await this.writing;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(() => this.#write());
+    await this.#writing;
   }
 
-  private schedule(): void {
-    this.timer ??= setTimeout(() => void this.flush(), batchMs);
+  #schedule(): void {
+    this.#timer ??= setTimeout(() => void this.flush(), batchMs);
   }
 
-  private async write(): Promise<void> {
-    const [entries, steps] = [this.entries, this.steps];
-    [this.entries, this.steps] = [[], []];
+  async #write(): Promise<void> {
+    const [entries, steps] = [this.#entries, this.#steps];
+    [this.#entries, this.#steps] = [[], []];
     try {
-      await appendLogs(this.db, this.lease, entries);
-      await recordSteps(this.db, this.lease, steps);
+      await appendLogs(this.#db, this.#lease, entries);
+      await recordSteps(this.#db, this.#lease, steps);
     } catch (error) {
-      this.log.error({ err: error, request: this.lease.requestId }, "logs of a request were lost");
+      this.#log.error({ err: error, request: this.#lease.requestId }, "logs of a request were lost");
     }
   }
 }

@@ -9,16 +9,16 @@ const stepLineEveryMs = 2_000;
 
 /** Remembers what was said last, to say each thing once. */
 export class LogLines {
-  private title = "";
-  private lastStepLineMs = Number.NEGATIVE_INFINITY;
+  #title = "";
+  #lastStepLineMs = Number.NEGATIVE_INFINITY;
 
   /** The line for an event, or undefined when it is not worth one. */
   of(event: JobEvent): Said | undefined {
     switch (event.type) {
       case "phase":
-        return this.ofPhase(event.title);
+        return this.#ofPhase(event.title);
       case "progress":
-        return this.ofStep(event);
+        return this.#ofStep(event);
       case "log":
         return { level: levels[event.level], message: event.message };
       case "warning":
@@ -40,17 +40,17 @@ export class LogLines {
     }
   }
 
-  private ofPhase(title: string): Said | undefined {
-    if (title === this.title) return undefined;
-    this.title = title;
+  #ofPhase(title: string): Said | undefined {
+    if (title === this.#title) return undefined;
+    this.#title = title;
     return { level: "INFO", message: title };
   }
 
-  private ofStep(event: Extract<JobEvent, { type: "progress" }>): Said | undefined {
+  #ofStep(event: Extract<JobEvent, { type: "progress" }>): Said | undefined {
     const nowMs = performance.now();
-    const isDue = nowMs - this.lastStepLineMs >= stepLineEveryMs;
+    const isDue = nowMs - this.#lastStepLineMs >= stepLineEveryMs;
     if (!isDue && event.step !== event.total) return undefined;
-    this.lastStepLineMs = nowMs;
+    this.#lastStepLineMs = nowMs;
     const loss = event.loss === null ? "not finite" : event.loss.toFixed(4);
     const left = `${Math.ceil(event.etaSeconds)} s left`;
     return {

@@ -22,84 +22,84 @@ const cleanUpMs = 1_000;
 
 export class Publication implements WorkOnRequest {
   readonly request: ClaimedRequest;
-  private readonly outputs: TrainOutputs;
-  private readonly context: RunContext;
-  private readonly log: Logger;
-  private readonly folder: RequestFolder;
-  private readonly writer: EventWriter;
-  private readonly stored = new Map<string, NewFile>();
-  private readonly stopping = new AbortController();
-  private stop: Stop | undefined;
+  readonly #outputs: TrainOutputs;
+  readonly #context: RunContext;
+  readonly #log: Logger;
+  readonly #folder: RequestFolder;
+  readonly #writer: EventWriter;
+  readonly #stored = new Map<string, NewFile>();
+  readonly #stopping = new AbortController();
+  #stop: Stop | undefined;
   /** The attempt under way, or the last one. */
-  private attempt: Promise<boolean> = Promise.resolve(false);
+  #attempt: Promise<boolean> = Promise.resolve(false);
 
   constructor(request: ClaimedRequest, outputs: TrainOutputs, context: RunContext) {
     this.request = request;
-    this.outputs = outputs;
-    this.context = context;
-    this.log = context.log.child({ request: request.requestId });
-    this.folder = new RequestFolder(context.config.home, request.requestId);
-    this.writer = new EventWriter(context.db, request, this.log, context.config.home);
+    this.#outputs = outputs;
+    this.#context = context;
+    this.#log = context.log.child({ request: request.requestId });
+    this.#folder = new RequestFolder(context.config.home, request.requestId);
+    this.#writer = new EventWriter(context.db, request, this.#log, context.config.home);
   }
 
   cancel(): void {
-    this.stopFor("cancel");
+    this.#stopFor("cancel");
   }
 
   drain(): void {
-    this.stopFor("drain");
+    this.#stopFor("drain");
   }
 
   abandon(): void {
-    this.stopFor("lost");
+    this.#stopFor("lost");
   }
 
   /** Works until the files are published, or the request is let go. Throws only when the database stays away. */
   async run(): Promise<void> {
     const started = performance.now();
-    await this.context.confinement.takeFolder(this.folder);
+    await this.#context.confinement.takeFolder(this.#folder);
     for (let attempt = 0; ; attempt++) {
-      if (!(await this.folder.holds(this.outputs))) return this.trainAgain();
-      if (await this.tryOnce(attempt)) return;
-      if (this.stop !== undefined) return this.letGo(this.stop);
-      const pauseSeconds = Math.min(this.context.config.retrySeconds * 2 ** attempt, longestPauseSeconds);
-      if (performance.now() - started > holdMs) return this.postpone(pauseSeconds);
-      this.say(
+      if (!(await this.#folder.holds(this.#outputs))) return this.#trainAgain();
+      if (await this.#tryOnce(attempt)) return;
+      if (this.#stop !== undefined) return this.#letGo(this.#stop);
+      const pauseSeconds = Math.min(this.#context.config.retrySeconds * 2 ** attempt, longestPauseSeconds);
+      if (performance.now() - started > holdMs) return this.#postpone(pauseSeconds);
+      this.#say(
         `The LoRA is trained, but could not be stored. Publishing again in ${rounded(pauseSeconds)} s`,
       );
-      await delay(pauseSeconds * 1000, undefined, { signal: this.stopping.signal }).catch(() => {});
-      if (this.stop !== undefined) return this.letGo(this.stop);
+      await delay(pauseSeconds * 1000, undefined, { signal: this.#stopping.signal }).catch(() => {});
+      if (this.#stop !== undefined) return this.#letGo(this.#stop);
     }
   }
 
-  private stopFor(reason: Stop): void {
-    this.stop = this.stop === "lost" ? "lost" : reason;
-    this.stopping.abort();
+  #stopFor(reason: Stop): void {
+    this.#stop = this.#stop === "lost" ? "lost" : reason;
+    this.#stopping.abort();
   }
 
   /** @returns whether the request has its answer, ours or another one */
-  private async tryOnce(attempt: number): Promise<boolean> {
-    const publishing = this.publish();
-    this.attempt = publishing;
+  async #tryOnce(attempt: number): Promise<boolean> {
+    const publishing = this.#publish();
+    this.#attempt = publishing;
     // An attempt at a store that does not answer must not hold up a cancellation or the end of the server.
-    const isOver = await Promise.race([publishing.catch(() => false), this.patience()]);
-    if (!isOver && this.stop === undefined) {
+    const isOver = await Promise.race([publishing.catch(() => false), this.#patience()]);
+    if (!isOver && this.#stop === undefined) {
       const error = await publishing.then(
         () => undefined,
         (reason: unknown) => reason,
       );
       const level = attempt === 0 ? "error" : "warn";
-      this.log[level]({ err: error, attempt: attempt + 1 }, "publish: failed, trying again");
+      this.#log[level]({ err: error, attempt: attempt + 1 }, "publish: failed, trying again");
     }
     return isOver;
   }
 
   /** Ends some time after a stop: false. */
-  private patience(): Promise<boolean> {
-    const { signal } = this.stopping;
+  #patience(): Promise<boolean> {
+    const { signal } = this.#stopping;
     return new Promise((resolve) => {
       const onStop = () => {
-        const waitMs = this.stop === "drain" ? this.context.config.drainSeconds * 1000 : 0;
+        const waitMs = this.#stop === "drain" ? this.#context.config.drainSeconds * 1000 : 0;
         setTimeout(() => resolve(false), waitMs).unref();
       };
       if (signal.aborted) onStop();
@@ -107,71 +107,73 @@ export class Publication implements WorkOnRequest {
     });
   }
 
-  private async publish(): Promise<boolean> {
-    const { db, store, signer } = this.context;
-    const { request, outputs, stored } = this;
-    await this.writer.flush();
+  async #publish(): Promise<boolean> {
+    const { db, store, signer } = this.#context;
+    const request = this.request;
+    const outputs = this.#outputs;
+    const stored = this.#stored;
+    await this.#writer.flush();
     const success = await publishOutputs(outputs, request, { store, signer, stored });
     const isOurs = await succeed(db, request, success);
-    if (isOurs) await this.folder.removeIntermediates().catch(() => {});
-    else await this.removeStored();
-    this.log.info({ steps: outputs.steps, isOurs }, "training succeeded");
+    if (isOurs) await this.#folder.removeIntermediates().catch(() => {});
+    else await this.#removeStored();
+    this.#log.info({ steps: outputs.steps, isOurs }, "training succeeded");
     return true;
   }
 
-  private async letGo(reason: Stop): Promise<void> {
-    const { db } = this.context;
+  async #letGo(reason: Stop): Promise<void> {
+    const { db } = this.#context;
     if (reason === "cancel") {
-      this.writer.say("INFO", "Cancelled");
-      await this.writer.flush();
+      this.#writer.say("INFO", "Cancelled");
+      await this.#writer.flush();
       await confirmCancel(db, this.request);
-      await this.folder.remove();
-      this.log.info("training cancelled");
+      await this.#folder.remove();
+      this.#log.info("training cancelled");
     } else if (reason === "drain") {
-      await this.writer.flush();
+      await this.#writer.flush();
       const became = await release(db, this.request);
-      this.log.info({ became }, "publish: the next server goes on");
+      this.#log.info({ became }, "publish: the next server goes on");
     } else {
-      this.log.warn("publish: abandoned, the lease is gone");
+      this.#log.warn("publish: abandoned, the lease is gone");
     }
-    await this.cleanUp();
+    await this.#cleanUp();
   }
 
   /** The files are gone: removed by hand, or with their disk. */
-  private async trainAgain(): Promise<void> {
-    this.say("The trained files are gone. Training again");
-    await this.writer.flush();
-    await this.folder.forgetTrained();
-    const became = await retrain(this.context.db, this.request);
-    this.log.error({ became }, "publish: the trained files are gone, training again");
-    await this.cleanUp();
+  async #trainAgain(): Promise<void> {
+    this.#say("The trained files are gone. Training again");
+    await this.#writer.flush();
+    await this.#folder.forgetTrained();
+    const became = await retrain(this.#context.db, this.request);
+    this.#log.error({ became }, "publish: the trained files are gone, training again");
+    await this.#cleanUp();
   }
 
-  private async postpone(pauseSeconds: number): Promise<void> {
-    this.say("The LoRA is trained and waits to be published");
-    await this.writer.flush();
-    await setBack(this.context.db, this.request, { pauseSeconds, counts: false });
-    await this.cleanUp();
+  async #postpone(pauseSeconds: number): Promise<void> {
+    this.#say("The LoRA is trained and waits to be published");
+    await this.#writer.flush();
+    await setBack(this.#context.db, this.request, { pauseSeconds, counts: false });
+    await this.#cleanUp();
   }
 
-  private say(message: string): void {
-    this.writer.say("WARN", message);
+  #say(message: string): void {
+    this.#writer.say("WARN", message);
   }
 
   /**
    * When the attempt under way has ended, unless it wrote the answer after all. Of a store that is away nothing can be
    * removed: that is found as an orphan later.
    */
-  private async cleanUp(): Promise<void> {
-    const cleaning = this.attempt
+  async #cleanUp(): Promise<void> {
+    const cleaning = this.#attempt
       .catch(() => false)
-      .then((hasAnswer) => (hasAnswer ? undefined : this.removeStored()));
+      .then((hasAnswer) => (hasAnswer ? undefined : this.#removeStored()));
     await Promise.race([cleaning, delay(cleanUpMs, undefined, { ref: false })]);
   }
 
-  private async removeStored(): Promise<void> {
-    for (const { id } of this.stored.values()) await this.context.store.remove(id).catch(() => {});
-    this.stored.clear();
+  async #removeStored(): Promise<void> {
+    for (const { id } of this.#stored.values()) await this.#context.store.remove(id).catch(() => {});
+    this.#stored.clear();
   }
 }
 

@@ -42,35 +42,35 @@ export type Swept = {
 };
 
 export class Retention {
-  private readonly deps: RetentionDeps;
-  private readonly over = new AbortController();
-  private running: Promise<void> = Promise.resolve();
+  readonly #deps: RetentionDeps;
+  readonly #over = new AbortController();
+  #running: Promise<void> = Promise.resolve();
 
   constructor(deps: RetentionDeps) {
-    this.deps = deps;
+    this.#deps = deps;
   }
 
   start(): void {
-    this.running = this.run();
+    this.#running = this.#run();
   }
 
   /** Returns when nothing is being removed any more. */
   async stop(): Promise<void> {
-    this.over.abort();
-    await this.running;
+    this.#over.abort();
+    await this.#running;
   }
 
-  private async run(): Promise<void> {
-    const { signal } = this.over;
-    const { log } = this.deps;
+  async #run(): Promise<void> {
+    const { signal } = this.#over;
+    const { log } = this.#deps;
     for (let orphansAt = performance.now() + orphanMs; !signal.aborted; ) {
       try {
-        const swept = await sweep(this.deps);
+        const swept = await sweep(this.#deps);
         if (Object.values(swept).some((count) => count > 0))
           log.info(swept, "retention: expired items removed");
         if (performance.now() > orphansAt) {
           orphansAt = performance.now() + orphanMs;
-          await this.sweepOrphans();
+          await this.#sweepOrphans();
         }
       } catch (error) {
         log.warn({ err: error }, "retention: failed, retrying");
@@ -79,10 +79,10 @@ export class Retention {
     }
   }
 
-  private async sweepOrphans(): Promise<void> {
-    const { store, signer, log } = this.deps;
+  async #sweepOrphans(): Promise<void> {
+    const { store, signer, log } = this.#deps;
     if (await store.belongsTo(signer.databaseId)) {
-      log.info({ orphans: await sweepOrphans(this.deps) }, "retention: bytes without a row removed");
+      log.info({ orphans: await sweepOrphans(this.#deps) }, "retention: bytes without a row removed");
     } else {
       log.warn(
         "retention: the files belong to another database, so that none is removed for having no row here",

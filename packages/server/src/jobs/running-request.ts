@@ -40,23 +40,23 @@ export type DeviceContext = RunContext & {
 
 export class RunningRequest implements WorkOnRequest {
   readonly request: ClaimedRequest;
-  private readonly context: DeviceContext;
-  private readonly log: Logger;
-  private readonly folder: RequestFolder;
-  private readonly writer: EventWriter;
-  private readonly trained: TrainedNote;
-  private trainer: TrainerProcess | undefined;
-  private stop: Stop | undefined;
-  private hasStepped = false;
-  private noting: Promise<void> = Promise.resolve();
+  readonly #context: DeviceContext;
+  readonly #log: Logger;
+  readonly #folder: RequestFolder;
+  readonly #writer: EventWriter;
+  readonly #trained: TrainedNote;
+  #trainer: TrainerProcess | undefined;
+  #stop: Stop | undefined;
+  #hasStepped = false;
+  #noting: Promise<void> = Promise.resolve();
 
   constructor(request: ClaimedRequest, context: DeviceContext) {
     this.request = request;
-    this.context = context;
-    this.log = context.log.child({ request: request.requestId });
-    this.folder = new RequestFolder(context.config.home, request.requestId);
-    this.writer = new EventWriter(context.db, request, this.log, context.config.home);
-    this.trained = new TrainedNote(request, this.folder, context, this.log);
+    this.#context = context;
+    this.#log = context.log.child({ request: request.requestId });
+    this.#folder = new RequestFolder(context.config.home, request.requestId);
+    this.#writer = new EventWriter(context.db, request, this.#log, context.config.home);
+    this.#trained = new TrainedNote(request, this.#folder, context, this.#log);
   }
 
   /**
@@ -65,63 +65,64 @@ export class RunningRequest implements WorkOnRequest {
    * @returns what is to be published, still under the lease; undefined when the request has its end or was let go
    */
   async run(): Promise<TrainOutputs | undefined> {
-    this.log.info({ device: this.context.device, attempt: this.request.attempts }, "training starts");
+    this.#log.info({ device: this.#context.device, attempt: this.request.attempts }, "training starts");
     try {
       // A server that was killed left it to its trainer.
-      await this.context.confinement.takeFolder(this.folder);
-      const earlier = await this.folder.readTrained();
-      const outputs = earlier ?? (await this.train());
-      await this.writer.flush();
-      await this.trained.write(outputs);
+      await this.#context.confinement.takeFolder(this.#folder);
+      const earlier = await this.#folder.readTrained();
+      const outputs = earlier ?? (await this.#train());
+      await this.#writer.flush();
+      await this.#trained.write(outputs);
       return outputs;
     } catch (error) {
       // The trainer may have ended right after it said that the LoRA is written.
-      await this.noting;
-      if (this.stop !== "cancel" && this.stop !== "lost" && this.trained.outputs !== undefined) {
+      await this.#noting;
+      if (this.#stop !== "cancel" && this.#stop !== "lost" && this.#trained.outputs !== undefined) {
         // Noted while the trainer was at work, and gone or replaced since: training again would come to the same end.
-        if (!(await this.folder.holds(this.trained.outputs))) {
-          await this.fail(toAppError(error));
+        if (!(await this.#folder.holds(this.#trained.outputs))) {
+          await this.#fail(toAppError(error));
           return undefined;
         }
-        this.log.error(
+        this.#log.error(
           { err: error },
           "training: ended after the LoRA was written, publishing without a video",
         );
-        await this.writer.flush();
-        return this.trained.endedEarly(toAppError(error), this.stop);
+        await this.#writer.flush();
+        return this.#trained.endedEarly(toAppError(error), this.#stop);
       }
-      await this.settle(toAppError(error));
+      await this.#settle(toAppError(error));
       return undefined;
     }
   }
 
   cancel(): void {
-    if (this.stop !== undefined) return;
-    this.stopTrainer("cancel", cancelGraceMs);
+    if (this.#stop !== undefined) return;
+    this.#stopTrainer("cancel", cancelGraceMs);
   }
 
   drain(): void {
-    if (this.stop !== undefined) return;
-    this.stopTrainer("drain", this.context.config.drainSeconds * 1000);
+    if (this.#stop !== undefined) return;
+    this.#stopTrainer("drain", this.#context.config.drainSeconds * 1000);
   }
 
   abandon(): void {
-    this.stop = "lost";
-    this.trainer?.kill();
+    this.#stop = "lost";
+    this.#trainer?.kill();
   }
 
-  private stopTrainer(reason: Stop, graceMs: number): void {
-    this.stop = reason;
-    const { trainer } = this;
+  #stopTrainer(reason: Stop, graceMs: number): void {
+    this.#stop = reason;
+    const trainer = this.#trainer;
     if (trainer === undefined) return;
     trainer.stop();
     const timer = setTimeout(() => trainer.kill(), graceMs);
     trainer.outputs.catch(() => {}).finally(() => clearTimeout(timer));
   }
 
-  private async train(): Promise<TrainOutputs> {
-    const { db, store, signer, config, device, confinement } = this.context;
-    const { request, folder } = this;
+  async #train(): Promise<TrainOutputs> {
+    const { db, store, signer, config, device, confinement } = this.#context;
+    const request = this.request;
+    const folder = this.#folder;
     await folder.make();
     const publicUrls = [request.publicUrl, config.publicUrl];
     const job = await trainingJob(JSON.parse(request.input), {
@@ -134,109 +135,109 @@ export class RunningRequest implements WorkOnRequest {
     });
     await confinement.openWay(dirname(folder.path));
     for (const path of [folder.path, join(config.home, "cache")]) await confinement.giveFolder(path);
-    if (this.stop !== undefined) throw stoppedEarly();
-    this.trainer = startTrainer({
+    if (this.#stop !== undefined) throw stoppedEarly();
+    this.#trainer = startTrainer({
       command: "train",
       job,
       jobFile: folder.jobFile,
       env: confinement.environment(config.trainerEnvironment, folder.path),
       confinement,
-      onEvent: (event) => this.hear(event),
+      onEvent: (event) => this.#hear(event),
       // For the operator: stacks and paths are none of the client's business.
-      onNoise: noiseLog(this.log),
+      onNoise: noiseLog(this.#log),
     });
-    const { pid } = this.trainer;
+    const { pid } = this.#trainer;
     if (pid !== undefined) {
       liveTrainers.add(pid);
       giveWay(pid);
-      this.context.onProcess(pid);
+      this.#context.onProcess(pid);
     }
     // Looked at when nothing is left that could exchange them.
-    const said = await this.trainer.outputs.finally(() => confinement.takeFolder(folder, pid));
+    const said = await this.#trainer.outputs.finally(() => confinement.takeFolder(folder, pid));
     return folder.checkOutputs(said);
   }
 
-  private hear(event: JobEvent): void {
-    this.writer.event(event);
-    if (event.type === "trained") this.noting = this.noteTrained(event.outputs);
+  #hear(event: JobEvent): void {
+    this.#writer.event(event);
+    if (event.type === "trained") this.#noting = this.#noteTrained(event.outputs);
     if (event.type === "progress") {
-      this.hasStepped = true;
-      this.context.guard.acquit();
+      this.#hasStepped = true;
+      this.#context.guard.acquit();
     }
     if (event.type !== "checkpoint") return;
-    forgiveLosses(this.context.db, this.request).catch((error: unknown) =>
-      this.log.warn({ err: error }, "a checkpoint was not noted"),
+    forgiveLosses(this.#context.db, this.request).catch((error: unknown) =>
+      this.#log.warn({ err: error }, "a checkpoint was not noted"),
     );
   }
 
-  private async noteTrained(outputs: unknown): Promise<void> {
+  async #noteTrained(outputs: unknown): Promise<void> {
     try {
-      await this.trained.write(await this.folder.checkOutputs(outputs), "unfinished");
+      await this.#trained.write(await this.#folder.checkOutputs(outputs), "unfinished");
     } catch (error) {
-      this.log.error({ err: error }, "training: trained files not noted");
+      this.#log.error({ err: error }, "training: trained files not noted");
     }
   }
 
-  private async settle(error: AppError): Promise<void> {
-    const { db } = this.context;
-    const { request } = this;
-    if (this.stop === "lost") return this.log.warn("training abandoned: the lease is gone");
-    if (this.stop === "cancel") this.writer.say("INFO", "Cancelled");
-    await this.writer.flush();
-    if (this.stop === "cancel") {
+  async #settle(error: AppError): Promise<void> {
+    const { db } = this.#context;
+    const request = this.request;
+    if (this.#stop === "lost") return this.#log.warn("training abandoned: the lease is gone");
+    if (this.#stop === "cancel") this.#writer.say("INFO", "Cancelled");
+    await this.#writer.flush();
+    if (this.#stop === "cancel") {
       await confirmCancel(db, request);
-      await this.folder.remove();
-      return this.log.info("training cancelled");
+      await this.#folder.remove();
+      return this.#log.info("training cancelled");
     }
     // Also when somebody else stopped the trainer: systemd signals every process of a service.
-    if (this.stop === "drain" || error.code === "interrupted") {
+    if (this.#stop === "drain" || error.code === "interrupted") {
       const became = await release(db, request);
-      return this.log.info({ became }, "training returned to the queue");
+      return this.#log.info({ became }, "training returned to the queue");
     }
-    return this.judge(error);
+    return this.#judge(error);
   }
 
-  private async judge(error: AppError): Promise<void> {
-    const { guard } = this.context;
-    const verdict = verdictOf(error, { hasStepped: this.hasStepped });
-    if (verdict === "lost") return this.lose(error);
+  async #judge(error: AppError): Promise<void> {
+    const { guard } = this.#context;
+    const verdict = verdictOf(error, { hasStepped: this.#hasStepped });
+    if (verdict === "lost") return this.#lose(error);
     // A size that does not fit is the request's own; a device on which nothing fits is not.
-    const isSuspicious = verdict === "setback" || (error.code === "out_of_memory" && !this.hasStepped);
+    const isSuspicious = verdict === "setback" || (error.code === "out_of_memory" && !this.#hasStepped);
     const isFit = !isSuspicious || (await guard.examine(this.request.requestId, error));
     const { setbacks } = this.request;
-    if (verdict === "fail" ? isFit : isFit && setbacks + 1 >= setbacksAllowed) return this.fail(error);
-    return this.setBack(error, isFit);
+    if (verdict === "fail" ? isFit : isFit && setbacks + 1 >= setbacksAllowed) return this.#fail(error);
+    return this.#setBack(error, isFit);
   }
 
-  private async lose(error: AppError): Promise<void> {
-    const became = await loseLease(this.context.db, this.request);
-    if (became === "failed") await this.folder.removeIntermediates();
-    this.log.error({ err: error, became }, "the trainer died");
+  async #lose(error: AppError): Promise<void> {
+    const became = await loseLease(this.#context.db, this.request);
+    if (became === "failed") await this.#folder.removeIntermediates();
+    this.#log.error({ err: error, became }, "the trainer died");
   }
 
-  private async fail(error: AppError): Promise<void> {
-    const { request } = this;
-    await fail(this.context.db, request, trainingFailure(error, JSON.parse(request.input)));
-    await this.folder.removeIntermediates();
+  async #fail(error: AppError): Promise<void> {
+    const request = this.request;
+    await fail(this.#context.db, request, trainingFailure(error, JSON.parse(request.input)));
+    await this.#folder.removeIntermediates();
     const level = error.kind === "input" ? "info" : "error";
-    this.log[level](
+    this.#log[level](
       { code: error.code, reason: error.message, ...(error.cause === undefined ? {} : { err: error.cause }) },
       "training failed",
     );
   }
 
   /** @param counts false when the server is known to be at fault */
-  private async setBack(error: AppError, counts: boolean): Promise<void> {
-    const { db, config } = this.context;
+  async #setBack(error: AppError, counts: boolean): Promise<void> {
+    const { db, config } = this.#context;
     const pauseSeconds = pauseAfter(counts ? this.request.setbacks : 0, config.retrySeconds);
     const seconds = Math.max(1, Math.round(pauseSeconds));
-    this.writer.say(
+    this.#writer.say(
       "WARN",
       `The server could not go on (${error.code}). Trying again in ${seconds} s or more`,
     );
-    await this.writer.flush();
+    await this.#writer.flush();
     const became = await setBack(db, this.request, { pauseSeconds, counts });
-    this.log.warn({ err: error.cause ?? error, became, pauseSeconds, counts }, "training set back");
+    this.#log.warn({ err: error.cause ?? error, became, pauseSeconds, counts }, "training set back");
   }
 }
 

@@ -40,26 +40,26 @@ const publicationsAtOnce = 4;
 type Expiries = Extract<FromLeaseThread, { type: "settled" }>["expiries"];
 
 export class Supervisor {
-  private readonly context: SupervisorContext;
-  private readonly workerId = uuidv7();
-  private readonly keeper: LeaseKeeper;
-  private readonly work = new Map<string, WorkOnRequest>();
-  private readonly publications = new Set<Promise<void>>();
-  private readonly ending = new AbortController();
-  private loops: Promise<void>[] = [];
-  private wakeUps: (() => void)[] = [];
-  private unsubscribe: (() => void) | undefined;
+  readonly #context: SupervisorContext;
+  readonly #workerId = uuidv7();
+  readonly #keeper: LeaseKeeper;
+  readonly #work = new Map<string, WorkOnRequest>();
+  readonly #publications = new Set<Promise<void>>();
+  readonly #ending = new AbortController();
+  #loops: Promise<void>[] = [];
+  #wakeUps: (() => void)[] = [];
+  #unsubscribe: (() => void) | undefined;
 
   constructor(context: SupervisorContext) {
-    this.context = context;
+    this.#context = context;
     const { address, config, log } = context;
     const { leaseSeconds, trainedWaitHours } = config;
-    this.keeper = new LeaseKeeper(
-      { address, workerId: this.workerId, leaseSeconds, trainedWaitHours },
+    this.#keeper = new LeaseKeeper(
+      { address, workerId: this.#workerId, leaseSeconds, trainedWaitHours },
       {
-        onLost: (leaseId) => this.work.get(leaseId)?.abandon(),
-        onCancel: (leaseId) => this.work.get(leaseId)?.cancel(),
-        onSettled: (expiries) => this.hearOfExpiries(expiries),
+        onLost: (leaseId) => this.#work.get(leaseId)?.abandon(),
+        onCancel: (leaseId) => this.#work.get(leaseId)?.cancel(),
+        onSettled: (expiries) => this.#hearOfExpiries(expiries),
       },
       log,
     );
@@ -67,165 +67,165 @@ export class Supervisor {
 
   /** Begins to work; what an earlier process of this machine left is taken up at once. */
   async start(): Promise<void> {
-    const { db, config, feed, log, homeId } = this.context;
-    await registerWorker(db, { id: this.workerId, devices: config.devices, home: homeId });
+    const { db, config, feed, log, homeId } = this.#context;
+    await registerWorker(db, { id: this.#workerId, devices: config.devices, home: homeId });
     const dead = await findDeadWorkers(db);
     await expireLeasesOf(db, dead);
     for (const id of dead) await retireWorker(db, id);
     const expiries = await settleExpired(db);
     if (Object.values(expiries).some((ids) => ids.length > 0)) {
-      this.hearOfExpiries({ ...expiries, forgotten: [] });
+      this.#hearOfExpiries({ ...expiries, forgotten: [] });
     }
-    this.unsubscribe = feed.onRequest((change) => this.hear(change));
-    this.keeper.start();
-    this.loops = config.devices.map((device, place) => this.trainOn(device, place));
-    this.loops.push(this.publishTrained());
-    log.info({ worker: this.workerId, devices: config.devices }, "ready to train");
+    this.#unsubscribe = feed.onRequest((change) => this.#hear(change));
+    this.#keeper.start();
+    this.#loops = config.devices.map((device, place) => this.#trainOn(device, place));
+    this.#loops.push(this.#publishTrained());
+    log.info({ worker: this.#workerId, devices: config.devices }, "ready to train");
   }
 
   /** Takes no more requests, lets trainings write a checkpoint and go back to the queue, and waits for that. */
   async drain(): Promise<void> {
-    this.ending.abort();
-    this.wake();
-    for (const work of this.work.values()) work.drain();
-    await Promise.all(this.loops);
-    await Promise.all(this.publications);
-    this.unsubscribe?.();
-    await this.keeper.stop();
-    await retireWorker(this.context.db, this.workerId);
+    this.#ending.abort();
+    this.#wake();
+    for (const work of this.#work.values()) work.drain();
+    await Promise.all(this.#loops);
+    await Promise.all(this.#publications);
+    this.#unsubscribe?.();
+    await this.#keeper.stop();
+    await retireWorker(this.#context.db, this.#workerId);
   }
 
-  private get isEnding(): boolean {
-    return this.ending.signal.aborted;
+  get #isEnding(): boolean {
+    return this.#ending.signal.aborted;
   }
 
-  private hear(change: RequestChange | undefined): void {
-    if (change === undefined || change.state === "queued") this.wake();
+  #hear(change: RequestChange | undefined): void {
+    if (change === undefined || change.state === "queued") this.#wake();
     if (change?.isCancelRequested !== true) return;
-    for (const work of this.work.values()) {
+    for (const work of this.#work.values()) {
       if (work.request.requestId === change.id) work.cancel();
     }
   }
 
-  private hearOfExpiries(expiries: Expiries): void {
-    this.context.log.warn(expiries, "leases or deadlines ran out");
+  #hearOfExpiries(expiries: Expiries): void {
+    this.#context.log.warn(expiries, "leases or deadlines ran out");
     for (const id of expiries.failed) {
-      const folder = new RequestFolder(this.context.config.home, id);
+      const folder = new RequestFolder(this.#context.config.home, id);
       folder.removeIntermediates().catch((error: unknown) => {
-        this.context.log.warn({ err: error, request: id }, "request folder: intermediate files not removed");
+        this.#context.log.warn({ err: error, request: id }, "request folder: intermediate files not removed");
       });
     }
   }
 
-  private wake(): void {
-    for (const wakeUp of this.wakeUps.splice(0)) wakeUp();
+  #wake(): void {
+    for (const wakeUp of this.#wakeUps.splice(0)) wakeUp();
   }
 
   /** One device: request after request. */
-  private async trainOn(device: string, place: number): Promise<void> {
-    const guard = this.guardOf(device, place);
+  async #trainOn(device: string, place: number): Promise<void> {
+    const guard = this.#guardOf(device, place);
     let wasTaken = false;
-    await this.repeat({ device }, async () => {
+    await this.#repeat({ device }, async () => {
       if (guard.isBroken) {
-        await this.pause(guard.nextPauseMs());
-        if (!this.isEnding) await guard.recover();
+        await this.#pause(guard.nextPauseMs());
+        if (!this.#isEnding) await guard.recover();
         return true;
       }
-      const isTaken = await this.isTaken(device);
+      const isTaken = await this.#isTaken(device);
       if (isTaken && !wasTaken) {
-        this.context.log.warn(
+        this.#context.log.warn(
           { device },
           "device: another server of this machine trains on it; waiting for it to stop",
         );
       }
       wasTaken = isTaken;
-      return !isTaken && (await this.trainOnce(device, guard));
+      return !isTaken && (await this.#trainOnce(device, guard));
     });
   }
 
   /** What is trained and was not published by whoever trained it. */
-  private async publishTrained(): Promise<void> {
-    await this.repeat({}, async () => {
-      if (this.publications.size >= publicationsAtOnce) return false;
-      const request = await claimTrained(this.context.db, this.claimer(), this.context.homeId);
+  async #publishTrained(): Promise<void> {
+    await this.#repeat({}, async () => {
+      if (this.#publications.size >= publicationsAtOnce) return false;
+      const request = await claimTrained(this.#context.db, this.#claimer(), this.#context.homeId);
       if (request === undefined) return false;
-      this.publish(request, TrainOutputs.parse(JSON.parse(request.trainedOutputs ?? "null")));
+      this.#publish(request, TrainOutputs.parse(JSON.parse(request.trainedOutputs ?? "null")));
       return true;
     });
   }
 
   /** @param once one turn; returns whether there was something to do */
-  private async repeat(
-    fields: Readonly<Record<string, unknown>>,
-    once: () => Promise<boolean>,
-  ): Promise<void> {
-    while (!this.isEnding) {
+  async #repeat(fields: Readonly<Record<string, unknown>>, once: () => Promise<boolean>): Promise<void> {
+    while (!this.#isEnding) {
       try {
-        if (!(await once())) await this.nap();
+        if (!(await once())) await this.#nap();
       } catch (error) {
-        this.context.log.error({ err: error, ...fields }, "could not work; trying again");
-        await this.nap();
+        this.#context.log.error({ err: error, ...fields }, "could not work; trying again");
+        await this.#nap();
       }
     }
   }
 
-  private async trainOnce(device: string, guard: DeviceGuard): Promise<boolean> {
-    const request = await claim(this.context.db, this.claimer());
+  async #trainOnce(device: string, guard: DeviceGuard): Promise<boolean> {
+    const request = await claim(this.#context.db, this.#claimer());
     if (request === undefined) return false;
-    const onProcess = (pid: number) => this.keeper.setProcess(request.leaseId, pid);
-    const running = new RunningRequest(request, { ...this.context, device, guard, onProcess });
+    const onProcess = (pid: number) => this.#keeper.setProcess(request.leaseId, pid);
+    const running = new RunningRequest(request, { ...this.#context, device, guard, onProcess });
     let outputs: TrainOutputs | undefined;
-    this.begin(running);
+    this.#begin(running);
     try {
       outputs = await running.run();
     } finally {
-      if (outputs === undefined) this.end(request);
+      if (outputs === undefined) this.#end(request);
     }
     // The device is free: publishing may take long.
-    if (outputs !== undefined) this.publish(request, outputs);
+    if (outputs !== undefined) this.#publish(request, outputs);
     return true;
   }
 
-  private publish(request: ClaimedRequest, outputs: TrainOutputs): void {
-    const publication = new Publication(request, outputs, this.context);
-    this.begin(publication);
+  #publish(request: ClaimedRequest, outputs: TrainOutputs): void {
+    const publication = new Publication(request, outputs, this.#context);
+    this.#begin(publication);
     const running = publication
       .run()
       .catch((error: unknown) =>
-        this.context.log.error({ err: error, request: request.requestId }, "publish: failed, retrying later"),
+        this.#context.log.error(
+          { err: error, request: request.requestId },
+          "publish: failed, retrying later",
+        ),
       )
       .finally(() => {
-        this.end(request);
-        this.publications.delete(running);
+        this.#end(request);
+        this.#publications.delete(running);
       });
-    this.publications.add(running);
+    this.#publications.add(running);
   }
 
-  private begin(work: WorkOnRequest): void {
-    this.work.set(work.request.leaseId, work);
-    this.keeper.hold(work.request);
+  #begin(work: WorkOnRequest): void {
+    this.#work.set(work.request.leaseId, work);
+    this.#keeper.hold(work.request);
     // Asked to end while the claim was under way.
-    if (this.isEnding) work.drain();
+    if (this.#isEnding) work.drain();
   }
 
-  private end({ leaseId }: ClaimedRequest): void {
-    this.work.delete(leaseId);
-    this.keeper.drop(leaseId);
+  #end({ leaseId }: ClaimedRequest): void {
+    this.#work.delete(leaseId);
+    this.#keeper.drop(leaseId);
   }
 
-  private claimer() {
-    const { leaseSeconds, limits } = this.context.config;
+  #claimer() {
+    const { leaseSeconds, limits } = this.#context.config;
     const { runningPerUser } = limits;
-    return { workerId: this.workerId, leaseId: uuidv4(), leaseSeconds, runningPerUser };
+    return { workerId: this.#workerId, leaseId: uuidv4(), leaseSeconds, runningPerUser };
   }
 
-  private isTaken(device: string): Promise<boolean> {
-    const { db, config } = this.context;
-    return isDeviceTaken(db, { id: this.workerId, device, leaseSeconds: config.leaseSeconds });
+  #isTaken(device: string): Promise<boolean> {
+    const { db, config } = this.#context;
+    return isDeviceTaken(db, { id: this.#workerId, device, leaseSeconds: config.leaseSeconds });
   }
 
-  private guardOf(device: string, place: number): DeviceGuard {
-    const { config, store, log, health, confinement } = this.context;
+  #guardOf(device: string, place: number): DeviceGuard {
+    const { config, store, log, health, confinement } = this.#context;
     return new DeviceGuard({
       device,
       log,
@@ -236,18 +236,18 @@ export class Supervisor {
   }
 
   /** Until something is heard of the queue. */
-  private async nap(): Promise<void> {
-    if (this.isEnding) return;
+  async #nap(): Promise<void> {
+    if (this.#isEnding) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
-      this.wakeUps.push(resolve);
+      this.#wakeUps.push(resolve);
       timer = setTimeout(resolve, idleMs);
     });
     clearTimeout(timer);
   }
 
   /** Until the time is over, or the server ends. */
-  private async pause(ms: number): Promise<void> {
-    await delay(ms, undefined, { signal: this.ending.signal }).catch(() => {});
+  async #pause(ms: number): Promise<void> {
+    await delay(ms, undefined, { signal: this.#ending.signal }).catch(() => {});
   }
 }

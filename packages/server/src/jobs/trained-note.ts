@@ -9,23 +9,23 @@ import type { RunContext, Stop } from "./work-on-request.ts";
 const stoppedWords = "The server was stopped before the video was made.";
 
 export class TrainedNote {
-  private readonly request: ClaimedRequest;
-  private readonly folder: RequestFolder;
-  private readonly context: RunContext;
-  private readonly log: Logger;
-  private written: Promise<void> = Promise.resolve();
-  private latest: TrainOutputs | undefined;
+  readonly #request: ClaimedRequest;
+  readonly #folder: RequestFolder;
+  readonly #context: RunContext;
+  readonly #log: Logger;
+  #written: Promise<void> = Promise.resolve();
+  #latest: TrainOutputs | undefined;
 
   constructor(request: ClaimedRequest, folder: RequestFolder, context: RunContext, log: Logger) {
-    this.request = request;
-    this.folder = folder;
-    this.context = context;
-    this.log = log;
+    this.#request = request;
+    this.#folder = folder;
+    this.#context = context;
+    this.#log = log;
   }
 
   /** Undefined until the LoRA is written. */
   get outputs(): TrainOutputs | undefined {
-    return this.latest;
+    return this.#latest;
   }
 
   /**
@@ -35,33 +35,33 @@ export class TrainedNote {
    * @param state `unfinished`: the trainer still makes the video; who reads this note finds that it never did
    */
   write(outputs: TrainOutputs, state: "unfinished" | "finished" = "finished"): Promise<void> {
-    this.latest = outputs;
+    this.#latest = outputs;
     const noted = state === "unfinished" ? withoutVideo(outputs, stoppedWords) : outputs;
-    this.written = this.written.then(() => this.store(noted));
-    return this.written;
+    this.#written = this.#written.then(() => this.#store(noted));
+    return this.#written;
   }
 
   /** What is published of a training that ended between its LoRA and its video. */
   async endedEarly(error: AppError, stop: Stop | undefined): Promise<TrainOutputs> {
     const outputs = withoutVideo(
-      this.latest as TrainOutputs,
+      this.#latest as TrainOutputs,
       stop === "drain" ? stoppedWords : wordsFor(error),
     );
     await this.write(outputs);
     return outputs;
   }
 
-  private async store(outputs: TrainOutputs): Promise<void> {
-    const { db, homeId } = this.context;
+  async #store(outputs: TrainOutputs): Promise<void> {
+    const { db, homeId } = this.#context;
     try {
-      await this.folder.writeTrained(outputs);
+      await this.#folder.writeTrained(outputs);
     } catch (error) {
-      this.log.warn({ err: error }, "trained: not noted in the request's folder");
+      this.#log.warn({ err: error }, "trained: not noted in the request's folder");
     }
     try {
-      await noteTrained(db, this.request, { outputs: JSON.stringify(outputs), home: homeId });
+      await noteTrained(db, this.#request, { outputs: JSON.stringify(outputs), home: homeId });
     } catch (error) {
-      this.log.warn({ err: error }, "trained: not noted in the database");
+      this.#log.warn({ err: error }, "trained: not noted in the database");
     }
   }
 }

@@ -63,102 +63,102 @@ export type PostgresAddress = { readonly host: string; readonly user: string; re
 
 export class EmbeddedPostgres {
   readonly address: PostgresAddress;
-  private readonly log: Logger;
-  private readonly maxConnections: number;
-  private readonly account: Account | undefined;
-  private readonly programs: string;
+  readonly #log: Logger;
+  readonly #maxConnections: number;
+  readonly #account: Account | undefined;
+  readonly #programs: string;
   /** Where the database lies. */
   readonly folder: string;
   /** Whether that is outside the data folder. */
   readonly isElsewhere: boolean;
-  private readonly socketFolder: string;
-  private watch: NodeJS.Timeout | undefined;
-  private isStopping = false;
+  readonly #socketFolder: string;
+  #watch: NodeJS.Timeout | undefined;
+  #isStopping = false;
 
   /**
    * @param connections of a server's pool; two servers on one data folder find room
    * @throws AppError `tool_missing` where it cannot run
    */
   constructor(home: string, log: Logger, { connections = 10 }: { readonly connections?: number } = {}) {
-    this.log = log;
-    this.maxConnections = Math.max(leastConnections, 2 * (connections + connectionsBeside));
-    this.account = unprivilegedAccount();
-    this.programs = join(reachablePrograms(postgresFolder(), "18", this.account), "bin");
-    this.folder = ownedFolder(join(home, "postgres"), this.account);
+    this.#log = log;
+    this.#maxConnections = Math.max(leastConnections, 2 * (connections + connectionsBeside));
+    this.#account = unprivilegedAccount();
+    this.#programs = join(reachablePrograms(postgresFolder(), "18", this.#account), "bin");
+    this.folder = ownedFolder(join(home, "postgres"), this.#account);
     this.isElsewhere = this.folder !== join(home, "postgres");
-    this.socketFolder = socketFolderOf(this.folder, this.account);
-    this.address = { host: this.socketFolder, user: superuser, database: "postgres" };
+    this.#socketFolder = socketFolderOf(this.folder, this.#account);
+    this.address = { host: this.#socketFolder, user: superuser, database: "postgres" };
   }
 
   /** The process; undefined while there is none. */
   get pid(): number | undefined {
-    return runningPid(this.dataFolder);
+    return runningPid(this.#dataFolder);
   }
 
   /** Waits until it takes connections. @throws AppError `tool_failed` with the end of its log */
   async start(): Promise<void> {
-    await this.initialize();
-    if (await this.takeOver()) {
-      this.watchTakenOver();
+    await this.#initialize();
+    if (await this.#takeOver()) {
+      this.#watchTakenOver();
       return;
     }
-    removeStaleLocks(this.dataFolder, this.socketFolder);
-    const child = this.spawnServer();
+    removeStaleLocks(this.#dataFolder, this.#socketFolder);
+    const child = this.#spawnServer();
     const deadline = Date.now() + startTimeoutMs;
-    while (!(await this.answers())) {
+    while (!(await this.#answers())) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
         child.kill("SIGKILL");
-        throw this.didNotStart();
+        throw this.#didNotStart();
       }
       await delay(20);
     }
-    child.once("exit", (code, signal) => this.died({ code, signal }));
-    if (child.exitCode !== null || child.signalCode !== null) throw this.didNotStart();
+    child.once("exit", (code, signal) => this.#died({ code, signal }));
+    if (child.exitCode !== null || child.signalCode !== null) throw this.#didNotStart();
   }
 
   /** Asks it to stop and waits; open connections are cut. */
   async stop(): Promise<void> {
-    this.isStopping = true;
-    clearInterval(this.watch);
+    this.#isStopping = true;
+    clearInterval(this.#watch);
     const pid = this.pid;
     if (pid === undefined) return;
     process.kill(pid, "SIGINT");
     while (this.pid === pid) await delay(20);
   }
 
-  private get dataFolder(): string {
+  get #dataFolder(): string {
     return join(this.folder, "data");
   }
 
-  private get logFile(): string {
+  get #logFile(): string {
     return join(this.folder, "postgres.log");
   }
 
   /** Into a folder beside, so that a first start that is cut short leaves nothing that looks complete. */
-  private async initialize(): Promise<void> {
-    if (existsSync(join(this.dataFolder, "PG_VERSION"))) return;
-    const beside = `${this.dataFolder}.new`;
+  async #initialize(): Promise<void> {
+    if (existsSync(join(this.#dataFolder, "PG_VERSION"))) return;
+    const beside = `${this.#dataFolder}.new`;
     rmSync(beside, { recursive: true, force: true });
-    this.log.info({ folder: this.dataFolder }, "making the database");
+    this.#log.info({ folder: this.#dataFolder }, "making the database");
     const options = ["-D", beside, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C"];
-    await run(join(this.programs, "initdb"), [...options, "--no-instructions"], {
-      ...this.account,
+    await run(join(this.#programs, "initdb"), [...options, "--no-instructions"], {
+      ...this.#account,
       cwd: "/",
     });
-    renameSync(beside, this.dataFolder);
+    renameSync(beside, this.#dataFolder);
   }
 
   /** Whether one is running that is going to stay. */
-  private async takeOver(): Promise<boolean> {
+  async #takeOver(): Promise<boolean> {
     const deadline = Date.now() + leavingMs;
     for (let pid = this.pid; pid !== undefined && Date.now() < deadline; pid = this.pid) await delay(50);
     if (this.pid === undefined) return false;
-    this.log.info({ pid: this.pid }, "taking over the PostgreSQL that is running");
-    return this.answers();
+    this.#log.info({ pid: this.pid }, "taking over the PostgreSQL that is running");
+    return this.#answers();
   }
 
   /** Whether it takes connections: it opens its socket well before that. */
-  private async answers(): Promise<boolean> {
+  async #answers(): Promise<boolean> {
     const client = new pg.Client({ ...this.address, port: 5432, connectionTimeoutMillis: 5_000 });
     client.on("error", () => {});
     try {
@@ -171,23 +171,23 @@ export class EmbeddedPostgres {
     }
   }
 
-  private spawnServer(): ChildProcess {
-    keepLogSmall(this.logFile);
-    const log = openSync(this.logFile, "a", 0o600);
-    if (this.account !== undefined) chownSync(this.logFile, this.account.uid, this.account.gid);
+  #spawnServer(): ChildProcess {
+    keepLogSmall(this.#logFile);
+    const log = openSync(this.#logFile, "a", 0o600);
+    if (this.#account !== undefined) chownSync(this.#logFile, this.#account.uid, this.#account.gid);
     const given = {
       ...settings,
-      max_connections: String(this.maxConnections),
-      unix_socket_directories: this.socketFolder,
+      max_connections: String(this.#maxConnections),
+      unix_socket_directories: this.#socketFolder,
     };
     const options = Object.entries(given).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
-    const command = [join(this.programs, "postgres"), "-D", this.dataFolder, ...options];
+    const command = [join(this.#programs, "postgres"), "-D", this.#dataFolder, ...options];
     const [program = "", ...args] = existsSync("/usr/bin/setpriv")
       ? ["/usr/bin/setpriv", "--pdeathsig", "INT", "--", ...command]
       : command;
     // A group of its own: Ctrl-C is for us, and we stop it when nobody needs it any more.
     const child = spawn(program, args, {
-      ...this.account,
+      ...this.#account,
       cwd: "/",
       detached: true,
       stdio: ["ignore", log, log],
@@ -196,40 +196,40 @@ export class EmbeddedPostgres {
     return child;
   }
 
-  private died(ending: { readonly code: number | null; readonly signal: NodeJS.Signals | null }): void {
-    if (this.isStopping) return;
-    this.log.error(ending, "PostgreSQL ended by itself; starting it again");
-    void this.restart();
+  #died(ending: { readonly code: number | null; readonly signal: NodeJS.Signals | null }): void {
+    if (this.#isStopping) return;
+    this.#log.error(ending, "PostgreSQL ended by itself; starting it again");
+    void this.#restart();
   }
 
-  private watchTakenOver(): void {
-    this.watch = setInterval(() => {
-      if (this.pid !== undefined || this.isStopping) return;
-      clearInterval(this.watch);
-      this.died({ code: null, signal: null });
+  #watchTakenOver(): void {
+    this.#watch = setInterval(() => {
+      if (this.pid !== undefined || this.#isStopping) return;
+      clearInterval(this.#watch);
+      this.#died({ code: null, signal: null });
     }, 500);
-    this.watch.unref();
+    this.#watch.unref();
   }
 
   /** Until it works: its own leftovers (processes that still hold the memory) go away by themselves. */
-  private async restart(): Promise<void> {
-    for (let pauseMs = 100; !this.isStopping; pauseMs = Math.min(2 * pauseMs, 5_000)) {
+  async #restart(): Promise<void> {
+    for (let pauseMs = 100; !this.#isStopping; pauseMs = Math.min(2 * pauseMs, 5_000)) {
       try {
         await this.start();
-        this.log.info({ pid: this.pid }, "PostgreSQL is back");
+        this.#log.info({ pid: this.pid }, "PostgreSQL is back");
         return;
       } catch (error) {
-        this.log.error({ err: error }, "PostgreSQL did not start; trying again");
+        this.#log.error({ err: error }, "PostgreSQL did not start; trying again");
         await delay(pauseMs);
       }
     }
   }
 
-  private didNotStart(): AppError {
+  #didNotStart(): AppError {
     return new AppError({
       code: "tool_failed",
-      message: `PostgreSQL: did not start on ${this.dataFolder}`,
-      remedy: `Its log says why: ${this.logFile}`,
+      message: `PostgreSQL: did not start on ${this.#dataFolder}`,
+      remedy: `Its log says why: ${this.#logFile}`,
       retryable: true,
     });
   }

@@ -60,26 +60,26 @@ const summaryAgeMs = 200;
 const pingMs = 15_000;
 
 export class RequestQueue {
-  private readonly db: Database;
-  private readonly uploads: Uploads;
-  private readonly limits: LimitConfig;
-  private readonly summaries: SharedReads<RequestSummary | undefined>;
-  private readonly streams: StatusStreams;
-  private readonly logs: SharedLogs;
+  readonly #db: Database;
+  readonly #uploads: Uploads;
+  readonly #limits: LimitConfig;
+  readonly #summaries: SharedReads<RequestSummary | undefined>;
+  readonly #streams: StatusStreams;
+  readonly #logs: SharedLogs;
 
   constructor(
     db: Database,
     feed: ChangeFeed,
     { uploads, limits }: { readonly uploads: Uploads; readonly limits: LimitConfig },
   ) {
-    this.db = db;
-    this.uploads = uploads;
-    this.limits = limits;
-    this.streams = new StatusStreams(db, feed);
-    this.summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
-    this.logs = new SharedLogs(db);
+    this.#db = db;
+    this.#uploads = uploads;
+    this.#limits = limits;
+    this.#streams = new StatusStreams(db, feed);
+    this.#summaries = new SharedReads({ maxAgeMs: summaryAgeMs, read: (id) => findSummary(db, id) });
+    this.#logs = new SharedLogs(db);
     feed.onRequest((change) => {
-      for (const shared of [this.summaries, this.logs]) {
+      for (const shared of [this.#summaries, this.#logs]) {
         if (change === undefined) shared.clear();
         else shared.forget(change.id);
       }
@@ -88,7 +88,7 @@ export class RequestQueue {
 
   /** Hears no more news. */
   close(): void {
-    this.streams.close();
+    this.#streams.close();
   }
 
   /**
@@ -102,18 +102,18 @@ export class RequestQueue {
     const { caller, endpoint, path, publicUrl, options } = submission;
     const { maxQueueLength, idempotencyKey, ...wishes } = options;
     const key = keyOf(submission);
-    const earlier = key && (await findRequestByKey(this.db, caller.userId, key));
-    if (earlier !== undefined) return this.submitted(earlier, submission);
-    await this.refuseLongQueue(endpoint, maxQueueLength);
-    await this.refuseBusyUser(caller.userId);
+    const earlier = key && (await findRequestByKey(this.#db, caller.userId, key));
+    if (earlier !== undefined) return this.#submitted(earlier, submission);
+    await this.#refuseLongQueue(endpoint, maxQueueLength);
+    await this.#refuseBusyUser(caller.userId);
     const { refusal } = validateInput(path, submission.body, submission.files);
     const id = uuidv7();
     const storing = { requestId: id, userId: caller.userId, publicUrl };
     const input =
       refusal === undefined
-        ? acceptedInput(await storeInlineFiles(submission, storing, this.uploads))
+        ? acceptedInput(await storeInlineFiles(submission, storing, this.#uploads))
         : refusedInput(submission);
-    await this.uploads.reservations.checkQuota(caller.userId, Buffer.byteLength(input));
+    await this.#uploads.reservations.checkQuota(caller.userId, Buffer.byteLength(input));
     const request: NewRequest = {
       ...wishes,
       id,
@@ -125,15 +125,16 @@ export class RequestQueue {
       input,
       refusal,
     };
-    if (key !== undefined) return this.submitted(await insertRequestOnce(this.db, request, key), submission);
-    await insertRequest(this.db, request);
-    return this.submitted({ id: request.id, isSameBody: true }, submission);
+    if (key !== undefined)
+      return this.#submitted(await insertRequestOnce(this.#db, request, key), submission);
+    await insertRequest(this.#db, request);
+    return this.#submitted({ id: request.id, isSameBody: true }, submission);
   }
 
   /** @throws WireError 422 when it stands for another body */
-  private async submitted({ id, isSameBody }: KeyedRequest, submission: Submission): Promise<QueueStatus> {
+  async #submitted({ id, isSameBody }: KeyedRequest, submission: Submission): Promise<QueueStatus> {
     if (!isSameBody) throw otherBody(submission.options.idempotencyKey, id);
-    const summary = await findSummary(this.db, id);
+    const summary = await findSummary(this.#db, id);
     if (summary === undefined) throw new Error(`request ${id} is not there right after it was accepted`);
     // A refused one has its end already; clients learn of it when they ask.
     const isRefused = summary.state === "failed" && summary.runSeconds === 0;
@@ -148,7 +149,7 @@ export class RequestQueue {
     const { logs: _none, ...status } = statusOf(summary, publicUrl, null);
     if (!logs) return { isOver, text: JSON.stringify({ ...status, logs: null }) };
     const isNew = summary.state === "queued" && !summary.hasStarted;
-    const lines = isNew ? "[]" : (await this.logs.get(id, isOver)).json;
+    const lines = isNew ? "[]" : (await this.#logs.get(id, isOver)).json;
     return { isOver, text: `${JSON.stringify(status).slice(0, -1)},"logs":${lines}}` };
   }
 
@@ -164,7 +165,7 @@ export class RequestQueue {
     { publicUrl, logs, signal }: View & { readonly signal: AbortSignal },
   ): Promise<AsyncIterable<QueueStatus | undefined>> {
     await this.summary(caller, id);
-    const updates = this.streams.follow(id, { logs, signal, silenceMs: pingMs });
+    const updates = this.#streams.follow(id, { logs, signal, silenceMs: pingMs });
     return mapped(updates, (update) =>
       update === undefined ? undefined : statusOf(update.summary, publicUrl, logs ? update.lines : null),
     );
@@ -179,7 +180,7 @@ export class RequestQueue {
   async end(caller: Caller, id: string, signal: AbortSignal): Promise<RequestAnswer | undefined> {
     await this.summary(caller, id);
     let hasEnd = false;
-    for await (const update of this.streams.follow(id, { logs: false, signal, silenceMs: pingMs })) {
+    for await (const update of this.#streams.follow(id, { logs: false, signal, silenceMs: pingMs })) {
       hasEnd = update !== undefined && isFinal(update.summary.state);
     }
     return signal.aborted && !hasEnd ? undefined : this.answer(caller, id);
@@ -191,7 +192,7 @@ export class RequestQueue {
    * @throws WireError 400 while it has none, 404 when there is none to be seen
    */
   async answer(caller: Caller, id: string): Promise<RequestAnswer> {
-    const answer = isUuid(id) ? await findAnswer(this.db, id, caller.userId) : undefined;
+    const answer = isUuid(id) ? await findAnswer(this.#db, id, caller.userId) : undefined;
     if (answer === undefined) throw notFound();
     if (!("status" in answer)) {
       throw WireError.of(requestFailure(400, "bad_request", "Request is still in progress"));
@@ -204,25 +205,25 @@ export class RequestQueue {
   async cancel(caller: Caller, id: string): Promise<CancelResponse> {
     await this.summary(caller, id);
     const isDone =
-      (await cancelQueued(this.db, id, caller.userId)) ||
-      (await requestCancel(this.db, id, caller.userId)) ||
+      (await cancelQueued(this.#db, id, caller.userId)) ||
+      (await requestCancel(this.#db, id, caller.userId)) ||
       // It may have gone back to the queue between the two.
-      (await cancelQueued(this.db, id, caller.userId));
-    this.summaries.forget(id);
+      (await cancelQueued(this.#db, id, caller.userId));
+    this.#summaries.forget(id);
     if (!isDone) throw alreadyCompleted();
     return { status: "CANCELLATION_REQUESTED" };
   }
 
   /** The row, if the caller may see it. Ids of others answer as if they did not exist. @throws WireError 404 */
   async summary(caller: Caller, id: string): Promise<RequestSummary> {
-    const summary = isUuid(id) ? await this.summaries.get(id) : undefined;
+    const summary = isUuid(id) ? await this.#summaries.get(id) : undefined;
     if (summary === undefined || summary.userId !== caller.userId) throw notFound();
     return summary;
   }
 
-  private async refuseLongQueue(endpoint: string, limit: number | null): Promise<void> {
+  async #refuseLongQueue(endpoint: string, limit: number | null): Promise<void> {
     if (limit === null) return;
-    const waiting = await countQueued(this.db, endpoint);
+    const waiting = await countQueued(this.#db, endpoint);
     if (waiting <= limit) return;
     throw new WireError(429, {
       detail: `Queue is too long: ${waiting} requests wait, fal_max_queue_length allows ${limit}`,
@@ -231,11 +232,11 @@ export class RequestQueue {
   }
 
   /** Submissions that come at the same time may pass together: the limit guards the queue, it is not exact. */
-  private async refuseBusyUser(userId: string): Promise<void> {
-    const waiting = await countWaitingOf(this.db, userId);
-    if (waiting < this.limits.waitingPerUser) return;
+  async #refuseBusyUser(userId: string): Promise<void> {
+    const waiting = await countWaitingOf(this.#db, userId);
+    if (waiting < this.#limits.waitingPerUser) return;
     throw new WireError(429, {
-      detail: `Too many requests: ${waiting} of yours wait already, expected fewer than ${this.limits.waitingPerUser}. Wait for some to end, or cancel them.`,
+      detail: `Too many requests: ${waiting} of yours wait already, expected fewer than ${this.#limits.waitingPerUser}. Wait for some to end, or cancel them.`,
       error_type: "bad_request",
     });
   }

@@ -6,26 +6,26 @@ import type { Database } from "../db/database.ts";
 import { WireError } from "../wire/wire-error.ts";
 
 export class FileAccess {
-  private readonly db: Database;
-  private readonly authenticator: Authenticator;
+  readonly #db: Database;
+  readonly #authenticator: Authenticator;
 
   constructor(db: Database, authenticator: Authenticator) {
-    this.db = db;
-    this.authenticator = authenticator;
+    this.#db = db;
+    this.#authenticator = authenticator;
   }
 
   /** The caller by token or key. @throws WireError 401 */
   async caller(authorization: string | undefined): Promise<Caller> {
     const [, token] = /^bearer\s+(\S+)\s*$/i.exec(authorization ?? "") ?? [];
-    if (token === undefined) return this.authenticator.keyHolder(authorization, "storage");
-    const caller = (await verifyToken(this.db, "cdn", token))?.caller;
+    if (token === undefined) return this.#authenticator.keyHolder(authorization, "storage");
+    const caller = (await verifyToken(this.#db, "cdn", token))?.caller;
     if (caller === undefined) throw new WireError(401, { detail: "invalid or expired token" });
     return caller;
   }
 
   /** The caller by key alone. @throws WireError 401, 403 for a token */
   keyHolder(authorization: string | undefined, what: string): Promise<Caller> {
-    return this.authenticator.keyHolder(authorization, what);
+    return this.#authenticator.keyHolder(authorization, what);
   }
 
   /** The same for files that need no caller: credentials that say nothing count as none. */

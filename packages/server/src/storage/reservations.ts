@@ -30,8 +30,8 @@ const prolongMs = 15_000;
 
 export class Reservations {
   readonly deps: ReservationDeps;
-  private readonly open = new Set<Reservation>();
-  private timer: NodeJS.Timeout | undefined;
+  readonly #open = new Set<Reservation>();
+  #timer: NodeJS.Timeout | undefined;
 
   constructor(deps: ReservationDeps) {
     this.deps = deps;
@@ -44,16 +44,16 @@ export class Reservations {
    */
   async during<Result>(coming: Coming, receive: (room: Reservation) => Promise<Result>): Promise<Result> {
     const room = new Reservation(this, coming);
-    this.open.add(room);
-    this.timer ??= setInterval(() => void this.prolong(), prolongMs).unref();
+    this.#open.add(room);
+    this.#timer ??= setInterval(() => void this.#prolong(), prolongMs).unref();
     try {
       await room.extend(coming.announcedBytes ?? 0);
       return await receive(room);
     } finally {
-      this.open.delete(room);
-      if (this.open.size === 0) {
-        clearInterval(this.timer);
-        this.timer = undefined;
+      this.#open.delete(room);
+      if (this.#open.size === 0) {
+        clearInterval(this.#timer);
+        this.#timer = undefined;
       }
       await room.release();
     }
@@ -64,11 +64,11 @@ export class Reservations {
     const room = new Reservation(this, { userId: "" });
     await this.checkDisk(room, bytes);
     room.bytes = bytes;
-    this.open.add(room);
+    this.#open.add(room);
     try {
       return await copy();
     } finally {
-      this.open.delete(room);
+      this.#open.delete(room);
     }
   }
 
@@ -95,13 +95,13 @@ export class Reservations {
   async checkDisk(room: Reservation, bytes: number): Promise<void> {
     const free = await this.deps.store.freeBytes();
     if (free === undefined) return;
-    const others = [...this.open].filter((other) => other !== room);
+    const others = [...this.#open].filter((other) => other !== room);
     const promised = others.reduce((sum, { bytes: reserved, seen }) => sum + Math.max(0, reserved - seen), 0);
     if (bytes - room.seen > free - this.deps.config.diskReserveBytes - promised) throw diskFull();
   }
 
-  private async prolong(): Promise<void> {
-    const ids = [...this.open].filter(({ isStored }) => isStored).map(({ id }) => id);
+  async #prolong(): Promise<void> {
+    const ids = [...this.#open].filter(({ isStored }) => isStored).map(({ id }) => id);
     // One that runs out counts no more; its bytes are counted when they are there.
     if (ids.length > 0) await prolongReservations(this.deps.db, ids).catch(() => {});
   }
@@ -117,12 +117,12 @@ export class Reservation implements Allowance {
   /** Whether it has a row. */
   isStored = false;
   refusal: Refusal;
-  private readonly all: Reservations;
-  private readonly coming: Coming;
+  readonly #all: Reservations;
+  readonly #coming: Coming;
 
   constructor(all: Reservations, coming: Coming) {
-    this.all = all;
-    this.coming = coming;
+    this.#all = all;
+    this.#coming = coming;
     this.refusal = tooLarge(all.deps.config.maxUploadBytes);
   }
 
@@ -132,16 +132,16 @@ export class Reservation implements Allowance {
 
   /** Makes room for so many bytes in all. @throws WireError 413, 507 */
   async extend(bytes: number): Promise<void> {
-    if (bytes > this.all.deps.config.maxUploadBytes) throw this.refusal(bytes);
+    if (bytes > this.#all.deps.config.maxUploadBytes) throw this.refusal(bytes);
     // Some more at once saves asking for every piece; exactly as much as is needed when that does not fit.
-    const ahead = Math.min(bytes + stepBytes, this.all.deps.config.maxUploadBytes);
-    if (this.coming.announcedBytes === undefined && (await this.tries(ahead))) return;
-    await this.reserve(bytes);
+    const ahead = Math.min(bytes + stepBytes, this.#all.deps.config.maxUploadBytes);
+    if (this.#coming.announcedBytes === undefined && (await this.#tries(ahead))) return;
+    await this.#reserve(bytes);
   }
 
   /** Ends it, together with what `record` writes. */
   async settle(record: (db: Database) => Promise<unknown>): Promise<void> {
-    const { db } = this.all.deps;
+    const { db } = this.#all.deps;
     await persistently(() =>
       db.transaction().execute(async (transaction) => {
         await record(transaction);
@@ -153,22 +153,22 @@ export class Reservation implements Allowance {
 
   /** Ends it without a result. It would run out by itself: nobody waits for a database that is away. */
   async release(): Promise<void> {
-    if (this.isStored) await releaseBytes(this.all.deps.db, this.id).catch(() => {});
+    if (this.isStored) await releaseBytes(this.#all.deps.db, this.id).catch(() => {});
   }
 
-  private async tries(bytes: number): Promise<boolean> {
+  async #tries(bytes: number): Promise<boolean> {
     try {
-      await this.reserve(bytes);
+      await this.#reserve(bytes);
       return true;
     } catch {
       return false;
     }
   }
 
-  private async reserve(bytes: number): Promise<void> {
-    const { db, config } = this.all.deps;
-    await this.all.checkDisk(this, bytes);
-    const { userId, part } = this.coming;
+  async #reserve(bytes: number): Promise<void> {
+    const { db, config } = this.#all.deps;
+    await this.#all.checkDisk(this, bytes);
+    const { userId, part } = this.#coming;
     if (config.userQuotaBytes !== undefined || part !== undefined) {
       const wanted = { id: this.id, userId, bytes, ...(part === undefined ? {} : { part }) };
       const limits = { userBytes: config.userQuotaBytes, uploadBytes: config.maxUploadBytes };

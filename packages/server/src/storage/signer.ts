@@ -10,10 +10,10 @@ export const longestSignatureSeconds = 7 * 24 * 3600;
 type FileAddress = { readonly store: string; readonly name: string };
 
 export class Signer {
-  private readonly secret: Buffer;
+  readonly #secret: Buffer;
 
   constructor(secret: Buffer) {
-    this.secret = secret;
+    this.#secret = secret;
   }
 
   /** With the secret of this database, made at its first use. */
@@ -31,13 +31,13 @@ export class Signer {
 
   /** Names the database that the secret is from, without giving anything away. */
   get databaseId(): string {
-    return this.sign("database");
+    return this.#sign("database");
   }
 
   /** The address of a file that lets whoever has it read it for so many seconds. */
   signedUrl(publicUrl: PublicUrl, file: FileAddress, seconds: number): string {
     const expires = String(Math.floor(Date.now() / 1000 + seconds));
-    return `${fileUrl(publicUrl, file)}?expires=${expires}&signature=${this.sign("file", file.store, file.name, expires)}`;
+    return `${fileUrl(publicUrl, file)}?expires=${expires}&signature=${this.#sign("file", file.store, file.name, expires)}`;
   }
 
   /** Whether a query lets its bearer read the file now. */
@@ -46,21 +46,21 @@ export class Signer {
     if (typeof expires !== "string" || !/^\d{1,12}$/.test(expires)) return false;
     return (
       Number(expires) * 1000 > Date.now() &&
-      equal(this.sign("file", file.store, file.name, expires), signature)
+      equal(this.#sign("file", file.store, file.name, expires), signature)
     );
   }
 
   /** What an address for uploading carries: the right to fill this upload, and nothing else. */
   uploadToken(uploadId: string): string {
-    return this.sign("upload", uploadId);
+    return this.#sign("upload", uploadId);
   }
 
   isUploadToken(uploadId: string, token: unknown): boolean {
     return equal(this.uploadToken(uploadId), token);
   }
 
-  private sign(...words: readonly string[]): string {
-    return createHmac("sha256", this.secret).update(words.join("\n")).digest("hex");
+  #sign(...words: readonly string[]): string {
+    return createHmac("sha256", this.#secret).update(words.join("\n")).digest("hex");
   }
 }
 

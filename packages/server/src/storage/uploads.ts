@@ -47,19 +47,19 @@ type Body = {
 export const mostParts = 10_000;
 
 export class Uploads {
-  private readonly deps: UploadDeps;
+  readonly #deps: UploadDeps;
   /** Room for bytes, also for what requests carry. */
   readonly reservations: Reservations;
-  private readonly underWay = new Map<string, Promise<void>>();
+  readonly #underWay = new Map<string, Promise<void>>();
 
   constructor(deps: UploadDeps) {
-    this.deps = deps;
+    this.#deps = deps;
     this.reservations = new Reservations(deps);
   }
 
   /** Stores a file that comes with its description. @throws WireError 413, 507 */
   async receive(description: FileDescription, { body, length }: Body): Promise<FileAddress> {
-    const { store } = this.deps;
+    const { store } = this.#deps;
     const file = newFile(description);
     await this.reservations.during({ userId: description.userId, announcedBytes: length }, async (room) => {
       const written = await store.write(file.id, body, room);
@@ -72,13 +72,13 @@ export class Uploads {
   async begin(description: FileDescription): Promise<{ readonly id: string; readonly file: FileAddress }> {
     await this.reservations.check(description.userId, 0);
     const [id, file] = [uuidv7(), newFile(description)];
-    await insertUpload(this.deps.db, id, file, this.deps.config.uploadSeconds);
+    await insertUpload(this.#deps.db, id, file, this.#deps.config.uploadSeconds);
     return { id, file };
   }
 
   /** @throws WireError 404 when there is none, or its time is over */
   async find(id: string): Promise<Upload> {
-    const upload = await findUpload(this.deps.db, id);
+    const upload = await findUpload(this.#deps.db, id);
     if (upload === undefined) throw new WireError(404, { detail: "Upload not found, or its time is over" });
     return upload;
   }
@@ -89,14 +89,14 @@ export class Uploads {
    * @throws WireError 409 when the file is there with other bytes; 413, 507
    */
   async fill({ id }: Upload, { body, length }: Body): Promise<void> {
-    return this.oneAtATime(id, async () => {
+    return this.#oneAtATime(id, async () => {
       const upload = await this.find(id);
       if (upload.isComplete) {
         if ((await hashOf(body)) !== upload.hash) throw alreadyComplete();
         return;
       }
       await this.reservations.during({ userId: upload.userId, announcedBytes: length }, async (room) => {
-        const written = await this.deps.store.write(upload.fileId, body, room);
+        const written = await this.#deps.store.write(upload.fileId, body, room);
         await room.settle((db) => completeFile(db, upload.fileId, written));
       });
     });
@@ -110,7 +110,7 @@ export class Uploads {
     if (upload.isComplete) throw alreadyComplete();
     const part = { uploadId: upload.id, number };
     return this.reservations.during({ userId: upload.userId, part, announcedBytes: length }, async (room) => {
-      const { sizeBytes, hash } = await this.deps.store.writePart(upload.id, number, body, room);
+      const { sizeBytes, hash } = await this.#deps.store.writePart(upload.id, number, body, room);
       const etag = `"${hash.slice(0, 32)}"`;
       await room.settle((db) => recordPart(db, upload.id, { number, sizeBytes, etag }));
       return etag;
@@ -124,12 +124,12 @@ export class Uploads {
    * @throws WireError 400 for parts that are missing, empty, too short or not those that came; 413, 507
    */
   async complete({ id }: Upload, list: unknown): Promise<void> {
-    return this.oneAtATime(id, async () => {
+    return this.#oneAtATime(id, async () => {
       const upload = await this.find(id);
       if (upload.isComplete) return;
-      const { db, store } = this.deps;
+      const { db, store } = this.#deps;
       const parts = checkPartList(list, await partsOf(db, id));
-      const written = await this.assemble(upload, parts);
+      const written = await this.#assemble(upload, parts);
       // In one step: the bytes count once at any time.
       await persistently(() =>
         db.transaction().execute(async (transaction) => {
@@ -141,8 +141,8 @@ export class Uploads {
     });
   }
 
-  private async assemble({ id, fileId }: Upload, parts: readonly UploadPart[]): Promise<Written> {
-    const { store, config } = this.deps;
+  async #assemble({ id, fileId }: Upload, parts: readonly UploadPart[]): Promise<Written> {
+    const { store, config } = this.#deps;
     const bytes = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     if (bytes > config.maxUploadBytes) throw tooLarge(config.maxUploadBytes)(bytes);
     const numbers = parts.map(({ number }) => number);
@@ -150,14 +150,14 @@ export class Uploads {
   }
 
   /** Clients that lost an answer ask again while the first try still runs. */
-  private async oneAtATime(id: string, work: () => Promise<void>): Promise<void> {
-    const before = this.underWay.get(id) ?? Promise.resolve();
+  async #oneAtATime(id: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#underWay.get(id) ?? Promise.resolve();
     const mine = before.catch(() => {}).then(work);
-    this.underWay.set(id, mine);
+    this.#underWay.set(id, mine);
     try {
       await mine;
     } finally {
-      if (this.underWay.get(id) === mine) this.underWay.delete(id);
+      if (this.#underWay.get(id) === mine) this.#underWay.delete(id);
     }
   }
 }

@@ -21,15 +21,15 @@ export const hashOfAnswer = async (response: Response): Promise<string> =>
   sha256(new Uint8Array(await response.arrayBuffer()));
 
 export class FileClient {
-  private readonly service: TestService;
+  readonly #service: TestService;
 
   constructor(service: TestService) {
-    this.service = service;
+    this.#service = service;
   }
 
   async initiate(body: unknown = {}, headers: Headers = {}, kind = "initiate"): Promise<Initiated> {
     const path = `/rest/storage/upload/${kind}?storage_type=fal-cdn-v3`;
-    const answer = await this.service.call("POST", path, { body, headers });
+    const answer = await this.#service.call("POST", path, { body, headers });
     expect(answer.status, JSON.stringify(answer.body)).toBe(200);
     return answer.body as Initiated;
   }
@@ -37,14 +37,14 @@ export class FileClient {
   /** As an Authorization header. */
   async token(): Promise<string> {
     const path = "/rest/storage/auth/token?storage_type=fal-cdn-v3";
-    const { body } = await this.service.call("POST", path, { body: {} });
+    const { body } = await this.#service.call("POST", path, { body: {} });
     return `Bearer ${(body as { token: string }).token}`;
   }
 
   /** Uploads as the Python client does, and gives the address. */
   async upload(content: Content, headers: Headers = {}): Promise<string> {
     const authorization = await this.token();
-    const response = await fetch(`${this.service.url}/files/upload`, {
+    const response = await fetch(`${this.#service.url}/files/upload`, {
       method: "POST",
       body: content as Body,
       headers: { authorization, "content-type": "text/plain", "x-fal-file-name": "a.txt", ...headers },

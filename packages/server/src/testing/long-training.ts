@@ -50,10 +50,10 @@ export class LongTraining {
   readonly id: string;
   readonly db: Database;
   server: ServerProcess;
-  private readonly folder: Awaited<ReturnType<typeof preparedFolder>>;
+  readonly #folder: Awaited<ReturnType<typeof preparedFolder>>;
 
-  private constructor(folder: LongTraining["folder"], server: ServerProcess, id: string) {
-    this.folder = folder;
+  private constructor(folder: Awaited<ReturnType<typeof preparedFolder>>, server: ServerProcess, id: string) {
+    this.#folder = folder;
     this.server = server;
     this.id = id;
     const { address } = new EmbeddedPostgres(folder.environment.LTX_TRAINER_HOME, silent);
@@ -117,9 +117,9 @@ export class LongTraining {
     await this.untilSteps(1);
     expect(this.trainers, what).toHaveLength(1);
     stop(this.server);
-    const processes = () => processesWith(this.folder.environment.LTX_TRAINER_HOME);
+    const processes = () => processesWith(this.#folder.environment.LTX_TRAINER_HOME);
     await expect.poll(processes, { timeout: 200_000 }).toEqual([]);
-    this.server = await ServerProcess.start(this.folder.environment, this.folder.authorization, next);
+    this.server = await ServerProcess.start(this.#folder.environment, this.#folder.authorization, next);
     expect(await this.lease(), what).toMatchObject({ losses: 0 });
     expect(count((await this.server.status(this.id)).said, written), what).toBeGreaterThan(before);
   }
@@ -132,7 +132,7 @@ export class LongTraining {
   async end(): Promise<void> {
     await this.db.destroy();
     for (const pid of familyOf(this.server.child.pid).reverse()) signal(pid, "SIGKILL");
-    while (processesWith(this.folder.environment.LTX_TRAINER_HOME).length > 0) await delay(50);
-    await this.folder.end();
+    while (processesWith(this.#folder.environment.LTX_TRAINER_HOME).length > 0) await delay(50);
+    await this.#folder.end();
   }
 }

@@ -19,11 +19,11 @@ export type TestDatabase = {
 
 export class TestPostgres {
   readonly postgres: EmbeddedPostgres;
-  private readonly home: string;
-  private databases = 0;
+  readonly #home: string;
+  #databases = 0;
 
   private constructor(home: string) {
-    this.home = home;
+    this.#home = home;
     this.postgres = new EmbeddedPostgres(home, silent);
   }
 
@@ -37,7 +37,7 @@ export class TestPostgres {
 
   /** An empty database with all tables. */
   async open(): Promise<TestDatabase> {
-    const name = `test_${++this.databases}`;
+    const name = `test_${++this.#databases}`;
     const admin = openDatabase(this.postgres.address, { connections: 1, log: silent });
     await sql`create database ${sql.id(name)}`.execute(admin);
     await admin.destroy();
@@ -58,6 +58,6 @@ export class TestPostgres {
 
   async stop(): Promise<void> {
     await this.postgres.stop();
-    rmSync(this.home, { recursive: true, force: true });
+    rmSync(this.#home, { recursive: true, force: true });
   }
 }

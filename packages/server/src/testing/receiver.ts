@@ -10,10 +10,10 @@ export class Receiver {
   readonly answers: number[] = [];
   /** Whether calls are taken and never answered. */
   isSilent = false;
-  private readonly server: Server;
+  readonly #server: Server;
 
   private constructor() {
-    this.server = createServer(async (request, response) => {
+    this.#server = createServer(async (request, response) => {
       const pieces: Buffer[] = [];
       for await (const piece of request) pieces.push(piece as Buffer);
       const body = Buffer.concat(pieces).toString("utf8");
@@ -28,16 +28,16 @@ export class Receiver {
 
   static async start(): Promise<Receiver> {
     const receiver = new Receiver();
-    await new Promise<void>((resolve) => receiver.server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => receiver.#server.listen(0, "127.0.0.1", resolve));
     return receiver;
   }
 
   get port(): number {
-    return (this.server.address() as AddressInfo).port;
+    return (this.#server.address() as AddressInfo).port;
   }
 
   async stop(): Promise<void> {
-    this.server.closeAllConnections();
-    await new Promise((resolve) => this.server.close(resolve));
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
   }
 }

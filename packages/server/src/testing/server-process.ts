@@ -18,7 +18,7 @@ export class ServerProcess {
   readonly child: ChildProcess;
   url = "";
   authorization = "";
-  private said = "";
+  #said = "";
 
   private constructor(environment: Readonly<Record<string, string>>, command: readonly string[]) {
     const [program = "", ...args] = command;
@@ -28,7 +28,7 @@ export class ServerProcess {
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.child.stderr?.on("data", (piece) => {
-      this.said += piece;
+      this.#said += piece;
     });
   }
 
@@ -38,12 +38,12 @@ export class ServerProcess {
     command: readonly string[] = [process.execPath, serverProgram],
   ): Promise<ServerProcess> {
     const server = new ServerProcess(environment, command);
-    while (!/listens on (\S+)/.test(server.said)) {
-      if (server.child.exitCode !== null) throw new Error(server.said);
+    while (!/listens on (\S+)/.test(server.#said)) {
+      if (server.child.exitCode !== null) throw new Error(server.#said);
       await delay(50);
     }
-    server.url = /listens on (\S+)/.exec(server.said)?.[1] ?? "";
-    const key = /FAL_KEY="(.*)"/.exec(server.said)?.[1];
+    server.url = /listens on (\S+)/.exec(server.#said)?.[1] ?? "";
+    const key = /FAL_KEY="(.*)"/.exec(server.#said)?.[1];
     server.authorization = key === undefined ? authorization : `Key ${key}`;
     return server;
   }
@@ -56,7 +56,7 @@ export class ServerProcess {
   }
 
   async json(method: string, path: string, body?: unknown): Promise<unknown> {
-    expect(this.child.exitCode, this.said).toBeNull();
+    expect(this.child.exitCode, this.#said).toBeNull();
     const response = await fetch(this.url + path, {
       method,
       headers: { authorization: this.authorization, "content-type": "application/json" },

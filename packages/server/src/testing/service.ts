@@ -38,10 +38,10 @@ export class TestService {
   readonly home: string;
   /** An input that trains in seconds: the smallest of everything that the API allows. */
   readonly input: Readonly<Record<string, unknown>>;
-  private readonly settings: Readonly<Record<string, string>>;
-  private readonly log: Logger;
-  private service: Service | undefined;
-  private key = "";
+  readonly #settings: Readonly<Record<string, string>>;
+  readonly #log: Logger;
+  #service: Service | undefined;
+  #key = "";
 
   private constructor(settings: Readonly<Record<string, string>>, log: Logger) {
     this.home = mkdtempSync(join(tmpdir(), "ltx-service-"));
@@ -55,8 +55,8 @@ export class TestService {
       validation_number_of_frames: 9,
       trigger_phrase: "zxq",
     };
-    this.settings = settings;
-    this.log = log;
+    this.#settings = settings;
+    this.#log = log;
   }
 
   static async start(
@@ -76,7 +76,7 @@ export class TestService {
       LTX_TRAINER_HOME: this.home,
       LTX_TRAINER_BASE: join(this.home, "base"),
       LTX_TRAINER_DEVICES: "cpu",
-      ...this.settings,
+      ...this.#settings,
     });
   }
 
@@ -86,23 +86,23 @@ export class TestService {
   }
 
   get url(): string {
-    if (this.service === undefined) throw new Error("the service is not running");
-    return this.service.url;
+    if (this.#service === undefined) throw new Error("the service is not running");
+    return this.#service.url;
   }
 
   get authorization(): string {
-    return `Key ${this.key}`;
+    return `Key ${this.#key}`;
   }
 
   /** Starts it, on what an earlier one left. */
   async resume(): Promise<void> {
-    this.service = await startService(this.config, this.log);
-    const { firstKey } = this.service;
-    if (firstKey !== undefined) this.key = await this.adminKey();
+    this.#service = await startService(this.config, this.#log);
+    const { firstKey } = this.#service;
+    if (firstKey !== undefined) this.#key = await this.#adminKey();
   }
 
   /** The first key may not administer; tests do. */
-  private async adminKey(): Promise<string> {
+  async #adminKey(): Promise<string> {
     const address = this.config.databaseUrl ?? this.databaseAddress;
     const db = openDatabase(address, { connections: 1, log: silent });
     try {
@@ -114,8 +114,8 @@ export class TestService {
 
   /** Stops it in good order. */
   async pause(): Promise<void> {
-    await this.service?.stop();
-    this.service = undefined;
+    await this.#service?.stop();
+    this.#service = undefined;
   }
 
   async end(): Promise<void> {

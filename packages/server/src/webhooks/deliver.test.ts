@@ -302,17 +302,17 @@ test("private addresses are refused unless allowed, and nothing reaches them", a
 /** The receiver that comes with the documentation, as a user runs it. */
 class ExampleReceiver {
   said = "";
-  private readonly child: ChildProcess;
+  readonly #child: ChildProcess;
 
   constructor(environment: Readonly<Record<string, string>>) {
     const program = fileURLToPath(
       new URL("../../../../examples/typescript/webhook-receiver.ts", import.meta.url),
     );
-    this.child = spawn(process.execPath, ["--import", "tsx", program], {
+    this.#child = spawn(process.execPath, ["--import", "tsx", program], {
       env: { PATH: process.env.PATH ?? "", PORT: "0", ...environment },
       stdio: ["ignore", "pipe", "inherit"],
     });
-    this.child.stdout?.on("data", (piece) => {
+    this.#child.stdout?.on("data", (piece) => {
       this.said += piece;
     });
   }
@@ -323,8 +323,8 @@ class ExampleReceiver {
   }
 
   async stop(): Promise<void> {
-    const gone = new Promise((resolve) => this.child.once("exit", resolve));
-    this.child.kill();
+    const gone = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill();
     await gone;
   }
 }

@@ -53,86 +53,86 @@ const stopGraceMs = 2_000;
 type Outcome = Attempt & { readonly isFinal: boolean };
 
 export class WebhookSender {
-  private readonly deps: WebhookDeps;
-  private readonly agent: Agent;
-  private readonly ending = new AbortController();
-  private readonly cut = new AbortController();
-  private readonly underWay = new Map<Promise<void>, Delivery>();
-  private running: Promise<void> = Promise.resolve();
-  private unsubscribe: (() => void) | undefined;
-  private isWoken = false;
-  private wakeUp: (() => void) | undefined;
+  readonly #deps: WebhookDeps;
+  readonly #agent: Agent;
+  readonly #ending = new AbortController();
+  readonly #cut = new AbortController();
+  readonly #underWay = new Map<Promise<void>, Delivery>();
+  #running: Promise<void> = Promise.resolve();
+  #unsubscribe: (() => void) | undefined;
+  #isWoken = false;
+  #wakeUp: (() => void) | undefined;
 
   constructor(deps: WebhookDeps) {
-    this.deps = deps;
-    this.agent = makeWebhookAgent(deps.config);
+    this.#deps = deps;
+    this.#agent = makeWebhookAgent(deps.config);
   }
 
   start(): void {
-    this.unsubscribe = this.deps.feed.onWebhook(() => this.wake());
-    this.running = this.run();
+    this.#unsubscribe = this.#deps.feed.onWebhook(() => this.#wake());
+    this.#running = this.#run();
   }
 
   /** Ends within seconds. What was under way and not done is left to the next server, at once. */
   async stop(): Promise<void> {
-    this.ending.abort();
-    this.unsubscribe?.();
-    this.wake();
-    const timer = setTimeout(() => this.cut.abort(), stopGraceMs);
-    await this.running;
-    await Promise.all(this.underWay.keys());
+    this.#ending.abort();
+    this.#unsubscribe?.();
+    this.#wake();
+    const timer = setTimeout(() => this.#cut.abort(), stopGraceMs);
+    await this.#running;
+    await Promise.all(this.#underWay.keys());
     clearTimeout(timer);
-    await this.agent.destroy();
+    await this.#agent.destroy();
   }
 
-  private async run(): Promise<void> {
-    while (!this.ending.signal.aborted) {
-      this.isWoken = false;
+  async #run(): Promise<void> {
+    while (!this.#ending.signal.aborted) {
+      this.#isWoken = false;
       try {
-        const saturated = this.saturated();
-        const delivery = await claimDelivery(this.deps.db, leaseSeconds, saturated);
+        const saturated = this.#saturated();
+        const delivery = await claimDelivery(this.#deps.db, leaseSeconds, saturated);
         if (delivery === undefined) {
-          await this.nap((await msUntilDelivery(this.deps.db, saturated)) ?? idleMs);
-        } else this.begin(delivery);
-        if (this.underWay.size >= mostAtOnce.all) await Promise.race(this.underWay.keys());
+          await this.#nap((await msUntilDelivery(this.#deps.db, saturated)) ?? idleMs);
+        } else this.#begin(delivery);
+        if (this.#underWay.size >= mostAtOnce.all) await Promise.race(this.#underWay.keys());
       } catch (error) {
-        this.deps.log.error({ err: error }, "webhook: could not look for deliveries, retrying");
-        await this.nap(idleMs);
+        this.#deps.log.error({ err: error }, "webhook: could not look for deliveries, retrying");
+        await this.#nap(idleMs);
       }
     }
   }
 
-  private wake(): void {
-    this.isWoken = true;
-    this.wakeUp?.();
+  #wake(): void {
+    this.#isWoken = true;
+    this.#wakeUp?.();
   }
 
-  private async nap(ms: number): Promise<void> {
-    if (this.isWoken) return;
+  async #nap(ms: number): Promise<void> {
+    if (this.#isWoken) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
-      this.wakeUp = resolve;
+      this.#wakeUp = resolve;
       timer = setTimeout(resolve, Math.min(ms, idleMs));
     });
     clearTimeout(timer);
   }
 
-  private begin(delivery: Delivery): void {
-    const work = this.deliver(delivery)
+  #begin(delivery: Delivery): void {
+    const work = this.#deliver(delivery)
       .catch((error: unknown) =>
-        this.deps.log.error({ err: error, request: delivery.requestId }, "webhook: result not recorded"),
+        this.#deps.log.error({ err: error, request: delivery.requestId }, "webhook: result not recorded"),
       )
       .finally(() => {
-        this.underWay.delete(work);
+        this.#underWay.delete(work);
         // A share may be free again.
-        this.wake();
+        this.#wake();
       });
-    this.underWay.set(work, delivery);
+    this.#underWay.set(work, delivery);
   }
 
   /** Receivers and users whose share of the attempts is used up. */
-  private saturated(): Saturated {
-    const deliveries = [...this.underWay.values()];
+  #saturated(): Saturated {
+    const deliveries = [...this.#underWay.values()];
     return {
       receivers: thoseWith(
         deliveries.map(({ receiver }) => receiver),
@@ -145,9 +145,9 @@ export class WebhookSender {
     };
   }
 
-  private async deliver(delivery: Delivery): Promise<void> {
-    const { db, config } = this.deps;
-    const outcome = await this.send(delivery);
+  async #deliver(delivery: Delivery): Promise<void> {
+    const { db, config } = this.#deps;
+    const outcome = await this.#send(delivery);
     const { status, error } = outcome;
     // Names no path or query: addresses of webhooks often hold a secret.
     const about = {
@@ -157,12 +157,12 @@ export class WebhookSender {
       status,
       error,
     };
-    const log = this.deps.log.child(about);
+    const log = this.#deps.log.child(about);
     if (error === null) {
       await finishDelivery(db, delivery, { ...outcome, state: "delivered" });
       return log.info("webhook: delivered");
     }
-    if (this.cut.signal.aborted) return releaseDelivery(db, delivery);
+    if (this.#cut.signal.aborted) return releaseDelivery(db, delivery);
     if (outcome.isFinal || delivery.attempts >= config.attempts) {
       await finishDelivery(db, delivery, { ...outcome, state: "abandoned" });
       return log.error("webhook: abandoned");
@@ -171,11 +171,11 @@ export class WebhookSender {
     await postponeDelivery(db, delivery, { status, error, pauseSeconds });
     log.warn({ pauseSeconds }, "webhook: not received, retrying");
     // The pause may be over before the loop would look again.
-    this.wake();
+    this.#wake();
   }
 
   /** One attempt. Never throws. */
-  private async send(delivery: Delivery): Promise<Outcome> {
+  async #send(delivery: Delivery): Promise<Outcome> {
     const { requestId, userId, url, attempts } = delivery;
     const timeout = AbortSignal.timeout(
       (attempts === 1 ? timeoutSeconds.first : timeoutSeconds.later) * 1000,
@@ -185,12 +185,12 @@ export class WebhookSender {
       const timestamp = Math.floor(Date.now() / 1000);
       const response = await request(url, {
         method: "POST",
-        dispatcher: this.agent,
-        signal: AbortSignal.any([timeout, this.cut.signal]),
+        dispatcher: this.#agent,
+        signal: AbortSignal.any([timeout, this.#cut.signal]),
         headers: {
           "content-type": "application/json",
           "user-agent": "ltx-video-trainer",
-          ...signatureHeaders(this.deps.key, { requestId, userId, timestamp, body }),
+          ...signatureHeaders(this.#deps.key, { requestId, userId, timestamp, body }),
         },
         body,
       });

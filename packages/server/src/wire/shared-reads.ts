@@ -6,33 +6,33 @@ type Entry<Value> = { readonly value: Promise<Value>; readonly freshUntil: numbe
 const mostEntries = 10_000;
 
 export class SharedReads<Value> {
-  private readonly maxAgeMs: number;
-  private readonly read: (key: string) => Promise<Value>;
-  private readonly entries = new Map<string, Entry<Value>>();
+  readonly #maxAgeMs: number;
+  readonly #read: (key: string) => Promise<Value>;
+  readonly #entries = new Map<string, Entry<Value>>();
 
   constructor(options: { readonly maxAgeMs: number; readonly read: (key: string) => Promise<Value> }) {
-    this.maxAgeMs = options.maxAgeMs;
-    this.read = options.read;
+    this.#maxAgeMs = options.maxAgeMs;
+    this.#read = options.read;
   }
 
   /** The value, at most `maxAgeMs` old. */
   get(key: string): Promise<Value> {
-    const known = this.entries.get(key);
+    const known = this.#entries.get(key);
     const now = performance.now();
     if (known !== undefined && known.freshUntil > now) return known.value;
-    if (this.entries.size >= mostEntries) this.entries.clear();
-    const value = this.read(key);
-    this.entries.set(key, { value, freshUntil: now + this.maxAgeMs });
-    value.catch(() => this.entries.delete(key));
+    if (this.#entries.size >= mostEntries) this.#entries.clear();
+    const value = this.#read(key);
+    this.#entries.set(key, { value, freshUntil: now + this.#maxAgeMs });
+    value.catch(() => this.#entries.delete(key));
     return value;
   }
 
   /** What is asked next is read anew. */
   forget(key: string): void {
-    this.entries.delete(key);
+    this.#entries.delete(key);
   }
 
   clear(): void {
-    this.entries.clear();
+    this.#entries.clear();
   }
 }

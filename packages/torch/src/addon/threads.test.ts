@@ -26,7 +26,7 @@ function runInWorker(body: string): Promise<unknown> {
   });
 }
 
-const CALCULATE = `
+const calculateProgram = `
   const names = addon.schemas("aten::").map((schema) => schema.slice(0, schema.indexOf("(")));
   for (const name of names.slice(0, 1500)) addon.resolve(...(name + ".").split(".").slice(0, 2));
   const ones = addon.resolve("aten::ones", "");
@@ -45,13 +45,13 @@ const CALCULATE = `
 `;
 
 test("worker threads calculate at the same time, each with tensors and generators of its own", async () => {
-  const answers = await Promise.all(Array.from({ length: 4 }, () => runInWorker(CALCULATE)));
+  const answers = await Promise.all(Array.from({ length: 4 }, () => runInWorker(calculateProgram)));
   // d/dW of the sum of W^4 with ones everywhere: 4 * 64^3.
   for (const answer of answers) expect(answer).toEqual({ first: 4 * 64 ** 3, tensors: 6, generators: 1 });
 });
 
 test("a process whose worker threads hold tensors ends with 0, one of them being terminated", () => {
-  const holding = program(`${CALCULATE.replace("return", "globalThis.held = out; return")}`);
+  const holding = program(`${calculateProgram.replace("return", "globalThis.held = out; return")}`);
   const main = `
     const { once } = require("node:events");
     const { Worker } = require("node:worker_threads");

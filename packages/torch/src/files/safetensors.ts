@@ -24,13 +24,13 @@ import { type Header, readHeader, SafetensorsError, typeName } from "./safetenso
 /** One file. Tensors are views of the mapped file; only what is read is ever loaded. */
 export class SafetensorsFile implements TensorSource {
   readonly path: string;
-  private readonly header: Header;
-  private readonly mapping: number;
+  readonly #header: Header;
+  readonly #mapping: number;
 
   private constructor(path: string, header: Header, mapping: number) {
     this.path = path;
-    this.header = header;
-    this.mapping = mapping;
+    this.#header = header;
+    this.#mapping = mapping;
   }
 
   /** @throws SafetensorsError naming the file when it is missing, damaged or of another format */
@@ -40,44 +40,44 @@ export class SafetensorsFile implements TensorSource {
   }
 
   get metadata(): Readonly<Record<string, string>> {
-    return this.header.metadata;
+    return this.#header.metadata;
   }
 
   names(): readonly string[] {
-    return [...this.header.entries.keys()];
+    return [...this.#header.entries.keys()];
   }
 
   has(name: string): boolean {
-    return this.header.entries.has(name);
+    return this.#header.entries.has(name);
   }
 
   info(name: string): TensorInfo {
-    const { dtype, shape } = this.entry(name);
+    const { dtype, shape } = this.#entry(name);
     return { dtype, shape };
   }
 
   /** A view of the file; 8-bit floats become float32 where libtorch has no such type. */
   tensor(name: string): Tensor {
-    const { dtype, shape, start } = this.entry(name);
+    const { dtype, shape, start } = this.#entry(name);
     const decoded = isFloat8(dtype) && !float8IsNative();
-    const offset = this.header.dataStart + start;
+    const offset = this.#header.dataStart + start;
     // libtorch reads through aligned pointers; the format only promises that the header's length is a multiple of 8.
     const isAligned = offset % dtypeBytes(dtype) === 0;
     const stored = isAligned ? (decoded ? "uint8" : dtype) : "uint8";
     const isBytes = stored === "uint8" && dtypeBytes(dtype) > 1;
     const size = isBytes ? [shape.reduce((product, length) => product * length, dtypeBytes(dtype))] : shape;
-    const view = () => wrap(native.mappedTensor(this.mapping, offset, size, dtypeCode(stored)));
+    const view = () => wrap(native.mappedTensor(this.#mapping, offset, size, dtypeCode(stored)));
     if (isBytes) return scope(() => wrap(native.fromBytes(view().toUint8Array(), shape, dtypeCode(dtype))));
     return decoded ? scope(() => decodeFloat8(view(), dtype)) : view();
   }
 
   /** No new tensors can be read; those already read stay valid. */
   close(): void {
-    native.closeMapping(this.mapping);
+    native.closeMapping(this.#mapping);
   }
 
-  private entry(name: string) {
-    const entry = this.header.entries.get(name);
+  #entry(name: string) {
+    const entry = this.#header.entries.get(name);
     if (!entry) throw new RangeError(`${this.path}: no tensor named ${name}`);
     return entry;
   }

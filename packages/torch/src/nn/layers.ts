@@ -75,51 +75,51 @@ type NormOptions = { readonly eps: number; readonly affine: boolean };
 export class LayerNorm {
   readonly weight: Tensor | undefined;
   readonly bias: Tensor | undefined;
-  private readonly size: number;
-  private readonly eps: number;
+  readonly #size: number;
+  readonly #eps: number;
 
   constructor(p: Parameters, size: number, options: NormOptions) {
-    this.size = size;
-    this.eps = options.eps;
+    this.#size = size;
+    this.#eps = options.eps;
     this.weight = options.affine ? p.tensor("weight", [size], "ones") : undefined;
     this.bias = options.affine ? p.tensor("bias", [size], "zeros") : undefined;
   }
 
   forward(x: Tensor): Tensor {
-    return layerNorm(x, [this.size], this.weight, this.bias, this.eps);
+    return layerNorm(x, [this.#size], this.weight, this.bias, this.#eps);
   }
 }
 
 /** RMSNorm over the last axis, with the casts of `torch.nn.RMSNorm`. */
 export class RmsNorm {
   readonly weight: Tensor | undefined;
-  private readonly eps: number;
+  readonly #eps: number;
 
   constructor(p: Parameters, size: number, options: NormOptions) {
-    this.eps = options.eps;
+    this.#eps = options.eps;
     this.weight = options.affine ? p.tensor("weight", [size], "ones") : undefined;
   }
 
   forward(x: Tensor): Tensor {
-    return rmsNorm(x, this.weight, this.eps);
+    return rmsNorm(x, this.weight, this.#eps);
   }
 }
 
 export class GroupNorm {
   readonly weight: Tensor;
   readonly bias: Tensor;
-  private readonly groups: number;
-  private readonly eps: number;
+  readonly #groups: number;
+  readonly #eps: number;
 
   constructor(p: Parameters, groups: number, channels: number, eps = 1e-5) {
-    this.groups = groups;
-    this.eps = eps;
+    this.#groups = groups;
+    this.#eps = eps;
     this.weight = p.tensor("weight", [channels], "ones");
     this.bias = p.tensor("bias", [channels], "zeros");
   }
 
   forward(x: Tensor): Tensor {
-    return groupNorm(x, this.groups, this.weight, this.bias, this.eps);
+    return groupNorm(x, this.#groups, this.weight, this.bias, this.#eps);
   }
 }
 

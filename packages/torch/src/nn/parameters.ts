@@ -80,11 +80,11 @@ type Registry = {
 export class Parameters {
   /** The names so far, joined with dots; empty at the root. */
   readonly path: string;
-  private readonly registry: Registry;
+  readonly #registry: Registry;
 
   private constructor(path: string, registry: Registry) {
     this.path = path;
-    this.registry = registry;
+    this.#registry = registry;
   }
 
   /** Fresh parameters, drawn in the order the model asks for them; on the generator's device unless told otherwise. */
@@ -117,31 +117,31 @@ export class Parameters {
   /** The scope of a child: `at("transformer_blocks", 3)`. */
   at(...path: readonly (string | number)[]): Parameters {
     const parts = this.path === "" ? path : [this.path, ...path];
-    return new Parameters(parts.join("."), this.registry);
+    return new Parameters(parts.join("."), this.#registry);
   }
 
   /** The tensor of that name and shape, kept until `free()`. A name may be asked for once. */
   tensor(name: string, shape: readonly number[], init: Init): Tensor {
     const full = this.path === "" ? name : `${this.path}.${name}`;
-    if (this.registry.tensors.has(full)) throw new RangeError(`parameters: ${full} was asked for twice`);
-    const made = keep(this.registry.make(full, shape, init));
-    this.registry.tensors.set(full, made);
+    if (this.#registry.tensors.has(full)) throw new RangeError(`parameters: ${full} was asked for twice`);
+    const made = keep(this.#registry.make(full, shape, init));
+    this.#registry.tensors.set(full, made);
     return made;
   }
 
   /** Linear layers announce themselves here, so that LoRA finds them by name. */
   register(linear: LinearLayer): void {
-    this.registry.linears.set(this.path, linear);
+    this.#registry.linears.set(this.path, linear);
   }
 
   /** Every tensor made so far, by its full name. */
   get all(): ReadonlyMap<string, Tensor> {
-    return this.registry.tensors;
+    return this.#registry.tensors;
   }
 
   /** Every linear layer made so far, by its full name. */
   get linears(): ReadonlyMap<string, LinearLayer> {
-    return this.registry.linears;
+    return this.#registry.linears;
   }
 
   /** Bytes of all tensors together. */
@@ -153,7 +153,7 @@ export class Parameters {
 
   /** @throws CheckpointError naming every missing, unexpected and misshapen tensor of the checkpoint */
   finish(what: string): void {
-    const { missing, misshapen, offered, tensors } = this.registry;
+    const { missing, misshapen, offered, tensors } = this.#registry;
     const unexpected = offered.filter((name) => !tensors.has(name));
     if (missing.length + misshapen.length + unexpected.length === 0) return;
     this.free();
@@ -161,7 +161,7 @@ export class Parameters {
   }
 
   free(): void {
-    for (const tensor of this.registry.tensors.values()) tensor.free();
+    for (const tensor of this.#registry.tensors.values()) tensor.free();
   }
 }
 

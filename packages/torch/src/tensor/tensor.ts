@@ -19,17 +19,17 @@ export class Tensor {
   readonly handle: number;
   /** Set by `keep()`: scopes pass over it. */
   kept = false;
-  private knownShape: readonly number[] | undefined;
-  private knownDType: DType | undefined;
-  private knownDevice: Device | undefined;
+  #knownShape: readonly number[] | undefined;
+  #knownDType: DType | undefined;
+  #knownDevice: Device | undefined;
 
   constructor(handle: number) {
     this.handle = handle;
   }
 
   get shape(): readonly number[] {
-    this.knownShape ??= native.shape(this.handle);
-    return this.knownShape;
+    this.#knownShape ??= native.shape(this.handle);
+    return this.#knownShape;
   }
 
   get ndim(): number {
@@ -47,13 +47,13 @@ export class Tensor {
   }
 
   get dtype(): DType {
-    this.knownDType ??= dtypeFromCode(native.dtype(this.handle));
-    return this.knownDType;
+    this.#knownDType ??= dtypeFromCode(native.dtype(this.handle));
+    return this.#knownDType;
   }
 
   get device(): Device {
-    this.knownDevice ??= parseDevice(native.device(this.handle));
-    return this.knownDevice;
+    this.#knownDevice ??= parseDevice(native.device(this.handle));
+    return this.#knownDevice;
   }
 
   /** Length of one axis; negative axes count from the end. @throws RangeError when there is no such axis */

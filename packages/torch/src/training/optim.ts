@@ -30,17 +30,17 @@ export class AdamW {
   /** Steps taken; bias correction depends on it, so it is part of the state. */
   stepCount = 0;
   lr: number;
-  private readonly slots: readonly Slot[];
-  private readonly betas: readonly [number, number];
-  private readonly eps: number;
-  private readonly weightDecay: number;
+  readonly #slots: readonly Slot[];
+  readonly #betas: readonly [number, number];
+  readonly #eps: number;
+  readonly #weightDecay: number;
 
   constructor(parameters: ReadonlyMap<string, Tensor>, options: AdamWOptions) {
     this.lr = options.lr;
-    this.betas = options.betas ?? [0.9, 0.999];
-    this.eps = options.eps ?? 1e-8;
-    this.weightDecay = options.weightDecay ?? 0.01;
-    this.slots = Array.from(parameters, ([name, parameter]) => ({
+    this.#betas = options.betas ?? [0.9, 0.999];
+    this.#eps = options.eps ?? 1e-8;
+    this.#weightDecay = options.weightDecay ?? 0.01;
+    this.#slots = Array.from(parameters, ([name, parameter]) => ({
       name,
       parameter,
       mean: keep(noGrad(() => zerosLike(parameter))),
@@ -52,36 +52,36 @@ export class AdamW {
   step(lr = this.lr): void {
     this.lr = lr;
     this.stepCount += 1;
-    scope(() => noGrad(() => this.update(lr)));
+    scope(() => noGrad(() => this.#update(lr)));
   }
 
-  private update(lr: number): void {
-    const found = gradsOf(this.slots.map(({ parameter }) => parameter));
-    const active = this.slots.filter((_, index) => found[index] !== undefined);
+  #update(lr: number): void {
+    const found = gradsOf(this.#slots.map(({ parameter }) => parameter));
+    const active = this.#slots.filter((_, index) => found[index] !== undefined);
     if (active.length === 0) return;
     const gradients = found.filter((gradient) => gradient !== undefined);
     const parameters = active.map(({ parameter }) => parameter);
     const means = active.map(({ mean }) => mean);
     const squares = active.map(({ square }) => square);
-    const [beta1, beta2] = this.betas;
-    aten._foreach_mul__Scalar(parameters, 1 - lr * this.weightDecay);
+    const [beta1, beta2] = this.#betas;
+    aten._foreach_mul__Scalar(parameters, 1 - lr * this.#weightDecay);
     blend(means, gradients, beta1);
     aten._foreach_mul__Scalar(squares, beta2);
     aten._foreach_addcmul__Scalar(squares, gradients, gradients, 1 - beta2);
     const denominators = aten._foreach_sqrt(squares);
     aten._foreach_div__Scalar(denominators, Math.sqrt(1 - beta2 ** this.stepCount));
-    aten._foreach_add__Scalar(denominators, this.eps);
+    aten._foreach_add__Scalar(denominators, this.#eps);
     aten._foreach_addcdiv__Scalar(parameters, means, denominators, -lr / (1 - beta1 ** this.stepCount));
   }
 
   zeroGrad(): void {
-    clearGrads(this.slots.map(({ parameter }) => parameter));
+    clearGrads(this.#slots.map(({ parameter }) => parameter));
   }
 
   /** Both moments of every parameter, as `<name>.exp_avg` and `<name>.exp_avg_sq`; `stepCount` goes beside them. */
   state(): Map<string, Tensor> {
     const tensors = new Map<string, Tensor>();
-    for (const { name, mean, square } of this.slots) {
+    for (const { name, mean, square } of this.#slots) {
       tensors.set(`${name}.exp_avg`, mean);
       tensors.set(`${name}.exp_avg_sq`, square);
     }
@@ -104,7 +104,7 @@ export class AdamW {
   }
 
   free(): void {
-    for (const { mean, square } of this.slots) {
+    for (const { mean, square } of this.#slots) {
       mean.free();
       square.free();
     }

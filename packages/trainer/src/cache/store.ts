@@ -11,11 +11,11 @@ import { DamagedFileError, type ExpectedTensors, openIntact } from "../files/ten
 export type CacheKind = "latents" | "captions";
 
 export class CacheStore {
-  private readonly root: string;
+  readonly #root: string;
 
   /** @param root folder of the cache; made when first written to */
   constructor(root: string) {
-    this.root = root;
+    this.#root = root;
   }
 
   /** The name under which something made from `parts` is kept. */
@@ -34,7 +34,7 @@ export class CacheStore {
     expected: ExpectedTensors,
     onDamage: (entry: string, reason: string) => void,
   ): boolean {
-    const path = this.path(kind, key);
+    const path = this.#path(kind, key);
     if (!existsSync(path)) return false;
     try {
       openIntact(path, expected).close();
@@ -49,7 +49,7 @@ export class CacheStore {
 
   /** Written beside and renamed, so that two jobs may fill the same place. */
   write(kind: CacheKind, key: string, tensors: Readonly<Record<string, Tensor>>): void {
-    const path = this.path(kind, key);
+    const path = this.#path(kind, key);
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     writeSafetensors(path, tensors);
     removeAbandoned(path);
@@ -61,15 +61,15 @@ export class CacheStore {
     key: string,
     expected: ReadonlyMap<Name, TensorInfo>,
   ): Record<Name, Tensor> {
-    const file = openIntact(this.path(kind, key), expected);
+    const file = openIntact(this.#path(kind, key), expected);
     const tensors = {} as Record<Name, Tensor>;
     for (const name of expected.keys()) tensors[name] = keep(file.tensor(name));
     file.close();
     return tensors;
   }
 
-  private path(kind: CacheKind, key: string): string {
-    return join(this.root, kind, key.slice(0, 2), `${key}.safetensors`);
+  #path(kind: CacheKind, key: string): string {
+    return join(this.#root, kind, key.slice(0, 2), `${key}.safetensors`);
   }
 }
 

@@ -94,19 +94,19 @@ export function openJobBase(wanted: string | undefined, home: string, hasGpu: bo
 /** A base model whose damaged files are the user's to mend: loading throws AppError `base_invalid` with the folder. */
 class JobBase extends BaseModel {
   override loadTransformer(options: LoadOptions = {}): Transformer {
-    return this.guard(() => super.loadTransformer(options));
+    return this.#guard(() => super.loadTransformer(options));
   }
 
   override loadVae(options: LoadOptions = {}): Vae {
-    return this.guard(() => super.loadVae(options));
+    return this.#guard(() => super.loadVae(options));
   }
 
   override loadTextEncoder(options: LoadOptions = {}): T5Encoder {
-    return this.guard(() => super.loadTextEncoder(options));
+    return this.#guard(() => super.loadTextEncoder(options));
   }
 
   override loadTokenizer(): T5Tokenizer {
-    return this.guard(() => super.loadTokenizer());
+    return this.#guard(() => super.loadTokenizer());
   }
 
   override async hash(): Promise<string> {
@@ -117,7 +117,7 @@ class JobBase extends BaseModel {
     }
   }
 
-  private guard<T>(load: () => T): T {
+  #guard<T>(load: () => T): T {
     try {
       return load();
     } catch (cause) {

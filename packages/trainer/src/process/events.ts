@@ -9,35 +9,35 @@ import type { Written } from "./interrupt.ts";
 export type Emit = (event: JobEvent) => void;
 
 export class Reporter {
-  private readonly emit: Emit;
-  private soFar: Written = {};
+  readonly #emit: Emit;
+  #soFar: Written = {};
 
   constructor(emit: Emit) {
-    this.emit = emit;
+    this.#emit = emit;
   }
 
   /** What the job has reported as written. */
   get written(): Written {
-    return this.soFar;
+    return this.#soFar;
   }
 
   event(event: JobEvent): void {
-    if (event.type === "checkpoint") this.soFar = { ...this.soFar, checkpointStep: event.step };
-    if (event.type === "trained") this.soFar = { ...this.soFar, isTrained: true };
-    this.emit(event);
+    if (event.type === "checkpoint") this.#soFar = { ...this.#soFar, checkpointStep: event.step };
+    if (event.type === "trained") this.#soFar = { ...this.#soFar, isTrained: true };
+    this.#emit(event);
   }
 
   /** A part of the work has begun or moved on. */
   phase(phase: Phase, title: string, progress?: { readonly done: number; readonly total: number }): void {
-    this.emit({ type: "phase", phase, title, ...progress });
+    this.#emit({ type: "phase", phase, title, ...progress });
   }
 
   info(message: string): void {
-    this.emit({ type: "log", level: "info", message });
+    this.#emit({ type: "log", level: "info", message });
   }
 
   warn(message: string, facts?: Record<string, unknown>): void {
-    this.emit({ type: "warning", message, ...(facts && { facts }) });
+    this.#emit({ type: "warning", message, ...(facts && { facts }) });
   }
 }
 

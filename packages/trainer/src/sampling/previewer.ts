@@ -28,15 +28,15 @@ export type FinalPreviews = { readonly on: readonly PreviewVideo[]; readonly off
 type PreviewerContext = EncodeContext & SourcePolicy;
 
 export class Previewer {
-  private readonly context: PreviewContext;
-  private readonly folder: JobFolder;
-  private readonly reverse: boolean;
-  private readonly warned = new Set<string>();
+  readonly #context: PreviewContext;
+  readonly #folder: JobFolder;
+  readonly #reverse: boolean;
+  readonly #warned = new Set<string>();
 
   private constructor(context: PreviewContext, folder: JobFolder, reverse: boolean) {
-    this.context = context;
-    this.folder = folder;
-    this.reverse = reverse;
+    this.#context = context;
+    this.#folder = folder;
+    this.#reverse = reverse;
   }
 
   /** Encodes the prompts and what is given with them. Without prompts the dataset's first caption is shown. */
@@ -67,7 +67,7 @@ export class Previewer {
   }
 
   get prompts(): readonly string[] {
-    return this.context.prompts.map(({ prompt }) => prompt);
+    return this.#context.prompts.map(({ prompt }) => prompt);
   }
 
   /**
@@ -77,57 +77,57 @@ export class Previewer {
    * @throws AppError `interrupted`
    */
   async duringTraining(transformer: Transformer, lora: Lora, step: number): Promise<void> {
-    const { signal, reporter } = this.context;
+    const { signal, reporter } = this.#context;
     lora.setEnabled(true);
     try {
-      const sampled = await samplePrompts(transformer, `Sampling after step ${step}`, this.context);
-      const videos = await decodeSampled(sampled, this.context);
-      await this.writeEach(videos, `step-${String(step).padStart(6, "0")}`, { step, lora: true });
+      const sampled = await samplePrompts(transformer, `Sampling after step ${step}`, this.#context);
+      const videos = await decodeSampled(sampled, this.#context);
+      await this.#writeEach(videos, `step-${String(step).padStart(6, "0")}`, { step, lora: true });
     } catch (error) {
       if (isInterruption(error, signal)) throw error;
       emptyCache();
       const { code, message } = this.explain(error);
-      if (this.warned.has(code)) return;
-      this.warned.add(code);
+      if (this.#warned.has(code)) return;
+      this.#warned.add(code);
       reporter.warn(`preview after step ${step}: not made: ${message}. Training continues.`, { step, code });
     }
   }
 
   /** What went wrong with a preview, for people who do not know this machine's folders. */
   explain(error: unknown): { readonly code: string; readonly message: string } {
-    const { signal, reporter } = this.context;
-    const around = { command: "train", signal, written: reporter.written, out: this.folder.path };
+    const { signal, reporter } = this.#context;
+    const around = { command: "train", signal, written: reporter.written, out: this.#folder.path };
     const failure = toFailure(error, around);
     const { code, message, facts } = failure;
     const reason = typeof facts.reason === "string" ? facts.reason : message;
     const inside = reason
-      .replaceAll(`${this.folder.path}${sep}`, "")
-      .replaceAll(this.folder.path, "output folder");
+      .replaceAll(`${this.#folder.path}${sep}`, "")
+      .replaceAll(this.#folder.path, "output folder");
     return { code, message: withoutFolders(inside) };
   }
 
   /** Every prompt with and without the LoRA. Frees the transformer before the VAE is loaded. */
   async atTheEnd(transformer: Transformer, lora: Lora, step: number): Promise<FinalPreviews> {
-    const { on, off } = await sampleOnAndOff(transformer, lora, this.context);
+    const { on, off } = await sampleOnAndOff(transformer, lora, this.#context);
     lora.remove();
     releaseModel(transformer);
-    const videos = await decodeSampled([...on, ...off], this.context);
+    const videos = await decodeSampled([...on, ...off], this.#context);
     const split = { on: videos.slice(0, on.length), off: videos.slice(on.length) };
-    await this.writeEach(split.on, "final-lora-on", { step, lora: true });
-    await this.writeEach(split.off, "final-lora-off", { step, lora: false });
+    await this.#writeEach(split.on, "final-lora-on", { step, lora: true });
+    await this.#writeEach(split.off, "final-lora-off", { step, lora: false });
     return split;
   }
 
-  private async writeEach(
+  async #writeEach(
     videos: readonly PreviewVideo[],
     name: string,
     facts: { readonly step: number; readonly lora: boolean },
   ): Promise<void> {
-    const { reporter, settings, signal } = this.context;
-    mkdirSync(this.folder.samples, { recursive: true });
+    const { reporter, settings, signal } = this.#context;
+    mkdirSync(this.#folder.samples, { recursive: true });
     for (const [index, { prompt, frames }] of videos.entries()) {
-      const path = join(this.folder.samples, `${name}-${index + 1}.mp4`);
-      await writeVideo(path, [frames], { ...settings.shape, reverse: this.reverse, signal });
+      const path = join(this.#folder.samples, `${name}-${index + 1}.mp4`);
+      await writeVideo(path, [frames], { ...settings.shape, reverse: this.#reverse, signal });
       reporter.event({ type: "sample", path, prompt, ...facts });
     }
   }

@@ -24,15 +24,15 @@ type Line = {
 };
 
 export class Metrics {
-  private readonly path: string;
-  private recent: { readonly sigma: number; readonly loss: number }[] = [];
+  readonly #path: string;
+  #recent: { readonly sigma: number; readonly loss: number }[] = [];
 
   /** Opens the file and drops what lies beyond `step`: those steps will be taken again. */
   constructor(path: string, step: number) {
-    this.path = path;
+    this.#path = path;
     const kept = existsSync(path) ? readLines(path).filter((line) => line.step <= step) : [];
     writeDurably(path, kept.map((line) => `${JSON.stringify(line)}\n`).join(""));
-    this.recent = kept.slice(-window);
+    this.#recent = kept.slice(-window);
   }
 
   add(
@@ -40,8 +40,8 @@ export class Metrics {
     result: StepResult,
     cost: { readonly seconds: number; readonly memoryBytes: number },
   ): void {
-    this.recent.push(result);
-    if (this.recent.length > window) this.recent.shift();
+    this.#recent.push(result);
+    if (this.#recent.length > window) this.#recent.shift();
     const line: Line = {
       step,
       loss: result.loss,
@@ -50,15 +50,15 @@ export class Metrics {
       grad_norm: result.gradNorm,
       seconds: Math.round(cost.seconds * 1e6) / 1e6,
       memory_bytes: cost.memoryBytes,
-      loss_by_sigma: binEnds.map((end, index) => this.meanBetween(binEnds[index - 1] ?? 0, end)),
+      loss_by_sigma: binEnds.map((end, index) => this.#meanBetween(binEnds[index - 1] ?? 0, end)),
     };
     // Somebody may have removed the output folder: the training, still in memory, is worth more.
-    mkdirSync(dirname(this.path), { recursive: true });
-    appendFileSync(this.path, `${JSON.stringify(line)}\n`);
+    mkdirSync(dirname(this.#path), { recursive: true });
+    appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
   }
 
-  private meanBetween(from: number, to: number): number | null {
-    const inBin = this.recent.filter(({ sigma }) => sigma > from && sigma <= to);
+  #meanBetween(from: number, to: number): number | null {
+    const inBin = this.#recent.filter(({ sigma }) => sigma > from && sigma <= to);
     return inBin.length === 0 ? null : inBin.reduce((total, { loss }) => total + loss, 0) / inBin.length;
   }
 }

@@ -50,29 +50,29 @@ export function isFiniteStep({ loss, gradNorm }: Pick<StepResult, "loss" | "grad
 
 export class TrainingStep {
   readonly optimizer: AdamW;
-  private readonly transformer: Transformer;
-  private readonly lora: Lora;
-  private readonly data: TrainingData;
-  private readonly plan: Plan;
-  private readonly order: SampleOrder;
-  private readonly generator = new Generator(0);
+  readonly #transformer: Transformer;
+  readonly #lora: Lora;
+  readonly #data: TrainingData;
+  readonly #plan: Plan;
+  readonly #order: SampleOrder;
+  readonly #generator = new Generator(0);
 
   constructor(transformer: Transformer, lora: Lora, data: TrainingData, plan: Plan) {
     const { learningRate, weightDecay } = plan.optimizer;
-    this.transformer = transformer;
-    this.lora = lora;
-    this.data = data;
-    this.plan = plan;
-    this.order = new SampleOrder(data.samples.length, plan.seed);
+    this.#transformer = transformer;
+    this.#lora = lora;
+    this.#data = data;
+    this.#plan = plan;
+    this.#order = new SampleOrder(data.samples.length, plan.seed);
     this.optimizer = new AdamW(lora.parameters(), { lr: learningRate, weightDecay });
   }
 
   /** Takes step `step`, counted from 0. What it draws follows from the plan's seed and `step` alone. */
   take(step: number): StepResult {
     return scope(() => {
-      const sample = this.data.samples[this.order.at(step)] as EncodedSample;
-      const { noised, sigma } = this.noisySample(sample, step);
-      return { ...this.update(step, noised, this.conditionsOf(sample)), sigma };
+      const sample = this.#data.samples[this.#order.at(step)] as EncodedSample;
+      const { noised, sigma } = this.#noisySample(sample, step);
+      return { ...this.update(step, noised, this.#conditionsOf(sample)), sigma };
     });
   }
 
@@ -83,12 +83,12 @@ export class TrainingStep {
    * were, and the caller decides.
    */
   update(step: number, noised: Noised, conditions: Conditions): Omit<StepResult, "sigma"> {
-    const { learningRate, finalLearningRateFactor, maxGradNorm } = this.plan.optimizer;
-    const { causalTime, checkpointBlocks } = this.plan.objective;
-    const lr = learningRate * linearDecay(step, this.plan.steps, 1, finalLearningRateFactor);
+    const { learningRate, finalLearningRateFactor, maxGradNorm } = this.#plan.optimizer;
+    const { causalTime, checkpointBlocks } = this.#plan.objective;
+    const lr = learningRate * linearDecay(step, this.#plan.steps, 1, finalLearningRateFactor);
     return scope(() => {
       const loss = backwardThrough(() => {
-        const predicted_BTC = this.transformer.forward({
+        const predicted_BTC = this.#transformer.forward({
           tokens_BTC: noised.tokens_BSC,
           timestep_BT: noised.timestep_BG,
           ...conditions,
@@ -97,7 +97,7 @@ export class TrainingStep {
         });
         return velocityLoss(predicted_BTC, noised);
       });
-      const gradNorm = clipGradNorm(this.lora.parameters().values(), maxGradNorm);
+      const gradNorm = clipGradNorm(this.#lora.parameters().values(), maxGradNorm);
       const result = { loss: loss.item(), learningRate: lr, gradNorm };
       if (isFiniteStep(result)) this.optimizer.step(lr);
       this.optimizer.zeroGrad();
@@ -105,9 +105,9 @@ export class TrainingStep {
     });
   }
 
-  private conditionsOf(sample: EncodedSample): Conditions {
-    const { device } = this.transformer;
-    const { text_1LD, mask_1L } = this.data.embeddings.get(sample.caption) as PromptEmbedding;
+  #conditionsOf(sample: EncodedSample): Conditions {
+    const { device } = this.#transformer;
+    const { text_1LD, mask_1L } = this.#data.embeddings.get(sample.caption) as PromptEmbedding;
     return {
       text_BLD: text_1LD.to({ device }),
       textMask_BL: mask_1L.to({ device }),
@@ -117,10 +117,10 @@ export class TrainingStep {
     };
   }
 
-  private noisySample(sample: EncodedSample, step: number): { noised: Noised; sigma: number } {
-    const { seed, objective } = this.plan;
-    const { device } = this.transformer;
-    const generator = this.generator.manualSeed(seedFor("step", seed, step));
+  #noisySample(sample: EncodedSample, step: number): { noised: Noised; sigma: number } {
+    const { seed, objective } = this.#plan;
+    const { device } = this.#transformer;
+    const generator = this.#generator.manualSeed(seedFor("step", seed, step));
     const keepFirstFrame = rand([1], { generator }).item() < objective.firstFrameConditioningP;
     const shift = sigmaShift(sample.grid.tokens, { clamp: objective.clampSigmaShift });
     const sigma_B = drawSigmas(1, shift, generator);

@@ -21,7 +21,7 @@ export type T5Config = {
 };
 
 /** T5 v1.1 XXL, the text encoder of every released LTX checkpoint. */
-export const T5_V1_1_XXL: T5Config = Object.freeze({
+export const t5V11Xxl: T5Config = Object.freeze({
   dModel: 4096,
   dFf: 10240,
   dKv: 64,

@@ -2,11 +2,11 @@ import { Generator, liveTensors, Parameters, type TensorSource, tensor } from "@
 import { describe, expect, test } from "vitest";
 import { ConfigFields } from "../../config-fields.ts";
 import { textEncoderSource } from "./checkpoint.ts";
-import { parseT5Config, T5_V1_1_XXL, type T5Config } from "./config.ts";
+import { parseT5Config, type T5Config, t5V11Xxl } from "./config.ts";
 import { T5Encoder } from "./encoder.ts";
 
 const tiny: T5Config = {
-  ...T5_V1_1_XXL,
+  ...t5V11Xxl,
   dModel: 8,
   dFf: 16,
   dKv: 4,

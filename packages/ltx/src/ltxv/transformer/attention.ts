@@ -12,7 +12,7 @@ import type { TransformerConfig } from "../config.ts";
 import { transformerWidth } from "../config.ts";
 import { applyRope, type RopeTables } from "./rope.ts";
 
-const QK_NORM_EPS = 1e-5;
+const qkNormEps = 1e-5;
 
 /** One attention layer; self-attention when `forward` gets no text. */
 export class Attention {
@@ -28,8 +28,8 @@ export class Attention {
     const width = transformerWidth(config);
     const bias = config.attentionBias;
     this.#heads = config.numAttentionHeads;
-    this.#normQ = new RmsNorm(p.at("norm_q"), width, { eps: QK_NORM_EPS, affine: true });
-    this.#normK = new RmsNorm(p.at("norm_k"), width, { eps: QK_NORM_EPS, affine: true });
+    this.#normQ = new RmsNorm(p.at("norm_q"), width, { eps: qkNormEps, affine: true });
+    this.#normK = new RmsNorm(p.at("norm_k"), width, { eps: qkNormEps, affine: true });
     this.#toQ = new Linear(p.at("to_q"), width, width, { bias });
     this.#toK = new Linear(p.at("to_k"), width, width, { bias });
     this.#toV = new Linear(p.at("to_v"), width, width, { bias });
@@ -37,26 +37,26 @@ export class Attention {
   }
 
   /**
-   * @param o.text_BSD what to attend to instead of `x_BTD` itself
-   * @param o.bias_B11S added to the scores
+   * @param options.text_BSD what to attend to instead of `x_BTD` itself
+   * @param options.bias_B11S added to the scores
    */
   forward(
     x_BTD: Tensor,
-    o: { rope?: RopeTables; text_BSD?: Tensor; bias_B11S?: Tensor | undefined },
+    options: { rope?: RopeTables; text_BSD?: Tensor; bias_B11S?: Tensor | undefined },
   ): Tensor {
-    const source_BSD = o.text_BSD ?? x_BTD;
+    const source_BSD = options.text_BSD ?? x_BTD;
     let q_BTD = this.#normQ.forward(this.#toQ.forward(x_BTD));
     let k_BSD = this.#normK.forward(this.#toK.forward(source_BSD));
     const v_BSD = this.#toV.forward(source_BSD);
-    if (o.rope !== undefined) {
-      q_BTD = applyRope(q_BTD, o.rope);
-      k_BSD = applyRope(k_BSD, o.rope);
+    if (options.rope !== undefined) {
+      q_BTD = applyRope(q_BTD, options.rope);
+      k_BSD = applyRope(k_BSD, options.rope);
     }
     const mixed_BNTK = attention(
       this.#split(q_BTD),
       this.#split(k_BSD),
       this.#split(v_BSD),
-      o.bias_B11S === undefined ? {} : { mask: o.bias_B11S },
+      options.bias_B11S === undefined ? {} : { mask: options.bias_B11S },
     );
     return this.#toOut.forward(mixed_BNTK.transpose(1, 2).flatten(2, 3));
   }

@@ -9,7 +9,7 @@ import { TransformerBlock } from "./block.ts";
 import { textBias } from "./conditioning.ts";
 import { applyRope, type RopeTables } from "./rope.ts";
 
-const STAGE = {
+const stageTolerance = {
   abs: 1e-5,
   why: "float32 sums in another order within one stage (ltx-model.md 9.3, one block)",
 };
@@ -23,7 +23,7 @@ describe.each([
   const config = parseTransformerConfig(fixture.config);
   const recorded = (key: string): Tensor => fixture.tensor(`out.${forward}.${key}`);
   const check = (key: string, actual: Tensor) =>
-    expectClose(`${name} ${forward} ${key}`, actual, recorded(key), STAGE);
+    expectClose(`${name} ${forward} ${key}`, actual, recorded(key), stageTolerance);
   const [B, T, D] = recorded("block0.out").shape as readonly [number, number, number];
   const bias = isMasked ? textBias(fixture.tensor("in.encoder_attention_mask"), "float32") : undefined;
   const rope = signedTables(recorded("rope_cos"), recorded("rope_sin"));

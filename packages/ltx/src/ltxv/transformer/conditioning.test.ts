@@ -13,7 +13,10 @@ import {
   timestepSinusoid,
 } from "./conditioning.ts";
 
-const LAYERS = { abs: 1e-5, why: "float32 sums of two linear layers in another order (ltx-model.md 9.3)" };
+const layerTolerance = {
+  abs: 1e-5,
+  why: "float32 sums of two linear layers in another order (ltx-model.md 9.3)",
+};
 
 describe.each(["t_a", "t_b", "t_c"])("time embedding of %s at 0, 1, 13, 421.9, 999 and 1000", (name) => {
   const fixture = new Fixture(`transformer/${name}`);
@@ -39,9 +42,14 @@ describe.each(["t_a", "t_b", "t_c"])("time embedding of %s at 0, 1, 13, 421.9, 9
       `transformer/${name} times embedded`,
       embedded,
       fixture.tensor("out.times.embedded_timestep"),
-      LAYERS,
+      layerTolerance,
     );
-    expectClose(`transformer/${name} times temb`, modulation, fixture.tensor("out.times.temb"), LAYERS);
+    expectClose(
+      `transformer/${name} times temb`,
+      modulation,
+      fixture.tensor("out.times.temb"),
+      layerTolerance,
+    );
   });
 });
 
@@ -54,7 +62,7 @@ test("captions are projected like the reference's", () => {
   const fixture = new Fixture("transformer/t_a");
   const projection = new CaptionProjection(fixture.parameters("weights.caption_projection."), 24, 32);
   const projected = noGrad(() => projection.forward(fixture.tensor("in.encoder_hidden_states")));
-  expectClose("transformer/t_a captions", projected, fixture.tensor("out.token.captions"), LAYERS);
+  expectClose("transformer/t_a captions", projected, fixture.tensor("out.token.captions"), layerTolerance);
 });
 
 test("padding gets -10000, which bfloat16 rounds to -9984", () => {

@@ -8,15 +8,15 @@
  */
 import { cat, type DType, Linear, type Parameters, scope, type Tensor, tensor } from "@ltx-trainer/torch";
 
-const SINUSOID_SIZE = 256;
+const sinusoidSize = 256;
 
 /**
  * `10000^(-k/128)` with the reference's float32 roundings. The exponential is JavaScript's, correct to the last bit and
  * the same everywhere: libtorch 1.13's is an ulp off for every tenth k, and t = 1000 makes 3e-5 of an ulp.
  */
-const FREQUENCIES: readonly number[] = Array.from({ length: SINUSOID_SIZE / 2 }, (_, k) => {
+const sinusoidFrequencies: readonly number[] = Array.from({ length: sinusoidSize / 2 }, (_, k) => {
   const numerator = Math.fround(Math.fround(-Math.log(10_000)) * k);
-  return Math.fround(Math.exp(Math.fround(numerator / (SINUSOID_SIZE / 2))));
+  return Math.fround(Math.exp(Math.fround(numerator / (sinusoidSize / 2))));
 });
 
 /**
@@ -26,7 +26,7 @@ const FREQUENCIES: readonly number[] = Array.from({ length: SINUSOID_SIZE / 2 },
  */
 export function timestepSinusoid(timestep_n: Tensor): Tensor {
   return scope(() => {
-    const frequencies = tensor([FREQUENCIES], { device: timestep_n.device });
+    const frequencies = tensor([sinusoidFrequencies], { device: timestep_n.device });
     const angles = timestep_n.to("float32").unsqueeze(1).mul(frequencies);
     return cat([angles.cos(), angles.sin()], -1);
   });
@@ -43,7 +43,7 @@ export class TimeEmbedding {
 
   constructor(p: Parameters, width: number) {
     const embedder = p.at("emb", "timestep_embedder");
-    this.#linear1 = new Linear(embedder.at("linear_1"), SINUSOID_SIZE, width);
+    this.#linear1 = new Linear(embedder.at("linear_1"), sinusoidSize, width);
     this.#linear2 = new Linear(embedder.at("linear_2"), width, width);
     this.#modulation = new Linear(p.at("linear"), width, 6 * width);
   }

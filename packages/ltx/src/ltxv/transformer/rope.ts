@@ -30,9 +30,9 @@ import {
 } from "@ltx-trainer/torch";
 import type { LatentGrid } from "../../latent-grid.ts";
 
-const THETA = 10_000;
-const BASE_FRAMES = 20;
-const BASE_SIDE = 2048;
+const theta = 10_000;
+const baseFrames = 20;
+const baseSide = 2048;
 
 /**
  * How latent frame f is placed in time. "plain" is `f * 8 / fps` (LTXPipeline, the Lightricks trainer, checkpoints
@@ -59,12 +59,14 @@ export type TokenPlaces = {
 };
 
 /** The tables of whole grids under one time rule. */
-export function buildRope(o: TokenPlaces & { readonly width: number; readonly device: Device }): RopeTables {
-  const { width, grid, frameRate, device, videos = 1 } = o;
+export function buildRope(
+  options: TokenPlaces & { readonly width: number; readonly device: Device },
+): RopeTables {
+  const { width, grid, frameRate, device, videos = 1 } = options;
   return noGrad(() =>
     scope(() => {
       const { cos_BTD, sin_BTD } =
-        o.timeRule === "plain"
+        options.timeRule === "plain"
           ? tablesFrom(width, plainFractions(grid, frameRate), device)
           : ropeFromCoords({ width, coords_B3T: secondsOf(causalCoords(grid), frameRate), device });
       if (videos === 1) return { cos_BTD, sin_BTD };
@@ -76,16 +78,16 @@ export function buildRope(o: TokenPlaces & { readonly width: number; readonly de
 /**
  * The tables of given positions: `coords_B3T` holds seconds, pixel rows and pixel columns, on any device.
  */
-export function ropeFromCoords(o: { width: number; coords_B3T: Tensor; device: Device }): RopeTables {
+export function ropeFromCoords(options: { width: number; coords_B3T: Tensor; device: Device }): RopeTables {
   return noGrad(() =>
     scope(() => {
-      const coords_B3T = o.coords_B3T.to({ dtype: "float32", device: "cpu" });
+      const coords_B3T = options.coords_B3T.to({ dtype: "float32", device: "cpu" });
       const fractions = [
-        coords_B3T.select(1, 0).div(BASE_FRAMES),
-        coords_B3T.select(1, 1).div(BASE_SIDE),
-        coords_B3T.select(1, 2).div(BASE_SIDE),
+        coords_B3T.select(1, 0).div(baseFrames),
+        coords_B3T.select(1, 1).div(baseSide),
+        coords_B3T.select(1, 2).div(baseSide),
       ];
-      return tablesFrom(o.width, stack(fractions, -1), o.device);
+      return tablesFrom(options.width, stack(fractions, -1), options.device);
     }),
   );
 }
@@ -188,9 +190,9 @@ function plainFractions(grid: LatentGrid, frameRate: number): Tensor {
   const { temporal, spatial } = grid.compression;
   const [f_T, h_T, w_T] = cellIndices(grid, "float32");
   const fractions = [
-    f_T.mul(temporal / frameRate).div(BASE_FRAMES),
-    h_T.mul(spatial).div(BASE_SIDE),
-    w_T.mul(spatial).div(BASE_SIDE),
+    f_T.mul(temporal / frameRate).div(baseFrames),
+    h_T.mul(spatial).div(baseSide),
+    w_T.mul(spatial).div(baseSide),
   ];
   return stack(fractions, -1).unsqueeze(0);
 }
@@ -222,7 +224,7 @@ function tablesFrom(width: number, fractions_BT3: Tensor, device: Device): RopeT
  */
 export function ropeFrequencies(width: number, device: Device): Tensor {
   const exponents = tensor(fusedLinspace(Math.floor(width / 6)));
-  return powScalar(THETA, exponents).mul(Math.PI).div(2).to(device);
+  return powScalar(theta, exponents).mul(Math.PI).div(2).to(device);
 }
 
 /**

@@ -22,7 +22,7 @@ import { type BlockInputs, TransformerBlock } from "./block.ts";
 import { CaptionProjection, modulate, TimeEmbedding, textBias } from "./conditioning.ts";
 import { RopeCache, type RopeTables, ropeFromCoords } from "./rope.ts";
 
-const NORM_OUT_EPS = 1e-6;
+const normOutEps = 1e-6;
 
 export type TransformerInputs = {
   readonly tokens_BTC: Tensor;
@@ -145,7 +145,7 @@ export class Transformer {
   #output(x_BTD: Tensor, embedded_BGD: Tensor): Tensor {
     const rows_BG2D = this.#scaleShiftTable_2D.add(embedded_BGD.unsqueeze(2));
     const [shift_BGD, scale_BGD] = rows_BG2D.unbind(2) as [Tensor, Tensor];
-    const normed_BTD = layerNorm(x_BTD, [x_BTD.size(-1)], undefined, undefined, NORM_OUT_EPS);
+    const normed_BTD = layerNorm(x_BTD, [x_BTD.size(-1)], undefined, undefined, normOutEps);
     return this.#projOut.forward(modulate(normed_BTD, scale_BGD, shift_BGD));
   }
 }

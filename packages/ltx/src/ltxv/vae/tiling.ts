@@ -23,7 +23,7 @@ export type VaeTiling = {
 };
 
 /** The reference's sizes: 512 pixels every 448, 16 + 1 frames every 8. */
-export const LTXV_TILING: VaeTiling = Object.freeze({
+export const ltxvTiling: VaeTiling = Object.freeze({
   space: { tile: 512, stride: 448 },
   time: { tile: 16, stride: 8 },
 });

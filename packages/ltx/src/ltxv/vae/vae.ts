@@ -69,8 +69,8 @@ export class Vae {
   }
 
   /** A VAE to be trained from nothing: random weights, identity normalisation. */
-  static fresh(config: VaeConfig, o: { generator: Generator; dtype?: DType; device?: Device }): Vae {
-    const vae = new Vae(Parameters.random({ ...o, trainable: true }), config);
+  static fresh(config: VaeConfig, options: { generator: Generator; dtype?: DType; device?: Device }): Vae {
+    const vae = new Vae(Parameters.random({ ...options, trainable: true }), config);
     noGrad(() => vae.decoder.timestepScale?.fill_(1000));
     return vae;
   }

@@ -58,7 +58,7 @@ export class RequestFolder {
     const outputs = parsed.data;
     const { lora_file, lora_file_comfyui, config_file, video } = outputs;
     for (const path of [lora_file, lora_file_comfyui, config_file, ...(video === null ? [] : [video])]) {
-      if (!(await this.isOutput(path))) {
+      if (!(await this.#isOutput(path))) {
         throw new AppError({
           code: "trainer_died",
           message: `trainer: named ${path} as an output, expected a file in ${this.output}`,
@@ -78,7 +78,7 @@ export class RequestFolder {
     }
   }
 
-  private async isOutput(path: string): Promise<boolean> {
+  async #isOutput(path: string): Promise<boolean> {
     try {
       // Of the parent, which is the server's: `output` itself may have become a link.
       const folder = join(await realpath(dirname(this.path)), basename(this.path), basename(this.output));
@@ -89,21 +89,21 @@ export class RequestFolder {
   }
 
   /** What a trained request still has to publish: known here even if the database did not hear of it. */
-  private get trainedFile(): string {
+  get #trainedFile(): string {
     return join(this.path, "trained.json");
   }
 
   async writeTrained(outputs: TrainOutputs): Promise<void> {
-    const beside = `${this.trainedFile}.tmp`;
+    const beside = `${this.#trainedFile}.tmp`;
     await rm(beside, { recursive: true, force: true });
     await writeFile(beside, JSON.stringify(outputs), { mode: 0o600, flag: "wx", flush: true });
-    await rename(beside, this.trainedFile);
+    await rename(beside, this.#trainedFile);
   }
 
   /** Undefined when nothing was trained, or its files are gone. */
   async readTrained(): Promise<TrainOutputs | undefined> {
     try {
-      const text = await readPlainFile(this.trainedFile);
+      const text = await readPlainFile(this.#trainedFile);
       return await this.checkOutputs(TrainOutputs.parse(JSON.parse(text)));
     } catch {
       return undefined;
@@ -111,7 +111,7 @@ export class RequestFolder {
   }
 
   async forgetTrained(): Promise<void> {
-    await rm(this.trainedFile, { force: true });
+    await rm(this.#trainedFile, { force: true });
   }
 
   /** What is of no use once the request has its end: it takes most of the space. */

@@ -20,23 +20,23 @@ type GuardDeps = {
 };
 
 export class DeviceGuard {
-  private readonly deps: GuardDeps;
-  private readonly suspects = new Set<string>();
-  private fault: Fault | undefined;
-  private pauseMs: number;
+  readonly #deps: GuardDeps;
+  readonly #suspects = new Set<string>();
+  #fault: Fault | undefined;
+  #pauseMs: number;
 
   constructor(deps: GuardDeps) {
-    this.deps = deps;
-    this.pauseMs = deps.firstPauseMs;
+    this.#deps = deps;
+    this.#pauseMs = deps.firstPauseMs;
   }
 
   get isBroken(): boolean {
-    return this.fault !== undefined;
+    return this.#fault !== undefined;
   }
 
   /** A training took a step: nothing is wrong with the device. */
   acquit(): void {
-    this.suspects.clear();
+    this.#suspects.clear();
   }
 
   /**
@@ -45,15 +45,15 @@ export class DeviceGuard {
    * @returns whether the device is fit, so that the failure has to do with this request after all
    */
   async examine(requestId: string, error: AppError): Promise<boolean> {
-    const fault = await this.deps.probe();
+    const fault = await this.#deps.probe();
     if (fault !== undefined) {
-      this.markBroken(fault);
+      this.#markBroken(fault);
       return false;
     }
-    this.suspects.add(requestId);
-    if (this.suspects.size >= suspiciousRequests) {
-      this.markBroken({
-        reason: `${this.suspects.size} requests in a row failed (${error.code})`,
+    this.#suspects.add(requestId);
+    if (this.#suspects.size >= suspiciousRequests) {
+      this.#markBroken({
+        reason: `${this.#suspects.size} requests in a row failed (${error.code})`,
         detail: error,
       });
     }
@@ -62,34 +62,34 @@ export class DeviceGuard {
 
   /** How long a broken device waits for its next probe: longer each time. */
   nextPauseMs(): number {
-    const pauseMs = this.pauseMs;
-    this.pauseMs = Math.min(2 * pauseMs, longestPauseMs);
+    const pauseMs = this.#pauseMs;
+    this.#pauseMs = Math.min(2 * pauseMs, longestPauseMs);
     return pauseMs;
   }
 
   /** Probes a broken device. */
   async recover(): Promise<void> {
-    const fault = await this.deps.probe();
+    const fault = await this.#deps.probe();
     if (fault !== undefined) {
-      if (fault.reason !== this.fault?.reason) this.report("warn", "device: still broken", fault);
-      this.fault = fault;
-      return this.deps.onChange(fault);
+      if (fault.reason !== this.#fault?.reason) this.#report("warn", "device: still broken", fault);
+      this.#fault = fault;
+      return this.#deps.onChange(fault);
     }
-    this.fault = undefined;
-    this.pauseMs = this.deps.firstPauseMs;
-    this.suspects.clear();
-    this.deps.onChange(undefined);
-    this.deps.log.info({ device: this.deps.device }, "device: works again");
+    this.#fault = undefined;
+    this.#pauseMs = this.#deps.firstPauseMs;
+    this.#suspects.clear();
+    this.#deps.onChange(undefined);
+    this.#deps.log.info({ device: this.#deps.device }, "device: works again");
   }
 
-  private markBroken(fault: Fault): void {
-    if (this.fault === undefined) this.report("error", "device: broken, takes no requests", fault);
-    this.fault = fault;
-    this.deps.onChange(fault);
+  #markBroken(fault: Fault): void {
+    if (this.#fault === undefined) this.#report("error", "device: broken, takes no requests", fault);
+    this.#fault = fault;
+    this.#deps.onChange(fault);
   }
 
-  private report(level: "warn" | "error", words: string, { reason, detail }: Fault): void {
+  #report(level: "warn" | "error", words: string, { reason, detail }: Fault): void {
     const cause = detail instanceof Error ? { err: detail } : { detail };
-    this.deps.log[level]({ device: this.deps.device, reason, ...cause }, words);
+    this.#deps.log[level]({ device: this.#deps.device, reason, ...cause }, words);
   }
 }

@@ -4,25 +4,25 @@
 export type Fault = { readonly reason: string; readonly detail?: unknown };
 
 export class ServiceHealth {
-  private readonly devices: readonly string[];
-  private readonly faults = new Map<number, string>();
+  readonly #devices: readonly string[];
+  readonly #faults = new Map<number, string>();
 
   constructor(devices: readonly string[]) {
-    this.devices = devices;
+    this.#devices = devices;
   }
 
   /** @param place of the device in the configuration: one name may stand there twice */
   mark(place: number, fault: Fault | undefined): void {
-    if (fault === undefined) this.faults.delete(place);
-    else this.faults.set(place, fault.reason);
+    if (fault === undefined) this.#faults.delete(place);
+    else this.#faults.set(place, fault.reason);
   }
 
   /** `["cuda:0: disk full"]` */
   get broken(): string[] {
-    return [...this.faults].map(([place, reason]) => `${this.devices[place]}: ${reason}`);
+    return [...this.#faults].map(([place, reason]) => `${this.#devices[place]}: ${reason}`);
   }
 
   get isAnyDeviceFit(): boolean {
-    return this.devices.length === 0 || this.faults.size < this.devices.length;
+    return this.#devices.length === 0 || this.#faults.size < this.#devices.length;
   }
 }

@@ -18,98 +18,98 @@ export type LeaseListener = {
 };
 
 export class LeaseKeeper {
-  private readonly data: LeaseThreadData;
-  private readonly listener: LeaseListener;
-  private readonly log: Logger;
-  private readonly held = new Map<string, Lease & { pid?: number }>();
-  private thread: Worker | undefined;
-  private isStopping = false;
-  private restartMs = firstRestartMs;
+  readonly #data: LeaseThreadData;
+  readonly #listener: LeaseListener;
+  readonly #log: Logger;
+  readonly #held = new Map<string, Lease & { pid?: number }>();
+  #thread: Worker | undefined;
+  #isStopping = false;
+  #restartMs = firstRestartMs;
 
   constructor(data: LeaseThreadData, listener: LeaseListener, log: Logger) {
-    this.data = data;
-    this.listener = listener;
-    this.log = log;
+    this.#data = data;
+    this.#listener = listener;
+    this.#log = log;
   }
 
   start(): void {
-    const thread = new Worker(program, { workerData: this.data, execArgv: [] });
-    this.thread = thread;
-    thread.on("message", (message: FromLeaseThread) => this.hear(message));
+    const thread = new Worker(program, { workerData: this.#data, execArgv: [] });
+    this.#thread = thread;
+    thread.on("message", (message: FromLeaseThread) => this.#hear(message));
     thread.on("error", (error) =>
-      this.log.error({ err: error }, "leases: the thread that renews them failed"),
+      this.#log.error({ err: error }, "leases: the thread that renews them failed"),
     );
     thread.once("exit", () => {
-      if (this.isStopping) return;
+      if (this.#isStopping) return;
       setTimeout(() => {
-        if (!this.isStopping) this.start();
-      }, this.restartMs);
-      this.restartMs = Math.min(2 * this.restartMs, longestRestartMs);
+        if (!this.#isStopping) this.start();
+      }, this.#restartMs);
+      this.#restartMs = Math.min(2 * this.#restartMs, longestRestartMs);
     });
-    for (const lease of this.held.values()) {
-      this.tell({ type: "hold", lease });
-      if (lease.pid !== undefined) this.tell({ type: "process", leaseId: lease.leaseId, pid: lease.pid });
+    for (const lease of this.#held.values()) {
+      this.#tell({ type: "hold", lease });
+      if (lease.pid !== undefined) this.#tell({ type: "process", leaseId: lease.leaseId, pid: lease.pid });
     }
   }
 
   /** Renews a lease until it is dropped. */
   hold(lease: Lease): void {
     const { requestId, leaseId } = lease;
-    this.held.set(leaseId, { requestId, leaseId });
-    this.tell({ type: "hold", lease: { requestId, leaseId } });
+    this.#held.set(leaseId, { requestId, leaseId });
+    this.#tell({ type: "hold", lease: { requestId, leaseId } });
   }
 
   /** Names the trainer that works under a lease. */
   setProcess(leaseId: string, pid: number): void {
-    const lease = this.held.get(leaseId);
+    const lease = this.#held.get(leaseId);
     if (lease === undefined) return;
     lease.pid = pid;
-    this.tell({ type: "process", leaseId, pid });
+    this.#tell({ type: "process", leaseId, pid });
   }
 
   drop(leaseId: string): void {
-    this.held.delete(leaseId);
-    this.tell({ type: "drop", leaseId });
+    this.#held.delete(leaseId);
+    this.#tell({ type: "drop", leaseId });
   }
 
   async stop(): Promise<void> {
-    this.isStopping = true;
-    const { thread } = this;
+    this.#isStopping = true;
+    const thread = this.#thread;
     if (thread === undefined || thread.threadId === -1) return;
     const gone = new Promise((resolve) => thread.once("exit", resolve));
-    this.tell({ type: "stop" });
+    this.#tell({ type: "stop" });
     await gone;
   }
 
-  private tell(message: ToLeaseThread): void {
-    this.thread?.postMessage(message);
+  #tell(message: ToLeaseThread): void {
+    this.#thread?.postMessage(message);
   }
 
-  private hear(message: FromLeaseThread): void {
+  #hear(message: FromLeaseThread): void {
     switch (message.type) {
       case "lost":
-        this.lose(message.leaseId);
+        this.#lose(message.leaseId);
         break;
       case "cancel":
-        this.listener.onCancel(message.leaseId);
+        this.#listener.onCancel(message.leaseId);
         break;
       case "settled":
-        this.listener.onSettled(message.expiries);
+        this.#listener.onSettled(message.expiries);
         break;
       case "fenced":
-        this.log.error("leases: the database was out of reach for too long, trainers are killed");
-        for (const leaseId of [...this.held.keys()]) this.lose(leaseId);
+        this.#log.error("leases: the database was out of reach for too long, trainers are killed");
+        for (const leaseId of [...this.#held.keys()]) this.#lose(leaseId);
         break;
       case "unreachable":
-        this.log.warn({ reason: message.reason }, "leases: the database does not answer");
+        this.#log.warn({ reason: message.reason }, "leases: the database does not answer");
         break;
       case "reachable":
-        this.log.info("leases: the database answers again");
+        this.#log.info("leases: the database answers again");
     }
   }
 
-  private lose(leaseId: string): void {
+  #lose(leaseId: string): void {
     // One that was dropped meanwhile belongs to a request that has ended.
-    if (this.held.delete(leaseId)) this.listener.onLost(leaseId);
+    if (this.#held.delete(leaseId)) this.#listener.onLost(leaseId);
   }
 }

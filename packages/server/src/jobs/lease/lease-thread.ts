@@ -23,89 +23,89 @@ const failuresToFence = 2;
 type Held = Lease & { readonly pid?: number };
 
 class LeaseThread {
-  private readonly data: LeaseThreadData;
-  private readonly leaseMs: number;
-  private readonly db: ReturnType<typeof openDatabase>;
-  private readonly held = new Map<string, Held>();
+  readonly #data: LeaseThreadData;
+  readonly #leaseMs: number;
+  readonly #db: ReturnType<typeof openDatabase>;
+  readonly #held = new Map<string, Held>();
   /** Leases whose trainers were killed by the fence, to be given back as soon as that is possible. */
-  private fenced: Lease[] = [];
-  private renewedAt = performance.now();
-  private failures = 0;
-  private settling: Promise<void> | undefined;
-  private readonly over = new AbortController();
+  #fenced: Lease[] = [];
+  #renewedAt = performance.now();
+  #failures = 0;
+  #settling: Promise<void> | undefined;
+  readonly #over = new AbortController();
 
   constructor(data: LeaseThreadData) {
-    this.data = data;
-    this.leaseMs = data.leaseSeconds * 1000;
-    this.db = openDatabase(data.address, {
+    this.#data = data;
+    this.#leaseMs = data.leaseSeconds * 1000;
+    this.#db = openDatabase(data.address, {
       connections: 2,
       log: pino({ level: "silent" }),
-      timeoutMs: Math.max(shortestAttemptMs, this.leaseMs / 5),
+      timeoutMs: Math.max(shortestAttemptMs, this.#leaseMs / 5),
     });
   }
 
   hear(message: ToLeaseThread): void {
-    if (message.type === "hold") this.held.set(message.lease.leaseId, message.lease);
-    if (message.type === "drop") this.held.delete(message.leaseId);
-    if (message.type === "stop") this.over.abort();
+    if (message.type === "hold") this.#held.set(message.lease.leaseId, message.lease);
+    if (message.type === "drop") this.#held.delete(message.leaseId);
+    if (message.type === "stop") this.#over.abort();
     if (message.type !== "process") return;
-    const lease = this.held.get(message.leaseId);
-    if (lease !== undefined) this.held.set(message.leaseId, { ...lease, pid: message.pid });
+    const lease = this.#held.get(message.leaseId);
+    if (lease !== undefined) this.#held.set(message.leaseId, { ...lease, pid: message.pid });
   }
 
   async run(): Promise<void> {
-    const { signal } = this.over;
+    const { signal } = this.#over;
     while (!signal.aborted) {
-      await this.beat();
-      const pauseMs = this.failures > 0 ? this.leaseMs / 10 : this.leaseMs / heartbeatsPerLease;
+      await this.#beat();
+      const pauseMs = this.#failures > 0 ? this.#leaseMs / 10 : this.#leaseMs / heartbeatsPerLease;
       await delay(pauseMs, undefined, { signal }).catch(() => {});
     }
-    await this.settling;
-    await this.db.destroy();
+    await this.#settling;
+    await this.#db.destroy();
   }
 
-  private async beat(): Promise<void> {
+  async #beat(): Promise<void> {
     const asked = performance.now();
     try {
-      await this.renew();
-      this.renewedAt = asked;
-      if (this.failures > 0) tell({ type: "reachable" });
-      this.failures = 0;
+      await this.#renew();
+      this.#renewedAt = asked;
+      if (this.#failures > 0) tell({ type: "reachable" });
+      this.#failures = 0;
       // Ours first: after a stall of the whole process our own leases have run out too.
-      this.settling ??= this.settle().finally(() => {
-        this.settling = undefined;
+      this.#settling ??= this.#settle().finally(() => {
+        this.#settling = undefined;
       });
     } catch (error) {
-      if (++this.failures === 1) tell({ type: "unreachable", reason: String(error) });
-      const isOverdue = performance.now() - this.renewedAt > this.leaseMs;
-      if (this.failures >= failuresToFence && isOverdue) this.fence();
+      if (++this.#failures === 1) tell({ type: "unreachable", reason: String(error) });
+      const isOverdue = performance.now() - this.#renewedAt > this.#leaseMs;
+      if (this.#failures >= failuresToFence && isOverdue) this.#fence();
     }
   }
 
-  private async renew(): Promise<void> {
-    const leases = [...this.held.values()];
+  async #renew(): Promise<void> {
+    const leases = [...this.#held.values()];
     const ids = leases.map(({ leaseId }) => leaseId);
-    const renewed = await renewLeases(this.db, ids, this.data.leaseSeconds);
+    const renewed = await renewLeases(this.#db, ids, this.#data.leaseSeconds);
     for (const { leaseId } of leases) {
       const lease = renewed.get(leaseId);
-      if (lease === undefined) this.lose(leaseId);
+      if (lease === undefined) this.#lose(leaseId);
       else if (lease.isCancelRequested) tell({ type: "cancel", leaseId });
     }
-    for (const lease of this.fenced) await release(this.db, lease);
-    this.fenced = [];
-    await touchWorker(this.db, this.data.workerId);
+    for (const lease of this.#fenced) await release(this.#db, lease);
+    this.#fenced = [];
+    await touchWorker(this.#db, this.#data.workerId);
   }
 
   /** Also one whose request has just ended: the main thread knows which. */
-  private lose(leaseId: string): void {
-    this.held.delete(leaseId);
+  #lose(leaseId: string): void {
+    this.#held.delete(leaseId);
     tell({ type: "lost", leaseId });
   }
 
-  private async settle(): Promise<void> {
+  async #settle(): Promise<void> {
     try {
-      const expiries = await settleExpired(this.db);
-      const forgotten = await forgetTrained(this.db, this.data.trainedWaitHours);
+      const expiries = await settleExpired(this.#db);
+      const forgotten = await forgetTrained(this.#db, this.#data.trainedWaitHours);
       const all = { ...expiries, forgotten };
       if (Object.values(all).some((ids) => ids.length > 0)) tell({ type: "settled", expiries: all });
     } catch {
@@ -113,13 +113,13 @@ class LeaseThread {
     }
   }
 
-  private fence(): void {
-    if (this.held.size === 0) return;
-    for (const { pid } of this.held.values()) {
+  #fence(): void {
+    if (this.#held.size === 0) return;
+    for (const { pid } of this.#held.values()) {
       if (pid !== undefined) kill(pid);
     }
-    this.fenced.push(...this.held.values());
-    this.held.clear();
+    this.#fenced.push(...this.#held.values());
+    this.#held.clear();
     tell({ type: "fenced" });
   }
 }

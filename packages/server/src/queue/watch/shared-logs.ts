@@ -19,7 +19,7 @@ export class SharedLog {
   readonly lines: readonly KeptLine[];
   /** Where it ends. */
   readonly last: number;
-  private text: string | undefined;
+  #text: string | undefined;
 
   constructor({ lines, last }: LogPage) {
     this.lines = foldLines(lines);
@@ -28,24 +28,24 @@ export class SharedLog {
 
   /** As JSON: made once for all who ask before there is something new. */
   get json(): string {
-    this.text ??= JSON.stringify(this.lines);
-    return this.text;
+    this.#text ??= JSON.stringify(this.lines);
+    return this.#text;
   }
 }
 
 type Kept = { readonly log: SharedLog; readonly until: number };
 
 export class SharedLogs {
-  private readonly kept = new Map<string, Kept>();
-  private lineCount = 0;
-  private readonly reads: SharedReads<SharedLog>;
+  readonly #kept = new Map<string, Kept>();
+  #lineCount = 0;
+  readonly #reads: SharedReads<SharedLog>;
   /** Apart from the others: what was read before the end may lack the last lines, when news of them is still on its way. */
-  private readonly readsAfterEnd: SharedReads<SharedLog>;
+  readonly #readsAfterEnd: SharedReads<SharedLog>;
 
   constructor(db: Database) {
-    const read = (id: string) => this.read(db, id);
-    this.reads = new SharedReads({ maxAgeMs, read });
-    this.readsAfterEnd = new SharedReads({ maxAgeMs, read });
+    const read = (id: string) => this.#read(db, id);
+    this.#reads = new SharedReads({ maxAgeMs, read });
+    this.#readsAfterEnd = new SharedReads({ maxAgeMs, read });
   }
 
   /**
@@ -54,22 +54,22 @@ export class SharedLogs {
    * @param isOver whether the request is known to have its end; then no line is missing
    */
   get(requestId: string, isOver = false): Promise<SharedLog> {
-    return (isOver ? this.readsAfterEnd : this.reads).get(requestId);
+    return (isOver ? this.#readsAfterEnd : this.#reads).get(requestId);
   }
 
   /** There are new lines. */
   forget(requestId: string): void {
-    this.reads.forget(requestId);
-    this.readsAfterEnd.forget(requestId);
+    this.#reads.forget(requestId);
+    this.#readsAfterEnd.forget(requestId);
   }
 
   clear(): void {
-    this.reads.clear();
-    this.readsAfterEnd.clear();
+    this.#reads.clear();
+    this.#readsAfterEnd.clear();
   }
 
-  private async read(db: Database, id: string): Promise<SharedLog> {
-    const known = this.kept.get(id);
+  async #read(db: Database, id: string): Promise<SharedLog> {
+    const known = this.#kept.get(id);
     const isUsable = known !== undefined && known.until > performance.now();
     const until = isUsable ? known.until : performance.now() + maxKeptMs;
     const before = isUsable ? known.log : new SharedLog({ lines: [], last: 0 });
@@ -78,19 +78,19 @@ export class SharedLogs {
       added.lines.length === 0
         ? before
         : new SharedLog({ lines: [...before.lines, ...added.lines], last: added.last });
-    this.keep(id, { log, until });
+    this.#keep(id, { log, until });
     return log;
   }
 
-  private keep(id: string, kept: Kept): void {
+  #keep(id: string, kept: Kept): void {
     // A read that began earlier may end later: it knows less.
-    const known = this.kept.get(id);
+    const known = this.#kept.get(id);
     if (known !== undefined && known.until === kept.until && known.log.last > kept.log.last) return;
-    this.lineCount += kept.log.lines.length - (known?.log.lines.length ?? 0);
-    if (this.lineCount > mostKept) {
-      this.kept.clear();
-      this.lineCount = kept.log.lines.length;
+    this.#lineCount += kept.log.lines.length - (known?.log.lines.length ?? 0);
+    if (this.#lineCount > mostKept) {
+      this.#kept.clear();
+      this.#lineCount = kept.log.lines.length;
     }
-    this.kept.set(id, kept);
+    this.#kept.set(id, kept);
   }
 }

@@ -48,29 +48,29 @@ type Follower = {
 };
 
 export class StatusStreams {
-  private readonly db: Database;
-  private readonly followers = new Map<string, Set<Follower>>();
-  private readonly queued = new Set<string>();
-  private readonly changed = new Set<string>();
-  private readonly unsubscribe: () => void;
-  private reading: Promise<void> | undefined;
-  private hasHeard = false;
-  private timers: NodeJS.Timeout[] = [];
+  readonly #db: Database;
+  readonly #followers = new Map<string, Set<Follower>>();
+  readonly #queued = new Set<string>();
+  readonly #changed = new Set<string>();
+  readonly #unsubscribe: () => void;
+  #reading: Promise<void> | undefined;
+  #hasHeard = false;
+  #timers: NodeJS.Timeout[] = [];
 
   constructor(db: Database, feed: ChangeFeed) {
-    this.db = db;
-    this.unsubscribe = feed.onRequest((change) => this.hear(change));
+    this.#db = db;
+    this.#unsubscribe = feed.onRequest((change) => this.#hear(change));
   }
 
   /** Stops listening; whoever still follows hears no more. */
   close(): void {
-    this.unsubscribe();
-    this.stopTimers();
+    this.#unsubscribe();
+    this.#stopTimers();
   }
 
   /** The status as it is, then after every change, until the end. */
   async *follow(id: string, options: FollowOptions): AsyncGenerator<StatusUpdate | undefined, void, void> {
-    const follower = this.add(id, options.logs);
+    const follower = this.#add(id, options.logs);
     try {
       for (;;) {
         const update = await nextUpdate(follower, options);
@@ -79,11 +79,11 @@ export class StatusStreams {
         if (update !== undefined && isFinal(update.summary.state)) return;
       }
     } finally {
-      this.remove(follower);
+      this.#remove(follower);
     }
   }
 
-  private add(id: string, logs: boolean): Follower {
+  #add(id: string, logs: boolean): Follower {
     const follower: Follower = {
       id,
       logs,
@@ -93,90 +93,90 @@ export class StatusStreams {
       isGone: false,
       wake: () => {},
     };
-    if (this.followers.size === 0) this.startTimers();
-    const others = this.followers.get(id) ?? new Set();
-    this.followers.set(id, others.add(follower));
-    this.look(id);
+    if (this.#followers.size === 0) this.#startTimers();
+    const others = this.#followers.get(id) ?? new Set();
+    this.#followers.set(id, others.add(follower));
+    this.#look(id);
     return follower;
   }
 
-  private remove(follower: Follower): void {
-    const others = this.followers.get(follower.id);
+  #remove(follower: Follower): void {
+    const others = this.#followers.get(follower.id);
     others?.delete(follower);
     if (others?.size !== 0) return;
-    this.followers.delete(follower.id);
-    this.queued.delete(follower.id);
-    if (this.followers.size === 0) this.stopTimers();
+    this.#followers.delete(follower.id);
+    this.#queued.delete(follower.id);
+    if (this.#followers.size === 0) this.#stopTimers();
   }
 
-  private startTimers(): void {
-    this.timers = [
+  #startTimers(): void {
+    this.#timers = [
       setInterval(() => {
-        if (this.hasHeard) for (const id of this.queued) this.look(id);
-        this.hasHeard = false;
+        if (this.#hasHeard) for (const id of this.#queued) this.#look(id);
+        this.#hasHeard = false;
       }, placesMs),
-      setInterval(() => this.lookAtEverything(), everythingMs),
+      setInterval(() => this.#lookAtEverything(), everythingMs),
     ];
-    for (const timer of this.timers) timer.unref();
+    for (const timer of this.#timers) timer.unref();
   }
 
-  private stopTimers(): void {
-    for (const timer of this.timers.splice(0)) clearInterval(timer);
+  #stopTimers(): void {
+    for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
-  private hear(change: RequestChange | undefined): void {
-    this.hasHeard = true;
-    if (change === undefined) this.lookAtEverything();
-    else if (this.followers.has(change.id)) this.look(change.id);
+  #hear(change: RequestChange | undefined): void {
+    this.#hasHeard = true;
+    if (change === undefined) this.#lookAtEverything();
+    else if (this.#followers.has(change.id)) this.#look(change.id);
   }
 
-  private lookAtEverything(): void {
-    for (const id of this.followers.keys()) this.look(id);
+  #lookAtEverything(): void {
+    for (const id of this.#followers.keys()) this.#look(id);
   }
 
-  private look(id: string): void {
-    this.changed.add(id);
-    this.reading ??= this.readChanged();
+  #look(id: string): void {
+    this.#changed.add(id);
+    this.#reading ??= this.#readChanged();
   }
 
-  private async readChanged(): Promise<void> {
-    while (this.changed.size > 0) {
+  async #readChanged(): Promise<void> {
+    while (this.#changed.size > 0) {
       await delay(gatherMs);
-      const ids = [...this.changed].filter((id) => this.followers.has(id));
-      this.changed.clear();
+      const ids = [...this.#changed].filter((id) => this.#followers.has(id));
+      this.#changed.clear();
       try {
-        await this.read(ids);
+        await this.#read(ids);
       } catch {
         // The database is away, and every answer that needs it says so. What is followed is followed on.
-        for (const id of ids) this.changed.add(id);
+        for (const id of ids) this.#changed.add(id);
         await delay(retryMs);
       }
     }
-    this.reading = undefined;
+    this.#reading = undefined;
   }
 
-  private async read(ids: readonly string[]): Promise<void> {
-    const summaries = new Map((await findSummaries(this.db, ids)).map((summary) => [summary.id, summary]));
+  async #read(ids: readonly string[]): Promise<void> {
+    const summaries = new Map((await findSummaries(this.#db, ids)).map((summary) => [summary.id, summary]));
     for (const id of ids) {
       const summary = summaries.get(id);
-      const followers = [...(this.followers.get(id) ?? [])];
+      const followers = [...(this.#followers.get(id) ?? [])];
       if (summary === undefined) {
         for (const follower of followers) endOf(follower);
         continue;
       }
-      if (summary.state === "queued") this.queued.add(id);
-      else this.queued.delete(id);
-      await this.tell(summary, followers);
+      if (summary.state === "queued") this.#queued.add(id);
+      else this.#queued.delete(id);
+      await this.#tell(summary, followers);
     }
   }
 
   /** The log is read after the state: with a final state come all its lines. */
-  private async tell(summary: RequestSummary, followers: readonly Follower[]): Promise<void> {
+  async #tell(summary: RequestSummary, followers: readonly Follower[]): Promise<void> {
     for (const follower of followers) if (!follower.logs) give(follower, { summary, lines: [] });
     const readers = followers.filter(({ logs }) => logs);
     // The furthest first: nobody is moved to a place that is still to come.
     for (const after of [...new Set(readers.map((reader) => reader.after))].sort((a, b) => b - a)) {
-      const { lines, last } = await readLogs(this.db, summary.id, after);
+      const { lines, last } = await readLogs(this.#db, summary.id, after);
       for (const reader of readers.filter((one) => one.after === after)) {
         reader.after = last;
         give(reader, { summary, lines });

@@ -26,19 +26,19 @@ import type { Allowance, ByteRange, FileStore, StoreEntry, Written } from "./fil
 import { measure } from "./measure.ts";
 
 export class DiskStore implements FileStore {
-  private readonly files: string;
-  private readonly parts: string;
-  private readonly ownerMark: string;
+  readonly #files: string;
+  readonly #parts: string;
+  readonly #ownerMark: string;
 
   /** @param home the data folder; both folders must be on one disk */
   constructor(home: string) {
-    this.files = join(home, "files");
-    this.parts = join(home, "parts");
-    this.ownerMark = join(home, "files.owner");
+    this.#files = join(home, "files");
+    this.#parts = join(home, "parts");
+    this.#ownerMark = join(home, "files.owner");
   }
 
   async adopt(id: string, source: string): Promise<number> {
-    const path = this.pathOf(id);
+    const path = this.#pathOf(id);
     const beside = await besides(path);
     try {
       await linkOrCopy(source, beside);
@@ -53,42 +53,42 @@ export class DiskStore implements FileStore {
   }
 
   write(id: string, body: Readable, allowance: Allowance): Promise<Written> {
-    return writeWhole(this.pathOf(id), body, allowance);
+    return writeWhole(this.#pathOf(id), body, allowance);
   }
 
   writePart(uploadId: string, part: number, body: Readable, allowance: Allowance): Promise<Written> {
-    return writeWhole(this.partPath(uploadId, part), body, allowance);
+    return writeWhole(this.#partPath(uploadId, part), body, allowance);
   }
 
   assemble(id: string, uploadId: string, parts: readonly number[]): Promise<Written> {
-    const paths = parts.map((part) => this.partPath(uploadId, part));
-    return writeWhole(this.pathOf(id), Readable.from(joined(paths), { objectMode: false }), unlimited);
+    const paths = parts.map((part) => this.#partPath(uploadId, part));
+    return writeWhole(this.#pathOf(id), Readable.from(joined(paths), { objectMode: false }), unlimited);
   }
 
   async read(id: string, range?: ByteRange): Promise<Readable> {
-    const handle = await open(this.pathOf(id), "r");
+    const handle = await open(this.#pathOf(id), "r");
     return handle.createReadStream(range === undefined ? {} : { start: range.first, end: range.last });
   }
 
   async locate(id: string): Promise<string> {
-    return this.pathOf(id);
+    return this.#pathOf(id);
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.pathOf(id), { force: true });
-    for (const name of await namesIn(dirname(this.pathOf(id)))) {
-      if (name.startsWith(`${id}.`)) await rm(join(dirname(this.pathOf(id)), name), { force: true });
+    await rm(this.#pathOf(id), { force: true });
+    for (const name of await namesIn(dirname(this.#pathOf(id)))) {
+      if (name.startsWith(`${id}.`)) await rm(join(dirname(this.#pathOf(id)), name), { force: true });
     }
   }
 
   async removeParts(uploadId: string): Promise<void> {
-    await rm(join(this.parts, uploadId), { recursive: true, force: true });
+    await rm(join(this.#parts, uploadId), { recursive: true, force: true });
   }
 
   async *list(): AsyncIterable<StoreEntry> {
-    for (const id of await namesIn(this.parts)) yield { id, kind: "upload" };
-    for (const group of await namesIn(this.files)) {
-      for await (const { name } of await opendir(join(this.files, group))) {
+    for (const id of await namesIn(this.#parts)) yield { id, kind: "upload" };
+    for (const group of await namesIn(this.#files)) {
+      for await (const { name } of await opendir(join(this.#files, group))) {
         const [id = ""] = name.split(".");
         yield { id, kind: "file" };
       }
@@ -97,16 +97,16 @@ export class DiskStore implements FileStore {
 
   async belongsTo(owner: string): Promise<boolean> {
     try {
-      await writeFile(this.ownerMark, owner, { flag: "wx", mode: 0o600 });
+      await writeFile(this.#ownerMark, owner, { flag: "wx", mode: 0o600 });
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      return (await readFile(this.ownerMark, "utf8")) === owner;
+      return (await readFile(this.#ownerMark, "utf8")) === owner;
     }
   }
 
   async check(): Promise<void> {
-    const folder = join(this.files, "00");
+    const folder = join(this.#files, "00");
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const probe = join(folder, `.probe-${randomUUID()}`);
     try {
@@ -117,17 +117,17 @@ export class DiskStore implements FileStore {
   }
 
   async freeBytes(): Promise<number> {
-    await mkdir(this.files, { recursive: true, mode: 0o700 });
-    const { bavail, bsize } = await statfs(this.files);
+    await mkdir(this.#files, { recursive: true, mode: 0o700 });
+    const { bavail, bsize } = await statfs(this.#files);
     return bavail * bsize;
   }
 
-  private pathOf(id: string): string {
-    return join(this.files, id.slice(-2), id);
+  #pathOf(id: string): string {
+    return join(this.#files, id.slice(-2), id);
   }
 
-  private partPath(uploadId: string, part: number): string {
-    return join(this.parts, uploadId, String(part));
+  #partPath(uploadId: string, part: number): string {
+    return join(this.#parts, uploadId, String(part));
   }
 }
 

@@ -35,18 +35,18 @@ export type S3Patience = {
 const patience: S3Patience = { connect: 10_000, silence: 300_000, check: 15_000 };
 
 export class S3Store implements FileStore {
-  private readonly sdk: Sdk;
-  private readonly client: InstanceType<Sdk["S3Client"]>;
-  private readonly bucket: string;
-  private readonly prefix: string;
-  private readonly checkMs: number;
+  readonly #sdk: Sdk;
+  readonly #client: InstanceType<Sdk["S3Client"]>;
+  readonly #bucket: string;
+  readonly #prefix: string;
+  readonly #checkMs: number;
 
   private constructor(sdk: Sdk, config: S3StoreConfig, { connect, silence, check }: S3Patience) {
-    this.sdk = sdk;
-    this.checkMs = check;
-    this.bucket = config.bucket;
-    this.prefix = config.prefix === "" ? "" : `${config.prefix}/`;
-    this.client = new sdk.S3Client({
+    this.#sdk = sdk;
+    this.#checkMs = check;
+    this.#bucket = config.bucket;
+    this.#prefix = config.prefix === "" ? "" : `${config.prefix}/`;
+    this.#client = new sdk.S3Client({
       ...(config.endpoint === undefined ? {} : { endpoint: config.endpoint, forcePathStyle: true }),
       region: config.region,
       // Others than Amazon do not know the newer checksums.
@@ -78,25 +78,25 @@ export class S3Store implements FileStore {
   }
 
   async adopt(id: string, source: string): Promise<number> {
-    return (await this.put(this.fileKey(id), createReadStream(source), unlimited)).sizeBytes;
+    return (await this.#put(this.#fileKey(id), createReadStream(source), unlimited)).sizeBytes;
   }
 
   write(id: string, body: Readable, allowance: Allowance): Promise<Written> {
-    return this.put(this.fileKey(id), body, allowance);
+    return this.#put(this.#fileKey(id), body, allowance);
   }
 
   writePart(uploadId: string, part: number, body: Readable, allowance: Allowance): Promise<Written> {
-    return this.put(this.partKey(uploadId, part), body, allowance);
+    return this.#put(this.#partKey(uploadId, part), body, allowance);
   }
 
   /** Through this server: S3 joins only parts of 5 MiB and more by itself, and clients choose their size. */
   assemble(id: string, uploadId: string, parts: readonly number[]): Promise<Written> {
-    const keys = parts.map((part) => this.partKey(uploadId, part));
-    return this.put(this.fileKey(id), Readable.from(this.joined(keys), { objectMode: false }), unlimited);
+    const keys = parts.map((part) => this.#partKey(uploadId, part));
+    return this.#put(this.#fileKey(id), Readable.from(this.#joined(keys), { objectMode: false }), unlimited);
   }
 
   read(id: string, range?: ByteRange): Promise<Readable> {
-    return this.get(this.fileKey(id), range);
+    return this.#get(this.#fileKey(id), range);
   }
 
   /** Downloads it, once. */
@@ -109,19 +109,19 @@ export class S3Store implements FileStore {
   }
 
   async remove(id: string): Promise<void> {
-    await this.delete(this.fileKey(id));
+    await this.#delete(this.#fileKey(id));
   }
 
   async removeParts(uploadId: string): Promise<void> {
-    for await (const key of this.keys(`${this.prefix}parts/${uploadId}/`)) await this.delete(key);
+    for await (const key of this.#keys(`${this.#prefix}parts/${uploadId}/`)) await this.#delete(key);
   }
 
   async *list(): AsyncIterable<StoreEntry> {
     const kinds = { parts: "upload", files: "file" } as const;
     for (const [folder, kind] of Object.entries(kinds)) {
-      const start = `${this.prefix}${folder}/`;
+      const start = `${this.#prefix}${folder}/`;
       let last = "";
-      for await (const key of this.keys(start)) {
+      for await (const key of this.#keys(start)) {
         const [id = ""] = key.slice(start.length).split("/");
         if (id !== last) yield { id, kind };
         last = id;
@@ -130,18 +130,18 @@ export class S3Store implements FileStore {
   }
 
   async check(): Promise<void> {
-    const command = new this.sdk.HeadBucketCommand({ Bucket: this.bucket });
-    await this.client.send(command, { abortSignal: AbortSignal.timeout(this.checkMs) });
+    const command = new this.#sdk.HeadBucketCommand({ Bucket: this.#bucket });
+    await this.#client.send(command, { abortSignal: AbortSignal.timeout(this.#checkMs) });
   }
 
   async belongsTo(owner: string): Promise<boolean> {
-    const key = `${this.prefix}owner`;
+    const key = `${this.#prefix}owner`;
     try {
-      return (await textOf(await this.get(key))) === owner;
+      return (await textOf(await this.#get(key))) === owner;
     } catch (error) {
       if ((error as Error).name !== "NoSuchKey") throw error;
     }
-    await this.client.send(new this.sdk.PutObjectCommand({ Bucket: this.bucket, Key: key, Body: owner }));
+    await this.#client.send(new this.#sdk.PutObjectCommand({ Bucket: this.#bucket, Key: key, Body: owner }));
     return true;
   }
 
@@ -150,21 +150,21 @@ export class S3Store implements FileStore {
     return undefined;
   }
 
-  private fileKey(id: string): string {
-    return `${this.prefix}files/${id}`;
+  #fileKey(id: string): string {
+    return `${this.#prefix}files/${id}`;
   }
 
-  private partKey(uploadId: string, part: number): string {
-    return `${this.prefix}parts/${uploadId}/${part}`;
+  #partKey(uploadId: string, part: number): string {
+    return `${this.#prefix}parts/${uploadId}/${part}`;
   }
 
   /** Nothing appears under the key unless all of it came. */
-  private async put(key: string, body: Readable, allowance: Allowance): Promise<Written> {
+  async #put(key: string, body: Readable, allowance: Allowance): Promise<Written> {
     const { stream, written } = measure(allowance);
     const sent = new PassThrough();
-    const upload = new this.sdk.Upload({
-      client: this.client,
-      params: { Bucket: this.bucket, Key: key, Body: sent },
+    const upload = new this.#sdk.Upload({
+      client: this.#client,
+      params: { Bucket: this.#bucket, Key: key, Body: sent },
       partSize: pieceBytes,
       queueSize: piecesAtOnce,
     });
@@ -179,10 +179,10 @@ export class S3Store implements FileStore {
     return written();
   }
 
-  private async get(key: string, range?: ByteRange): Promise<Readable> {
-    const { Body: body } = await this.client.send(
-      new this.sdk.GetObjectCommand({
-        Bucket: this.bucket,
+  async #get(key: string, range?: ByteRange): Promise<Readable> {
+    const { Body: body } = await this.#client.send(
+      new this.#sdk.GetObjectCommand({
+        Bucket: this.#bucket,
         Key: key,
         ...(range === undefined ? {} : { Range: `bytes=${range.first}-${range.last}` }),
       }),
@@ -190,20 +190,20 @@ export class S3Store implements FileStore {
     return body as Readable;
   }
 
-  private async *joined(keys: readonly string[]): AsyncGenerator<Buffer> {
-    for (const key of keys) yield* await this.get(key);
+  async *#joined(keys: readonly string[]): AsyncGenerator<Buffer> {
+    for (const key of keys) yield* await this.#get(key);
   }
 
-  private async delete(key: string): Promise<void> {
-    await this.client.send(new this.sdk.DeleteObjectCommand({ Bucket: this.bucket, Key: key }));
+  async #delete(key: string): Promise<void> {
+    await this.#client.send(new this.#sdk.DeleteObjectCommand({ Bucket: this.#bucket, Key: key }));
   }
 
-  private async *keys(prefix: string): AsyncGenerator<string> {
+  async *#keys(prefix: string): AsyncGenerator<string> {
     let next: string | undefined;
     do {
-      const page = await this.client.send(
-        new this.sdk.ListObjectsV2Command({
-          Bucket: this.bucket,
+      const page = await this.#client.send(
+        new this.#sdk.ListObjectsV2Command({
+          Bucket: this.#bucket,
           Prefix: prefix,
           ...(next === undefined ? {} : { ContinuationToken: next }),
         }),

@@ -17,7 +17,7 @@ import {
 } from "@ltx-trainer/torch";
 import { CausalConv3d } from "./causal-conv3d.ts";
 
-const PIXEL_NORM_EPS = 1e-8;
+const pixelNormEps = 1e-8;
 
 /** Where injected noise comes from: one image `[H,W]` of the given size, element type and device per call. */
 export type NoiseSource = (height: number, width: number, like: Tensor) => Tensor;
@@ -36,7 +36,7 @@ export function pixelNorm(x_BCFHW: Tensor): Tensor {
   return scope(() => {
     const wide = isHalf(x_BCFHW.dtype) ? x_BCFHW.to("float32") : x_BCFHW;
     // A scope of its own: the squares are as large as the clip and are not needed for the product.
-    const scale_B1FHW = scope(() => wide.square().mean(1, true).add(PIXEL_NORM_EPS).rsqrt());
+    const scale_B1FHW = scope(() => wide.square().mean(1, true).add(pixelNormEps).rsqrt());
     return wide.mul(scale_B1FHW).to(x_BCFHW.dtype);
   });
 }

@@ -14,7 +14,7 @@ import { type MidBlockConfig, type UpBlockConfig, upsampleStride } from "../conf
 import { CausalConv3d } from "./causal-conv3d.ts";
 import { type Conditioning, type NoiseSource, Resnet, type ResnetOptions, runResnets } from "./resnet.ts";
 
-const SINUSOID_SIZE = 256;
+const sinusoidSize = 256;
 
 /** What the decoder hands to each of its blocks. */
 export type BlockInputs = {
@@ -30,7 +30,7 @@ export class TimestepEmbedder {
 
   constructor(p: Parameters, size: number) {
     const embedder = p.at("timestep_embedder");
-    this.#linear1 = new Linear(embedder.at("linear_1"), SINUSOID_SIZE, size);
+    this.#linear1 = new Linear(embedder.at("linear_1"), sinusoidSize, size);
     this.#linear2 = new Linear(embedder.at("linear_2"), size, size);
   }
 
