@@ -30,6 +30,13 @@ const permissions = {
 };
 
 /**
+ * Modules that a package exports beside its index: for threads, which should load as little as possible.
+ *
+ * @type {Record<string, string[]>}
+ */
+const parts = { host: ["data-uri"] };
+
+/**
  * @param {string} root
  * @returns {Package[]}
  */
@@ -148,7 +155,8 @@ function refusal(request, file, owner, permission, shared) {
     const [name = "", ...rest] = request.slice(scope.length).split("/");
     if (!permission.uses.includes(name))
       return `imports ${request}; ${owner.name} may use ${listed(permission)}`;
-    if (rest.length > 0) return `imports ${request}; use what ${scope}${name} exports`;
+    const isExported = parts[name]?.includes(rest.join("/")) === true;
+    if (rest.length > 0 && !isExported) return `imports ${request}; use what ${scope}${name} exports`;
   }
   const name = packageName(request);
   if (owner.dependencies.has(name)) return undefined;

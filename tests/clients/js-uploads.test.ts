@@ -6,9 +6,9 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { createFalClient, type FalClient, ValidationError } from "@fal-ai/client";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { TestService } from "../../packages/server/src/testing/service.ts";
-import { TrainingOutput } from "../../packages/server/src/wire/files.ts";
 import { runProgram, withLine } from "./run-sample.ts";
 import { configLine, samples } from "./seed-samples.ts";
 

@@ -6,9 +6,9 @@ import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ApiError, createFalClient, type FalClient, type QueueStatus, ValidationError } from "@fal-ai/client";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TestService } from "../../packages/server/src/testing/service.ts";
-import { TrainingOutput } from "../../packages/server/src/wire/files.ts";
 
 // Each training runs the whole trainer on a machine that is busy with the other tests.
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });

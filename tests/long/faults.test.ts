@@ -7,6 +7,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterEach, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../packages/server/src/db/database.ts";
 import { EmbeddedPostgres } from "../../packages/server/src/postgres/embedded-postgres.ts";
@@ -16,7 +17,6 @@ import { silent } from "../../packages/server/src/testing/postgres.ts";
 import { processesWith } from "../../packages/server/src/testing/processes.ts";
 import { Receiver } from "../../packages/server/src/testing/receiver.ts";
 import { preparedFolder, ServerProcess } from "../../packages/server/src/testing/server-process.ts";
-import { TrainingOutput } from "../../packages/server/src/wire/files.ts";
 import { QueueStatus } from "../../packages/server/src/wire/queue.ts";
 
 const faults = Number(process.env.FAULTS ?? 50);

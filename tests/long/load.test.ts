@@ -14,6 +14,7 @@ import { registerWorker } from "../../packages/server/src/db/workers.ts";
 import { EmbeddedPostgres } from "../../packages/server/src/postgres/embedded-postgres.ts";
 import { silent } from "../../packages/server/src/testing/postgres.ts";
 import { preparedFolder, ServerProcess } from "../../packages/server/src/testing/server-process.ts";
+import { trainerEndpoint } from "../../packages/server/src/testing/trainer-endpoint.ts";
 import { QueueStatus } from "../../packages/server/src/wire/queue.ts";
 import { lostFailure } from "../../packages/server/src/wire/request-failures.ts";
 
@@ -130,7 +131,12 @@ test("1,000 requests queue up and are drained by priority, then by arrival", asy
   await registerWorker(db, { id: workerId, devices: [] });
   const drained: string[] = [];
   for (;;) {
-    const request = await claim(db, { workerId, leaseId: uuidv4(), leaseSeconds: 60 });
+    const request = await claim(db, {
+      workerId,
+      leaseId: uuidv4(),
+      leaseSeconds: 60,
+      endpoints: [trainerEndpoint.name],
+    });
     if (request === undefined) break;
     drained.push(request.requestId);
     await fail(db, request, lostFailure);

@@ -1,5 +1,6 @@
 /** What crosses a boundary: training input and output, jobs and their events, errors. Knows no other package of ours. */
 export * from "./endpoints/ltx-video-trainer.ts";
+export * from "./endpoints/output-file.ts";
 export * from "./errors.ts";
 export * from "./jobs/backup.ts";
 export * from "./jobs/dataset-report.ts";

@@ -15,19 +15,15 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import {
-  AppError,
-  decodeEvent,
-  type EventOf,
-  type JobEvent,
-  type TrainerCommand,
-} from "@ltx-trainer/contract";
+import { AppError, decodeEvent, type EventOf, type JobEvent } from "@ltx-trainer/contract";
 import { eachLine, type LineLimits } from "./each-line.ts";
 import { trainerProgram } from "./places.ts";
 import { type Account, killGroup, sacrificeFirst, spawnTied } from "./spawn-tied.ts";
 
 export type TrainerRun = {
-  readonly command: TrainerCommand;
+  readonly command: string;
+  /** Path of another program that takes `<command> <job file>` and prints events. Default: the trainer. */
+  readonly program?: string | undefined;
   readonly job: Readonly<Record<string, unknown>>;
   /** Where the job file is written and left. Default: a temporary place, removed at the end. */
   readonly jobFile?: string;
@@ -72,7 +68,7 @@ const keptNoise = 20;
  * @throws AppError `tool_missing` before the first build
  */
 export function startTrainer(run: TrainerRun): TrainerProcess {
-  const program = trainerProgram();
+  const program = run.program ?? trainerProgram();
   const jobFile = run.jobFile ?? join(makeJobFolder(), "job.json");
   // Seen by the trainer while tensor work keeps it from hearing signals.
   const stopFile = `${jobFile}.stop`;

@@ -1,6 +1,5 @@
 /**
- * What the service measures of itself, for Prometheus. Numbers alone: no label holds an id, an address or anything else
- * that came from outside.
+ * Metrics of the service, for Prometheus. No label holds an id, an address or anything else that came from outside.
  */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
@@ -17,6 +16,8 @@ export type AnsweredCall = {
 
 /** Of this server, beside what the database says of all. */
 export type OwnState = {
+  /** Names of the endpoints that it serves. */
+  readonly endpoints: readonly string[];
   readonly brokenDevices: number;
   readonly disk: { readonly freeBytes: number; readonly reserveBytes: number };
 };
@@ -27,6 +28,7 @@ export class ServiceMetrics {
   readonly #calls: Counter<"method" | "route" | "status">;
   readonly #durations: Histogram<"method" | "route">;
   readonly #requests: Gauge<"state">;
+  readonly #endpoints: Gauge<"endpoint" | "state">;
   readonly #webhooks: Gauge<"state">;
   readonly #oldestWait: Gauge;
   readonly #devices: Gauge;
@@ -56,6 +58,12 @@ export class ServiceMetrics {
       name: "ltx_requests",
       help: "Training requests kept, by state.",
       labelNames: ["state"],
+      registers,
+    });
+    this.#endpoints = new Gauge({
+      name: "ltx_endpoint_requests",
+      help: "Requests kept, by endpoint and state.",
+      labelNames: ["endpoint", "state"],
       registers,
     });
     this.#oldestWait = new Gauge({
@@ -102,8 +110,13 @@ export class ServiceMetrics {
   }
 
   /** Everything in Prometheus' text format. */
-  async text(overview: Overview, { brokenDevices, disk }: OwnState): Promise<string> {
-    for (const state of requestStates) this.#requests.set({ state }, overview.requests[state]);
+  async text(overview: Overview, { endpoints, brokenDevices, disk }: OwnState): Promise<string> {
+    for (const state of requestStates) {
+      this.#requests.set({ state }, overview.requests[state]);
+      for (const endpoint of endpoints) {
+        this.#endpoints.set({ endpoint, state }, overview.endpoints.get(endpoint)?.[state] ?? 0);
+      }
+    }
     for (const state of webhookStates) this.#webhooks.set({ state }, overview.webhooks[state]);
     this.#oldestWait.set(overview.oldestWaitSeconds);
     this.#devices.set(overview.devices.length);

@@ -8,6 +8,7 @@ import { ChangeFeed } from "./db/change-feed.ts";
 import { type Database, type DatabaseAddress, openDatabase } from "./db/database.ts";
 import { migrate } from "./db/migrate.ts";
 import { persistently } from "./db/persist.ts";
+import { type EndpointRegistry, makeEndpoints } from "./endpoints/registry.ts";
 import { createApp } from "./http/app.ts";
 import { Confinement } from "./jobs/confine/confinement.ts";
 import { ServiceHealth } from "./jobs/device/health.ts";
@@ -35,9 +36,14 @@ export type Service = {
 /**
  * Starts everything; when this returns, requests are answered.
  *
+ * @param endpoints default: all that this package has
  * @throws AppError when something it needs is missing; then nothing is left running
  */
-export async function startService(config: Config, log: Logger): Promise<Service> {
+export async function startService(
+  config: Config,
+  log: Logger,
+  endpoints: EndpointRegistry = makeEndpoints(config),
+): Promise<Service> {
   const undo: (() => Promise<unknown>)[] = [];
   let isStopping = false;
   const stop = async () => {
@@ -63,7 +69,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     const key = await signingKey(db);
     const health = new ServiceHealth(config.devices);
     const app = await createApp({
-      ...{ config, log, db, feed, store, signer, health },
+      ...{ config, endpoints, log, db, feed, store, signer, health },
       webhookKey: key,
       isStopping: () => isStopping,
     });
@@ -76,7 +82,7 @@ export async function startService(config: Config, log: Logger): Promise<Service
     retention.start();
     undo.push(() => retention.stop());
     const supervisor = new Supervisor({
-      ...{ db, store, signer, config, log, feed, address, health },
+      ...{ db, store, signer, config, endpoints, log, feed, address, health },
       homeId: homeId(config.home),
       confinement: Confinement.find(config, log),
     });

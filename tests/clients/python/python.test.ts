@@ -6,9 +6,9 @@
  * `FAL_CLIENT_PYTHON=v/bin/python npm test`.
  */
 
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TestService } from "../../../packages/server/src/testing/service.ts";
-import { TrainingOutput } from "../../../packages/server/src/wire/files.ts";
 import { startTlsFront, type TlsFront } from "../fal-hosts.ts";
 import { isClientMissing, runPython } from "./python-client.ts";
 

@@ -1,5 +1,6 @@
 /**
- * The training input: every field with its limits, default and description, written once.
+ * The endpoint `fal-ai/ltx-video-trainer`: every field of its input with limits, default and description, written once, and
+ * its output.
  *
  * Validation, API documentation, form labels, CLI flags and help text are all made from this schema.
  * Unknown keys are dropped, as the hosted service did; `unknownKeys` names them. `local-training.ts` widens this for the
@@ -9,6 +10,7 @@
  */
 import { z } from "zod";
 import { aspectRatios, resolutions } from "../sizes.ts";
+import { OutputFile } from "./output-file.ts";
 
 /** Headings under which CLI help and forms list the fields, in this order. */
 export const fieldGroups = [
@@ -235,3 +237,19 @@ export const TrainingInput = z
   .superRefine(imagesOnAllOrNone)
   .superRefine(imagesBeginVideos);
 export type TrainingInput = z.infer<typeof TrainingInput>;
+
+/**
+ * The answer to a request: the files of a training.
+ *
+ * `lora_file_comfyui` and `video_error` are additions of ours, at the end.
+ */
+export const TrainingOutput = z.object({
+  video: OutputFile.nullable().optional().meta({ description: "The validation video." }),
+  lora_file: OutputFile.meta({ description: "The trained LoRA weights." }),
+  config_file: OutputFile.meta({ description: "What an inference endpoint needs to use the LoRA." }),
+  lora_file_comfyui: OutputFile.optional().meta({
+    description: "The same weights under the names that ComfyUI knows.",
+  }),
+  video_error: z.string().optional().meta({ description: "Why there is no validation video." }),
+});
+export type TrainingOutput = z.infer<typeof TrainingOutput>;

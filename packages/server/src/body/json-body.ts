@@ -6,6 +6,7 @@
  */
 import type { Readable } from "node:stream";
 import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FilePattern } from "../wire/files-in.ts";
 import { jsonInvalidDetail } from "../wire/pydantic.ts";
 import { requestFailure } from "../wire/request-failures.ts";
 import { WireError } from "../wire/wire-error.ts";
@@ -26,6 +27,13 @@ export const emptyBody: JsonBody = { text: "", value: undefined, files: [] };
 /** The body of a request to a route under `parseJsonBodies`. */
 export function jsonOf(request: FastifyRequest): JsonBody {
   return (request.body as JsonBody | null | undefined) ?? emptyBody;
+}
+
+const filePatterns = new WeakMap<FastifyRequest, readonly FilePattern[]>();
+
+/** Says before the body is read where the data URIs in it become files. Default: nowhere. */
+export function expectFiles(request: FastifyRequest, patterns: readonly FilePattern[]): void {
+  filePatterns.set(request, patterns);
 }
 
 const heldBodies = new WeakMap<FastifyRequest, LargeBody>();
@@ -86,6 +94,7 @@ async function read(request: FastifyRequest, payload: Readable, options: JsonOpt
     const limits = {
       mostBytes: Math.min(smallBodyBytes, limit),
       mostValues: options.mostValues ?? mostValues,
+      files: filePatterns.get(request) ?? [],
     };
     large?.write(gathered.take());
     return large === undefined ? readJson(gathered.take(), limits) : await large.end(limits);

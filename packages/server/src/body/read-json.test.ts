@@ -2,13 +2,14 @@
 import fc from "fast-check";
 import { pino } from "pino";
 import { afterAll, describe, expect, test, vi } from "vitest";
+import { trainerEndpoint } from "../testing/trainer-endpoint.ts";
 import { LargeBodies } from "./large-bodies.ts";
 import { type JsonBody, readJson } from "./read-json.ts";
 import { BodyRefusal } from "./scan-json.ts";
 
 vi.setConfig({ testTimeout: 600_000 });
 
-const limits = { mostBytes: 2 ** 20, mostValues: 40_000 };
+const limits = { mostBytes: 2 ** 20, mostValues: 40_000, files: trainerEndpoint.files };
 const bodies = new LargeBodies(pino({ level: "silent" }));
 afterAll(() => bodies.close());
 

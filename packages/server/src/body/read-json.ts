@@ -6,11 +6,9 @@
  */
 import { isUtf8 } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
-import { parseDataUri } from "@ltx-trainer/host";
+import { parseDataUri } from "@ltx-trainer/host/data-uri";
+import { type FilePattern, type FilePlace, filesIn } from "../wire/files-in.ts";
 import { BodyRefusal, type Span, scanJson } from "./scan-json.ts";
-
-/** Where the API takes files: `["training_data_url"]` or `["validation", 0, "image_url"]`. */
-export type FilePlace = readonly (string | number)[];
 
 export type InlineFile = {
   readonly place: FilePlace;
@@ -37,14 +35,16 @@ export type JsonLimits = {
   readonly mostBytes: number;
   /** Lists, objects, and what is in them. */
   readonly mostValues: number;
+  /** Where data URIs become files. */
+  readonly files: readonly FilePattern[];
 };
 
 /** Reads a body. @throws BodyRefusal */
-export function readJson(bytes: Uint8Array, { mostBytes, mostValues }: JsonLimits): JsonBody {
+export function readJson(bytes: Uint8Array, { mostBytes, mostValues, files }: JsonLimits): JsonBody {
   if (bytes.length === 0) return { text: "", value: undefined, files: [] };
   if (!isUtf8(bytes)) throw new BodyRefusal(422, "the body is not UTF-8");
   const spans = scanJson(bytes, mostValues).slice(0, mostFiles);
-  const places = placesOf(bytes, spans, mostBytes);
+  const places = placesOf(bytes, spans, { mostBytes, files });
   const placed = spans.flatMap((span, index) => {
     const place = places[index];
     return place === undefined ? [] : [{ span, place, ...fileAt(bytes, span) }];
@@ -87,17 +87,15 @@ function parse(text: string): unknown {
 }
 
 /** The place of each span, or undefined for one that stands where no file is taken. */
-function placesOf(bytes: Uint8Array, spans: readonly Span[], mostBytes: number): (FilePlace | undefined)[] {
+function placesOf(
+  bytes: Uint8Array,
+  spans: readonly Span[],
+  { mostBytes, files }: Pick<JsonLimits, "mostBytes" | "files">,
+): (FilePlace | undefined)[] {
   if (spans.length === 0) return [];
   const mark = `data:,${randomBytes(16).toString("hex")}.`;
   const value = marked(bytes, spans, mark, mostBytes);
-  const found = new Map<unknown, FilePlace>();
-  if (isRecord(value)) {
-    found.set(value.training_data_url, ["training_data_url"]);
-    for (const [index, item] of (Array.isArray(value.validation) ? value.validation : []).entries()) {
-      if (isRecord(item)) found.set(item.image_url, ["validation", index, "image_url"]);
-    }
-  }
+  const found = new Map(filesIn(value, files).map(({ place, value: inner }) => [inner, place]));
   return spans.map((_span, index) => found.get(mark + index));
 }
 
@@ -111,10 +109,6 @@ function marked(bytes: Uint8Array, spans: readonly Span[], mark: string, mostByt
     parse(text.replaceAll(mark, "data:,"));
     return undefined;
   }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 function fileAt(bytes: Uint8Array, { start, end }: Span): Omit<InlineFile, "place"> {

@@ -12,6 +12,7 @@ import { limitUnreadBodies } from "../body/unread-body.ts";
 import type { Config } from "../config/config.ts";
 import type { ChangeFeed } from "../db/change-feed.ts";
 import type { Database } from "../db/database.ts";
+import type { EndpointRegistry } from "../endpoints/registry.ts";
 import type { ServiceHealth } from "../jobs/device/health.ts";
 import { RequestQueue } from "../queue/request-queue.ts";
 import { FileAccess } from "../storage/file-access.ts";
@@ -39,6 +40,7 @@ import { refuseProxyCalls, rewriteUrl } from "./rewrite-url.ts";
 
 export type AppDeps = {
   readonly config: Config;
+  readonly endpoints: EndpointRegistry;
   readonly log: Logger;
   readonly db: Database;
   readonly feed: ChangeFeed;
@@ -59,7 +61,7 @@ const smallBodiesBytes = 256 * 2 ** 20;
 
 /** The application, ready to listen. */
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
-  const { config, log, db, feed, store, signer } = deps;
+  const { config, endpoints, log, db, feed, store, signer } = deps;
   const app: FastifyInstance = Fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
@@ -98,20 +100,20 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   limitBodyTime(app, bodyTimeMs);
   addHealthRoutes(app, deps);
   addWebhookKeyRoutes(app, deps.webhookKey);
-  addMetricsRoutes(app, { config, db, authenticator, health: deps.health });
-  addOpenApiRoutes(app, config);
-  addHomePage(app, config);
+  addMetricsRoutes(app, { config, endpoints, db, authenticator, health: deps.health });
+  addOpenApiRoutes(app, { config, endpoints });
+  addHomePage(app, { config, endpoints });
   await app.register(async (scope) => {
     parseJsonBodies(scope, { memory, mostValues: 4 * mostParts });
     addUploadRoutes(scope, files);
   });
   await app.register(async (scope) => {
     parseJsonBodies(scope, { memory, largeBodies });
-    addQueueRoutes(scope, "/queue", { config, queue, authenticator });
-    addRunRoutes(scope, "/run", { config, queue, authenticator, log });
+    addQueueRoutes(scope, "/queue", { config, endpoints, queue, authenticator });
+    addRunRoutes(scope, "/run", { config, endpoints, queue, authenticator, log });
     addTokenRoutes(scope, "/rest/tokens", { db, authenticator });
     addAdminRoutes(scope, { db, queue, authenticator });
-    addHistoryRoutes(scope, { config, db, authenticator, store });
+    addHistoryRoutes(scope, { config, endpoints, db, authenticator, store });
     addStorageRoutes(scope, "/rest/storage", files);
     addFileRoutes(scope, files);
     refuseProxyCalls(scope);

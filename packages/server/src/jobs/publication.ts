@@ -5,12 +5,12 @@
  * wait for hours.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { TrainOutputs } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
 import type { NewFile } from "../db/files/files.ts";
 import type { ClaimedRequest } from "../db/requests/leases.ts";
 import { confirmCancel, release, retrain, setBack, succeed } from "../db/requests/transitions.ts";
-import { RequestFolder } from "./confine/request-folder.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
+import { type Outputs, RequestFolder } from "./confine/request-folder.ts";
 import { EventWriter } from "./event-writer.ts";
 import { publishOutputs } from "./publish.ts";
 import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
@@ -22,8 +22,9 @@ const cleanUpMs = 1_000;
 
 export class Publication implements WorkOnRequest {
   readonly request: ClaimedRequest;
-  readonly #outputs: TrainOutputs;
+  readonly #outputs: Outputs;
   readonly #context: RunContext;
+  readonly #endpoint: Endpoint;
   readonly #log: Logger;
   readonly #folder: RequestFolder;
   readonly #writer: EventWriter;
@@ -33,10 +34,11 @@ export class Publication implements WorkOnRequest {
   /** The attempt under way, or the last one. */
   #attempt: Promise<boolean> = Promise.resolve(false);
 
-  constructor(request: ClaimedRequest, outputs: TrainOutputs, context: RunContext) {
+  constructor(request: ClaimedRequest, outputs: Outputs, context: RunContext) {
     this.request = request;
     this.#outputs = outputs;
     this.#context = context;
+    this.#endpoint = context.endpoints.get(request.endpoint);
     this.#log = context.log.child({ request: request.requestId });
     this.#folder = new RequestFolder(context.config.home, request.requestId);
     this.#writer = new EventWriter(context.db, request, this.#log, context.config.home);
@@ -59,7 +61,7 @@ export class Publication implements WorkOnRequest {
     const started = performance.now();
     await this.#context.confinement.takeFolder(this.#folder);
     for (let attempt = 0; ; attempt++) {
-      if (!(await this.#folder.holds(this.#outputs))) return this.#trainAgain();
+      if (!(await this.#folder.holds(this.#outputs, this.#endpoint))) return this.#trainAgain();
       if (await this.#tryOnce(attempt)) return;
       if (this.#stop !== undefined) return this.#letGo(this.#stop);
       const pauseSeconds = Math.min(this.#context.config.retrySeconds * 2 ** attempt, longestPauseSeconds);
@@ -109,15 +111,16 @@ export class Publication implements WorkOnRequest {
 
   async #publish(): Promise<boolean> {
     const { db, store, signer } = this.#context;
+    const endpoint = this.#endpoint;
     const request = this.request;
     const outputs = this.#outputs;
     const stored = this.#stored;
     await this.#writer.flush();
-    const success = await publishOutputs(outputs, request, { store, signer, stored });
+    const success = await publishOutputs(outputs, request, { endpoint, store, signer, stored });
     const isOurs = await succeed(db, request, success);
     if (isOurs) await this.#folder.removeIntermediates().catch(() => {});
     else await this.#removeStored();
-    this.#log.info({ steps: outputs.steps, isOurs }, "training succeeded");
+    this.#log.info({ units: endpoint.billableUnits(outputs), isOurs }, "training succeeded");
     return true;
   }
 

@@ -1,16 +1,17 @@
-/** From the files a training left on disk to the answer of its request. */
+/** From the files that a job left on disk to the answer of its request. */
 import { basename } from "node:path";
-import type { TrainOutputs } from "@ltx-trainer/contract";
+import type { OutputFile } from "@ltx-trainer/contract";
 import { v7 as uuidv7 } from "uuid";
 import type { NewFile } from "../db/files/files.ts";
 import type { ClaimedRequest } from "../db/requests/leases.ts";
 import type { Success } from "../db/requests/transitions.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
 import { newAddress } from "../storage/file-names.ts";
 import { decisionFor, parseLifecycle } from "../storage/lifecycle.ts";
 import { longestSignatureSeconds, type Signer } from "../storage/signer.ts";
 import type { FileStore } from "../storage/stores/file-store.ts";
-import type { OutputFile, TrainingOutput } from "../wire/files.ts";
 import { fileUrl } from "../wire/public-urls.ts";
+import type { Outputs } from "./confine/request-folder.ts";
 
 const contentTypes: Readonly<Record<string, string>> = {
   ".mp4": "video/mp4",
@@ -19,6 +20,7 @@ const contentTypes: Readonly<Record<string, string>> = {
 };
 
 type PublishDeps = {
+  readonly endpoint: Endpoint;
   readonly store: FileStore;
   readonly signer: Signer;
   /** Files that an earlier attempt stored, by their path; added to. */
@@ -30,9 +32,9 @@ type PublishDeps = {
  * `succeed` to write.
  */
 export async function publishOutputs(
-  outputs: TrainOutputs,
+  outputs: Outputs,
   request: ClaimedRequest,
-  { store, signer, stored }: PublishDeps,
+  { endpoint, store, signer, stored }: PublishDeps,
 ): Promise<Success> {
   const publish = async (path: string): Promise<OutputFile> => {
     const file = stored.get(path) ?? (await adopt(path, request, store));
@@ -44,16 +46,9 @@ export async function publishOutputs(
       file_size: file.sizeBytes ?? 0,
     };
   };
-  const output: TrainingOutput = {
-    video: outputs.video === null ? null : await publish(outputs.video),
-    lora_file: await publish(outputs.lora_file),
-    config_file: await publish(outputs.config_file),
-    lora_file_comfyui: await publish(outputs.lora_file_comfyui),
-    ...(outputs.video_error === undefined ? {} : { video_error: outputs.video_error }),
-  };
   return {
-    body: JSON.stringify(output),
-    headers: { "x-fal-billable-units": String(outputs.steps) },
+    body: JSON.stringify(await endpoint.publish(outputs, publish)),
+    headers: { "x-fal-billable-units": String(endpoint.billableUnits(outputs)) },
     files: [...stored.values()],
   };
 }

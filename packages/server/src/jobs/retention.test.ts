@@ -18,6 +18,7 @@ import type { FileAddress } from "../storage/file-names.ts";
 import { DiskStore } from "../storage/stores/disk-store.ts";
 import { type FileDescription, Uploads } from "../storage/uploads.ts";
 import { type TestDatabase, TestPostgres } from "../testing/postgres.ts";
+import { trainerEndpoint } from "../testing/trainer-endpoint.ts";
 import { startTimeoutFailure } from "../wire/request-failures.ts";
 import { sweep, sweepOrphans } from "./retention.ts";
 
@@ -127,7 +128,12 @@ test("a file that a request is yet to read outlives its time until that request 
   expect(await swept()).toMatchObject({ files: 0 });
   const workerId = uuidv7();
   await registerWorker(database.db, { id: workerId, devices: ["cpu"] });
-  const lease = await claim(database.db, { workerId, leaseId: uuidv7(), leaseSeconds: 60 });
+  const lease = await claim(database.db, {
+    workerId,
+    leaseId: uuidv7(),
+    leaseSeconds: 60,
+    endpoints: [trainerEndpoint.name],
+  });
   expect(await swept()).toMatchObject({ files: 0 });
   expect(lease && (await fail(database.db, lease, startTimeoutFailure))).toBe(true);
   expect(await swept()).toMatchObject({ files: 1 });
@@ -181,7 +187,12 @@ test("logs and steps go with the payload", async () => {
   const id = await submit({ refusal: undefined });
   const workerId = uuidv7();
   await registerWorker(database.db, { id: workerId, devices: ["cpu"] });
-  const lease = await claim(database.db, { workerId, leaseId: uuidv7(), leaseSeconds: 60 });
+  const lease = await claim(database.db, {
+    workerId,
+    leaseId: uuidv7(),
+    leaseSeconds: 60,
+    endpoints: [trainerEndpoint.name],
+  });
   if (lease === undefined) throw new Error("nothing was claimed");
   await appendLogs(database.db, lease, [{ at: new Date(), level: "INFO", message: "said" }]);
   const numbers = { loss: 1, learningRate: 1, secondsPerStep: 1, memoryBytes: 1 };

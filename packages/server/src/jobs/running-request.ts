@@ -6,7 +6,7 @@
  */
 import { constants, setPriority } from "node:os";
 import { dirname, join } from "node:path";
-import { AppError, type JobEvent, type TrainOutputs, toAppError } from "@ltx-trainer/contract";
+import { AppError, type JobEvent, toAppError } from "@ltx-trainer/contract";
 import { startTrainer, type TrainerProcess } from "@ltx-trainer/host";
 import type { Logger } from "pino";
 import type { ClaimedRequest } from "../db/requests/leases.ts";
@@ -18,14 +18,15 @@ import {
   release,
   setBack,
 } from "../db/requests/transitions.ts";
-import { trainingFailure } from "../wire/request-failures.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
+import { failureOf } from "../endpoints/failures.ts";
 import { liveTrainers } from "./confine/leftovers.ts";
-import { RequestFolder } from "./confine/request-folder.ts";
+import { type Outputs, RequestFolder } from "./confine/request-folder.ts";
 import type { DeviceGuard } from "./device/device-guard.ts";
 import { pauseAfter, setbacksAllowed, verdictOf } from "./device/verdict.ts";
 import { EventWriter } from "./event-writer.ts";
+import { makeJob } from "./request-job.ts";
 import { TrainedNote } from "./trained-note.ts";
-import { trainingJob } from "./training-job.ts";
 import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
 
 /** Time for a cancelled trainer to end by itself; nothing it could still write is wanted. */
@@ -41,6 +42,7 @@ export type DeviceContext = RunContext & {
 export class RunningRequest implements WorkOnRequest {
   readonly request: ClaimedRequest;
   readonly #context: DeviceContext;
+  readonly #endpoint: Endpoint;
   readonly #log: Logger;
   readonly #folder: RequestFolder;
   readonly #writer: EventWriter;
@@ -53,6 +55,7 @@ export class RunningRequest implements WorkOnRequest {
   constructor(request: ClaimedRequest, context: DeviceContext) {
     this.request = request;
     this.#context = context;
+    this.#endpoint = context.endpoints.get(request.endpoint);
     this.#log = context.log.child({ request: request.requestId });
     this.#folder = new RequestFolder(context.config.home, request.requestId);
     this.#writer = new EventWriter(context.db, request, this.#log, context.config.home);
@@ -64,12 +67,12 @@ export class RunningRequest implements WorkOnRequest {
    *
    * @returns what is to be published, still under the lease; undefined when the request has its end or was let go
    */
-  async run(): Promise<TrainOutputs | undefined> {
+  async run(): Promise<Outputs | undefined> {
     this.#log.info({ device: this.#context.device, attempt: this.request.attempts }, "training starts");
     try {
       // A server that was killed left it to its trainer.
       await this.#context.confinement.takeFolder(this.#folder);
-      const earlier = await this.#folder.readTrained();
+      const earlier = await this.#folder.readTrained(this.#endpoint);
       const outputs = earlier ?? (await this.#train());
       await this.#writer.flush();
       await this.#trained.write(outputs);
@@ -79,7 +82,7 @@ export class RunningRequest implements WorkOnRequest {
       await this.#noting;
       if (this.#stop !== "cancel" && this.#stop !== "lost" && this.#trained.outputs !== undefined) {
         // Noted while the trainer was at work, and gone or replaced since: training again would come to the same end.
-        if (!(await this.#folder.holds(this.#trained.outputs))) {
+        if (!(await this.#folder.holds(this.#trained.outputs, this.#endpoint))) {
           await this.#fail(toAppError(error));
           return undefined;
         }
@@ -119,13 +122,14 @@ export class RunningRequest implements WorkOnRequest {
     trainer.outputs.catch(() => {}).finally(() => clearTimeout(timer));
   }
 
-  async #train(): Promise<TrainOutputs> {
+  async #train(): Promise<Outputs> {
     const { db, store, signer, config, device, confinement } = this.#context;
     const request = this.request;
     const folder = this.#folder;
     await folder.make();
     const publicUrls = [request.publicUrl, config.publicUrl];
-    const job = await trainingJob(JSON.parse(request.input), {
+    const job = await makeJob(JSON.parse(request.input), {
+      endpoint: this.#endpoint,
       folder,
       device,
       config,
@@ -137,7 +141,8 @@ export class RunningRequest implements WorkOnRequest {
     for (const path of [folder.path, join(config.home, "cache")]) await confinement.giveFolder(path);
     if (this.#stop !== undefined) throw stoppedEarly();
     this.#trainer = startTrainer({
-      command: "train",
+      command: this.#endpoint.command,
+      program: this.#endpoint.program,
       job,
       jobFile: folder.jobFile,
       env: confinement.environment(config.trainerEnvironment, folder.path),
@@ -154,7 +159,7 @@ export class RunningRequest implements WorkOnRequest {
     }
     // Looked at when nothing is left that could exchange them.
     const said = await this.#trainer.outputs.finally(() => confinement.takeFolder(folder, pid));
-    return folder.checkOutputs(said);
+    return folder.checkOutputs(said, this.#endpoint);
   }
 
   #hear(event: JobEvent): void {
@@ -172,7 +177,7 @@ export class RunningRequest implements WorkOnRequest {
 
   async #noteTrained(outputs: unknown): Promise<void> {
     try {
-      await this.#trained.write(await this.#folder.checkOutputs(outputs), "unfinished");
+      await this.#trained.write(await this.#folder.checkOutputs(outputs, this.#endpoint), "unfinished");
     } catch (error) {
       this.#log.error({ err: error }, "training: trained files not noted");
     }
@@ -199,7 +204,7 @@ export class RunningRequest implements WorkOnRequest {
 
   async #judge(error: AppError): Promise<void> {
     const { guard } = this.#context;
-    const verdict = verdictOf(error, { hasStepped: this.#hasStepped });
+    const verdict = verdictOf(error, { failures: this.#endpoint.failures, hasStepped: this.#hasStepped });
     if (verdict === "lost") return this.#lose(error);
     // A size that does not fit is the request's own; a device on which nothing fits is not.
     const isSuspicious = verdict === "setback" || (error.code === "out_of_memory" && !this.#hasStepped);
@@ -217,7 +222,11 @@ export class RunningRequest implements WorkOnRequest {
 
   async #fail(error: AppError): Promise<void> {
     const request = this.request;
-    await fail(this.#context.db, request, trainingFailure(error, JSON.parse(request.input)));
+    await fail(
+      this.#context.db,
+      request,
+      failureOf(this.#endpoint.failures, error, JSON.parse(request.input)),
+    );
     await this.#folder.removeIntermediates();
     const level = error.kind === "input" ? "info" : "error";
     this.#log[level](

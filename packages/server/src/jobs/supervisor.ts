@@ -4,7 +4,6 @@
  * The database decides who works on what.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import { TrainOutputs } from "@ltx-trainer/contract";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import type { ChangeFeed, RequestChange } from "../db/change-feed.ts";
 import type { DatabaseAddress } from "../db/database.ts";
@@ -16,7 +15,7 @@ import {
   settleExpired,
 } from "../db/requests/leases.ts";
 import { findDeadWorkers, isDeviceTaken, registerWorker, retireWorker } from "../db/workers.ts";
-import { RequestFolder } from "./confine/request-folder.ts";
+import { type Outputs, RequestFolder } from "./confine/request-folder.ts";
 import { DeviceGuard } from "./device/device-guard.ts";
 import type { ServiceHealth } from "./device/health.ts";
 import { probe } from "./device/probe.ts";
@@ -149,7 +148,8 @@ export class Supervisor {
       if (this.#publications.size >= publicationsAtOnce) return false;
       const request = await claimTrained(this.#context.db, this.#claimer(), this.#context.homeId);
       if (request === undefined) return false;
-      this.#publish(request, TrainOutputs.parse(JSON.parse(request.trainedOutputs ?? "null")));
+      const { outputs } = this.#context.endpoints.get(request.endpoint);
+      this.#publish(request, outputs.parse(JSON.parse(request.trainedOutputs ?? "null")) as Outputs);
       return true;
     });
   }
@@ -171,7 +171,7 @@ export class Supervisor {
     if (request === undefined) return false;
     const onProcess = (pid: number) => this.#keeper.setProcess(request.leaseId, pid);
     const running = new RunningRequest(request, { ...this.#context, device, guard, onProcess });
-    let outputs: TrainOutputs | undefined;
+    let outputs: Outputs | undefined;
     this.#begin(running);
     try {
       outputs = await running.run();
@@ -183,7 +183,7 @@ export class Supervisor {
     return true;
   }
 
-  #publish(request: ClaimedRequest, outputs: TrainOutputs): void {
+  #publish(request: ClaimedRequest, outputs: Outputs): void {
     const publication = new Publication(request, outputs, this.#context);
     this.#begin(publication);
     const running = publication
@@ -216,7 +216,8 @@ export class Supervisor {
   #claimer() {
     const { leaseSeconds, limits } = this.#context.config;
     const { runningPerUser } = limits;
-    return { workerId: this.#workerId, leaseId: uuidv4(), leaseSeconds, runningPerUser };
+    const endpoints = this.#context.endpoints.names;
+    return { workerId: this.#workerId, leaseId: uuidv4(), leaseSeconds, runningPerUser, endpoints };
   }
 
   #isTaken(device: string): Promise<boolean> {

@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
 import type { ClaimedRequest } from "../db/requests/leases.ts";
+import type { EndpointRegistry } from "../endpoints/registry.ts";
 import type { Signer } from "../storage/signer.ts";
 import type { FileStore } from "../storage/stores/file-store.ts";
 import type { Confinement } from "./confine/confinement.ts";
@@ -12,6 +13,7 @@ export type RunContext = {
   readonly store: FileStore;
   readonly signer: Signer;
   readonly config: Config;
+  readonly endpoints: EndpointRegistry;
   readonly log: Logger;
   /** Id of this data folder. */
   readonly homeId: string;

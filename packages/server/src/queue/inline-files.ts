@@ -1,7 +1,8 @@
 /** Files that came inside a submission go into the store, so that a request stays small wherever it goes. */
 import { Readable } from "node:stream";
-import type { FilePlace, InlineFile } from "../body/read-json.ts";
+import type { InlineFile } from "../body/read-json.ts";
 import type { Uploads } from "../storage/uploads.ts";
+import { withFileAt } from "../wire/files-in.ts";
 import { fileUrl, type PublicUrl } from "../wire/public-urls.ts";
 
 export type Storing = {
@@ -27,7 +28,7 @@ export async function storeInlineFiles(
   const stored = await Promise.all(
     files.map(async (file) => ({ place: file.place, url: await store(file, storing, uploads) })),
   );
-  const complete = stored.reduce((value, { place, url }) => withValueAt(value, place, url), body);
+  const complete = stored.reduce((value, { place, url }) => withFileAt(value, place, url), body);
   return { text: JSON.stringify(complete), body: complete };
 }
 
@@ -55,11 +56,4 @@ const pieceBytes = 2 ** 18;
 function* piecesOf(bytes: Uint8Array): Generator<Buffer> {
   for (let at = 0; at < bytes.length; at += pieceBytes)
     yield Buffer.from(bytes.subarray(at, at + pieceBytes));
-}
-
-function withValueAt(value: unknown, [key, ...rest]: FilePlace, inner: string): unknown {
-  if (key === undefined) return inner;
-  if (Array.isArray(value)) return value.with(Number(key), withValueAt(value[Number(key)], rest, inner));
-  const record = value as Record<string, unknown>;
-  return { ...record, [key]: withValueAt(record[key], rest, inner) };
 }

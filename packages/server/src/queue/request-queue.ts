@@ -23,6 +23,7 @@ import {
   type RequestSummary,
 } from "../db/requests/requests.ts";
 import { cancelQueued, requestCancel } from "../db/requests/transitions.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { Uploads } from "../storage/uploads.ts";
 import type { PublicUrl } from "../wire/public-urls.ts";
 import { type CancelResponse, isFinal, type QueueStatus } from "../wire/queue.ts";
@@ -39,7 +40,7 @@ import { StatusStreams } from "./watch/status-stream.ts";
 
 export type Submission = {
   readonly caller: Caller;
-  readonly endpoint: string;
+  readonly endpoint: Endpoint;
   readonly path: string;
   readonly publicUrl: PublicUrl;
   /** JSON, or nothing, without what became files. */
@@ -104,20 +105,20 @@ export class RequestQueue {
     const key = keyOf(submission);
     const earlier = key && (await findRequestByKey(this.#db, caller.userId, key));
     if (earlier !== undefined) return this.#submitted(earlier, submission);
-    await this.#refuseLongQueue(endpoint, maxQueueLength);
+    await this.#refuseLongQueue(endpoint.name, maxQueueLength);
     await this.#refuseBusyUser(caller.userId);
-    const { refusal } = validateInput(path, submission.body, submission.files);
+    const refusal = validateInput(endpoint, submission);
     const id = uuidv7();
     const storing = { requestId: id, userId: caller.userId, publicUrl };
     const input =
       refusal === undefined
-        ? acceptedInput(await storeInlineFiles(submission, storing, this.#uploads))
+        ? acceptedInput(await storeInlineFiles(submission, storing, this.#uploads), endpoint)
         : refusedInput(submission);
     await this.#uploads.reservations.checkQuota(caller.userId, Buffer.byteLength(input));
     const request: NewRequest = {
       ...wishes,
       id,
-      endpoint,
+      endpoint: endpoint.name,
       path,
       userId: caller.userId,
       keyId: caller.keyId,
@@ -249,7 +250,7 @@ async function* mapped<From, To>(source: AsyncIterable<From>, map: (value: From)
 /** The client's key, with what it stands for: the words as they came. */
 function keyOf({ options, endpoint, path, text, files }: Submission): IdempotencyKey | undefined {
   if (options.idempotencyKey === null) return undefined;
-  const hash = createHash("sha256").update(`${endpoint}/${path}\n${text}`);
+  const hash = createHash("sha256").update(`${endpoint.name}/${path}\n${text}`);
   for (const { digest } of files) hash.update(`\n${digest}`);
   return { key: options.idempotencyKey, bodyHash: hash.digest() };
 }

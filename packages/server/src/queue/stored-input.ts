@@ -1,12 +1,14 @@
-/** What of a body is stored with its request: all that the training needs, and of the rest an excerpt. */
-import { shorten, TrainingInput } from "@ltx-trainer/contract";
-import { isRecord } from "../body/read-json.ts";
+/** What of a body is stored with its request: all that its endpoint reads, and an excerpt of the rest. */
+import { resolved, type SchemaNode, shorten } from "@ltx-trainer/contract";
+import { z } from "zod";
+import type { Endpoint } from "../endpoints/endpoint.ts";
+import { filesIn, isRecord, withFileAt } from "../wire/files-in.ts";
 
 /** A body that was refused is kept only to see what was wrong with it. */
 const refusedLength = 4_000;
 /** Below this nothing is left out: inputs have a few hundred characters. */
 const smallLength = 16_000;
-/** Of what the trainer does not read. */
+/** Of what the endpoint does not read. */
 const excerpt = { stringLength: 500, total: 4_000 } as const;
 
 type Given = { readonly text: string; readonly body: unknown };
@@ -19,36 +21,47 @@ export function refusedInput({ text, body }: Given): string {
 }
 
 /**
- * The text for a request that was accepted. Of a long one, keys that the trainer does not know are cut, and so are data
+ * The text for a request that was accepted. Of a long one, keys that the endpoint does not know are cut, and so are data
  * URIs that cannot be read: large readable ones are files by now.
  */
-export function acceptedInput({ text, body }: Given): string {
+export function acceptedInput(
+  { text, body }: Given,
+  { input, files }: Pick<Endpoint, "input" | "files">,
+): string {
   if (text.length <= smallLength || !isRecord(body)) return text;
-  const known = new Set(Object.keys(TrainingInput.shape));
-  const unknown = Object.fromEntries(Object.entries(body).filter(([key]) => !known.has(key)));
-  const kept = Object.fromEntries(Object.entries(body).filter(([key]) => known.has(key)));
-  const rest = shorten(unknown, excerpt) as Record<string, unknown>;
-  return JSON.stringify({
-    ...rest,
-    ...kept,
-    training_data_url: cutUnreadable(kept.training_data_url),
-    ...(Array.isArray(kept.validation) ? { validation: kept.validation.map(validationItem) } : {}),
-  });
+  const kept = withExcerpts(z.toJSONSchema(input, { io: "input" }), body);
+  const unreadable = filesIn(kept, files).filter(({ value }) => isUnreadable(value));
+  return JSON.stringify(
+    unreadable.reduce<unknown>(
+      (whole, { place, value }) => withFileAt(whole, place, shorten(value, excerpt)),
+      kept,
+    ),
+  );
 }
 
-/** Its two known keys, and an excerpt of the others. */
-function validationItem(item: unknown): unknown {
-  if (!isRecord(item)) return item;
-  const { prompt, image_url: image, ...unknown } = item;
+/** A value with an excerpt of every key that its schema does not know. */
+function withExcerpts(root: SchemaNode, value: unknown, node = root): unknown {
+  const schema = resolved(root, node);
+  if (Array.isArray(value)) {
+    const { items } = schema;
+    return typeof items === "object" && !Array.isArray(items)
+      ? value.map((item) => withExcerpts(root, item, items as SchemaNode))
+      : value;
+  }
+  const { properties } = schema;
+  if (!isRecord(value) || properties === undefined) return value;
+  const isKnown = (key: string) => Object.hasOwn(properties, key);
+  const entries = Object.entries(value);
+  const unknown = Object.fromEntries(entries.filter(([key]) => !isKnown(key)));
+  const known = entries.filter(([key]) => isKnown(key));
   return {
     ...(shorten(unknown, excerpt) as Record<string, unknown>),
-    prompt,
-    ...(image === undefined ? {} : { image_url: cutUnreadable(image) }),
+    ...Object.fromEntries(
+      known.map(([key, inner]) => [key, withExcerpts(root, inner, properties[key] as SchemaNode)]),
+    ),
   };
 }
 
-function cutUnreadable(value: unknown): unknown {
-  return typeof value === "string" && value.length > smallLength && /^data:/i.test(value)
-    ? shorten(value, excerpt)
-    : value;
+function isUnreadable(value: unknown): boolean {
+  return typeof value === "string" && value.length > smallLength && /^data:/i.test(value);
 }

@@ -1,63 +1,87 @@
 /**
- * Whether the trainer can be asked to work on a body. Submitting never fails on it: what is found here is the result.
+ * Whether an endpoint can work on a body. Submitting never fails on it: what is found here is the request's result.
  */
-
-import { shorten, TrainingInput, unknownKeys } from "@ltx-trainer/contract";
+import { shorten } from "@ltx-trainer/contract";
+import { z } from "zod";
 import type { InlineFile } from "../body/read-json.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
+import { failureOf } from "../endpoints/failures.ts";
+import { filesIn } from "../wire/files-in.ts";
 import { pydanticDetail } from "../wire/pydantic.ts";
-import {
-  type ErrorDetail,
-  modelFailure,
-  trainingFailure,
-  type WireFailure,
-} from "../wire/request-failures.ts";
+import { type ErrorDetail, modelFailure, type WireFailure } from "../wire/request-failures.ts";
 
-/** Keys that are dropped, which is worth a line in the log, or why nothing can be done. */
-export type Verdict =
-  | { readonly refusal: WireFailure }
-  | { readonly refusal: undefined; readonly ignoredKeys: readonly string[] };
+/** What was sent to an endpoint. */
+export type Sent = {
+  /** What came after the endpoint's name: an endpoint has nothing there. */
+  readonly path: string;
+  /** The parsed JSON; undefined for an empty body. */
+  readonly body: unknown;
+  /** What came inside it. */
+  readonly files: readonly InlineFile[];
+};
 
-/**
- * @param path what came after the endpoint's name: the trainer has nothing there
- * @param body the parsed JSON, or undefined for an empty body
- * @param files what came inside it
- */
-export function validateInput(path: string, body: unknown, files: readonly InlineFile[] = []): Verdict {
-  if (path !== "") return { refusal: pathNotFound(path) };
+/** Why the endpoint cannot work on it; undefined when it can. */
+export function validateInput(endpoint: Endpoint, { path, body, files }: Sent): WireFailure | undefined {
+  if (path !== "") return pathNotFound(path);
   if (body === undefined) {
-    return { refusal: refused([{ loc: ["body"], msg: "Field required", type: "missing", input: null }]) };
+    return refused([{ loc: ["body"], msg: "Field required", type: "missing", input: null }]);
   }
-  const result = TrainingInput.safeParse(withShortLists(body), { reportInput: true });
-  if (!result.success) return { refusal: refused(pydanticDetail(TrainingInput, result.error.issues, body)) };
-  const { training_data_url: data, validation } = result.data;
-  const sources: [ErrorDetail["loc"], string][] = [
-    [["body", "training_data_url"], data],
-    ...validation.flatMap(({ image_url: image }, index): [ErrorDetail["loc"], string][] =>
-      image ? [[["body", "validation", index, "image_url"], image]] : [],
-    ),
-  ];
+  const { input } = endpoint;
+  const result = input.safeParse(withShortLists(body, input), { reportInput: true });
+  if (!result.success) return refused(pydanticDetail(input, result.error.issues, body));
+  const sources = filesIn(result.data, endpoint.files).flatMap(({ place, value }) =>
+    typeof value === "string" && value !== "" ? [{ loc: ["body", ...place], source: value }] : [],
+  );
   // On a server a path would be one of ours.
-  const wrong = sources.filter(([, source]) => !isFetchable(source));
-  if (wrong.length > 0) return { refusal: refused(wrong.map(([loc, source]) => notAnAddress(loc, source))) };
+  const wrong = sources.filter(({ source }) => !isFetchable(source));
+  if (wrong.length > 0) return refused(wrong.map(({ loc, source }) => notAnAddress(loc, source)));
   const damaged = files.find(({ bytes }) => bytes === undefined);
-  if (damaged !== undefined) {
-    const facts = { field: String(damaged.place[0]) };
-    return { refusal: trainingFailure({ code: "source_unsupported", facts }, result.data) };
-  }
-  return { refusal: undefined, ignoredKeys: unknownKeys(TrainingInput, body) };
+  if (damaged === undefined) return undefined;
+  const facts = { field: String(damaged.place[0]) };
+  return failureOf(
+    endpoint.failures,
+    { code: "source_unsupported", facts },
+    result.data as Readonly<Record<string, unknown>>,
+  );
 }
 
-/** More prompts than this are refused for their number; what each looks like does not matter any more. */
-const mostPrompts = 10;
+/** Entries of a list that are looked at beyond what it may have. */
+const spareEntries = 8;
 
-/** Every entry of a list is checked before its length is. */
-function withShortLists(body: unknown): unknown {
-  const { validation } = (body ?? {}) as { readonly validation?: unknown };
-  if (!Array.isArray(validation) || validation.length <= mostPrompts) return body;
-  return { ...(body as object), validation: validation.slice(0, mostPrompts) };
+/** A list that is far too long is refused for its length, without a look at every entry. */
+function withShortLists(body: unknown, input: z.ZodType): unknown {
+  if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
+  const longest = longestLists(input);
+  const entries = Object.entries(body);
+  const isTooLong = ([key, value]: [string, unknown]) =>
+    Array.isArray(value) && value.length > (longest.get(key) ?? Number.POSITIVE_INFINITY);
+  if (!entries.some(isTooLong)) return body;
+  return Object.fromEntries(
+    entries.map(([key, value]) =>
+      isTooLong([key, value]) ? [key, (value as unknown[]).slice(0, longest.get(key))] : [key, value],
+    ),
+  );
 }
 
-/** Looking at an address takes longer the longer it is. */
+const listsOf = new WeakMap<z.ZodType, ReadonlyMap<string, number>>();
+
+/** How many entries of each top-level list are looked at. */
+function longestLists(input: z.ZodType): ReadonlyMap<string, number> {
+  const known = listsOf.get(input);
+  if (known !== undefined) return known;
+  const { properties = {} } = z.toJSONSchema(input, { io: "input" });
+  const lists = new Map(
+    Object.entries(properties).flatMap(([name, property]): [string, number][] =>
+      typeof property === "object" && property.maxItems !== undefined
+        ? [[name, property.maxItems + spareEntries]]
+        : [],
+    ),
+  );
+  listsOf.set(input, lists);
+  return lists;
+}
+
+/** Checking an address takes longer the longer it is. */
 const longestAddress = 16_384;
 
 function isFetchable(source: string): boolean {
@@ -75,12 +99,12 @@ function notAnAddress(loc: ErrorDetail["loc"], source: string): ErrorDetail {
   };
 }
 
-/** Without a doubt the caller's: not worth trying again, and free of charge. */
+/** The caller's own fault: not worth a retry, and free of charge. */
 function refused(detail: readonly ErrorDetail[]): WireFailure {
   return modelFailure(422, detail);
 }
 
-/** Source: fal-ai/fal, `projects/fal/src/fal/api.py`: how an application answers for a path it does not have. */
+/** Source: fal-ai/fal, `projects/fal/src/fal/api.py`: the answer of an application for a path that it does not have. */
 function pathNotFound(path: string): WireFailure {
   return { ...modelFailure(404, []), body: { detail: `Path /${shorten(path)} not found` } };
 }

@@ -1,18 +1,19 @@
 /** Data URIs in requests: read as they are written, moved into the store, read back from there by the trainer alone. */
 import { existsSync, readFileSync } from "node:fs";
-import type { AppError } from "@ltx-trainer/contract";
+import { type AppError, TrainJob } from "@ltx-trainer/contract";
 import { parseDataUri } from "@ltx-trainer/host";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createKey } from "../access/keys.ts";
 import { type Database, openDatabase } from "../db/database.ts";
 import { Confinement } from "../jobs/confine/confinement.ts";
 import { RequestFolder } from "../jobs/confine/request-folder.ts";
-import { trainingJob } from "../jobs/training-job.ts";
+import { makeJob } from "../jobs/request-job.ts";
 import { Signer } from "../storage/signer.ts";
 import { DiskStore } from "../storage/stores/disk-store.ts";
 import { FileClient } from "../testing/file-client.ts";
 import { silent } from "../testing/postgres.ts";
 import { TestService } from "../testing/service.ts";
+import { trainerEndpoint } from "../testing/trainer-endpoint.ts";
 import { QueueStatus } from "../wire/queue.ts";
 
 describe("a data URI", () => {
@@ -63,7 +64,7 @@ async function inputAfter(body: unknown): Promise<Record<string, unknown> & { tr
 const large = (text: string) => `data:image/png;base64,${Buffer.from(text.repeat(500)).toString("base64")}`;
 
 /** The job for an input, as the supervisor makes it. */
-async function jobFor(input: unknown, userId = "local") {
+async function jobFor(input: unknown, userId = "local"): Promise<TrainJob> {
   const { config } = service;
   const deps = {
     db,
@@ -73,7 +74,8 @@ async function jobFor(input: unknown, userId = "local") {
     userId,
     folder: service.home,
   };
-  return trainingJob(input, {
+  const job = await makeJob(input, {
+    endpoint: trainerEndpoint,
     folder: new RequestFolder(service.home, "test"),
     device: "cpu",
     config,
@@ -81,6 +83,7 @@ async function jobFor(input: unknown, userId = "local") {
     inputFiles: deps,
     confinement: new Confinement(undefined),
   });
+  return TrainJob.parse(job);
 }
 
 test("large ones become files that only their owner can read; everything else of the input stays", async () => {

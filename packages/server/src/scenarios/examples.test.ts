@@ -2,9 +2,9 @@
 import { spawn, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { TestService } from "../testing/service.ts";
-import { TrainingOutput } from "../wire/files.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 

@@ -2,10 +2,10 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { type OutputFile, TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { FileClient } from "../testing/file-client.ts";
 import { TestService } from "../testing/service.ts";
-import { type OutputFile, TrainingOutput } from "../wire/files.ts";
 import { QueueStatus } from "../wire/queue.ts";
 
 // Each runs the whole trainer, on a machine that is busy with the other tests.

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { expect, test } from "vitest";
 import { TestService } from "../testing/service.ts";
-import { TrainingOutput } from "../wire/files.ts";
 import { QueueStatus } from "../wire/queue.ts";
 
 const example = fileURLToPath(new URL("../../../../examples/glowpulse.zip", import.meta.url));

@@ -7,10 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { startBucket, type TestBucket } from "../testing/bucket.ts";
 import { TestService } from "../testing/service.ts";
-import { TrainingOutput } from "../wire/files.ts";
 import { QueueStatus } from "../wire/queue.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });

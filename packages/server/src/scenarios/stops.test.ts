@@ -13,6 +13,7 @@ import { claim, settleExpired } from "../db/requests/leases.ts";
 import { release } from "../db/requests/transitions.ts";
 import { registerWorker, retireWorker } from "../db/workers.ts";
 import { LongTraining, signal, stopsOfNpm, stopsOfService } from "../testing/long-training.ts";
+import { trainerEndpoint } from "../testing/trainer-endpoint.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
@@ -87,7 +88,12 @@ test("a server that stands still as a whole lets go of what somebody took meanwh
   signal(pidOfServer(), "SIGSTOP");
   await expect.poll(() => training.secondsLeft(), { timeout }).toBeLessThan(0);
   await settleExpired(db);
-  const taken = await claim(db, { workerId, leaseId: uuidv4(), leaseSeconds: 600 });
+  const taken = await claim(db, {
+    workerId,
+    leaseId: uuidv4(),
+    leaseSeconds: 600,
+    endpoints: [trainerEndpoint.name],
+  });
   expect(taken).toMatchObject({ requestId: training.id, attempts: before.attempts + 1 });
   signal(pidOfServer(), "SIGCONT");
   await expect.poll(() => training.trainers, { timeout }).toEqual([]);

@@ -3,10 +3,10 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { processesWith } from "../testing/processes.ts";
 import { TestService } from "../testing/service.ts";
-import { TrainingOutput } from "../wire/files.ts";
 import { QueueStatus } from "../wire/queue.ts";
 
 // Each runs the whole trainer, some of them twice, on a machine that is busy with the other tests.

@@ -2,9 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { repositoryFolder } from "@ltx-trainer/host";
 import { expect } from "vitest";
-import { TrainingOutput } from "../wire/files.ts";
 import { QueueStatus } from "../wire/queue.ts";
 import { TestService } from "./service.ts";
 

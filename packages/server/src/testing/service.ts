@@ -8,6 +8,8 @@ import type { Logger } from "pino";
 import { createKey, defaultUser } from "../access/keys.ts";
 import { type Config, readConfig } from "../config/config.ts";
 import { openDatabase } from "../db/database.ts";
+import type { Endpoint } from "../endpoints/endpoint.ts";
+import { EndpointRegistry, makeEndpoints } from "../endpoints/registry.ts";
 import { EmbeddedPostgres, type PostgresAddress } from "../postgres/embedded-postgres.ts";
 import { type Service, startService } from "../service.ts";
 import { silent } from "./postgres.ts";
@@ -40,10 +42,15 @@ export class TestService {
   readonly input: Readonly<Record<string, unknown>>;
   readonly #settings: Readonly<Record<string, string>>;
   readonly #log: Logger;
+  readonly #endpoints: readonly Endpoint[];
   #service: Service | undefined;
   #key = "";
 
-  private constructor(settings: Readonly<Record<string, string>>, log: Logger) {
+  private constructor(
+    settings: Readonly<Record<string, string>>,
+    log: Logger,
+    endpoints: readonly Endpoint[],
+  ) {
     this.home = mkdtempSync(join(tmpdir(), "ltx-service-"));
     chmodSync(this.home, 0o755);
     makeBase(join(this.home, "base"));
@@ -57,13 +64,15 @@ export class TestService {
     };
     this.#settings = settings;
     this.#log = log;
+    this.#endpoints = endpoints;
   }
 
   static async start(
     settings: Readonly<Record<string, string>> = {},
     log: Logger = silent,
+    endpoints: readonly Endpoint[] = [],
   ): Promise<TestService> {
-    const test = new TestService(settings, log);
+    const test = new TestService(settings, log, endpoints);
     await test.resume();
     return test;
   }
@@ -96,9 +105,14 @@ export class TestService {
 
   /** Starts it, on what an earlier one left. */
   async resume(): Promise<void> {
-    this.#service = await startService(this.config, this.#log);
+    this.#service = await startService(this.config, this.#log, this.#registry);
     const { firstKey } = this.#service;
     if (firstKey !== undefined) this.#key = await this.#adminKey();
+  }
+
+  /** The package's own endpoints and those that the test adds. */
+  get #registry(): EndpointRegistry {
+    return new EndpointRegistry(makeEndpoints(this.config).primary, ...this.#endpoints);
   }
 
   /** The first key may not administer; tests do. */

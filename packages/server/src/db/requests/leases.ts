@@ -45,6 +45,8 @@ export type Claimer = {
   /** Made by the caller, so that a claim whose answer was lost is found again. */
   readonly leaseId: string;
   readonly leaseSeconds: number;
+  /** Names of those that this worker serves. */
+  readonly endpoints: readonly string[];
   /** A user with so many running requests has to wait. Claims made at the same time may go one above. */
   readonly runningPerUser?: number | undefined;
 };
@@ -86,7 +88,7 @@ export function claimTrained(
 
 async function take(
   db: Database,
-  { workerId, leaseId, leaseSeconds }: Claimer,
+  { workerId, leaseId, leaseSeconds, endpoints }: Claimer,
   condition: ReturnType<typeof sql<SqlBool>>,
   update: RequestUpdate,
 ): Promise<ClaimedRequest | undefined> {
@@ -115,6 +117,7 @@ async function take(
           .selectFrom("requests")
           .select("id")
           .where("state", "=", "queued")
+          .where("endpoint", "in", endpoints)
           .where(condition)
           .orderBy("priority", "desc")
           .orderBy("sequence")

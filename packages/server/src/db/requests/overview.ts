@@ -5,9 +5,13 @@ import { type RequestState, requestStates } from "../../wire/queue.ts";
 import type { Database } from "../database.ts";
 import { persistently } from "../persist.ts";
 
+export type RequestCounts = Readonly<Record<RequestState, number>>;
+
 export type Overview = {
   /** Requests that are kept, by state. */
-  readonly requests: Readonly<Record<RequestState, number>>;
+  readonly requests: RequestCounts;
+  /** The same by endpoint; those without requests are left out. */
+  readonly endpoints: ReadonlyMap<string, RequestCounts>;
   /** Seconds that the oldest waiting request has waited; 0 when none waits. */
   readonly oldestWaitSeconds: number;
   /** Seconds that the oldest pending webhook has waited since its request ended; 0 when none is pending. */
@@ -24,25 +28,44 @@ export type WebhookState = (typeof webhookStates)[number];
 /** @param leaseSeconds a server not heard of for so long counts as gone */
 export async function readOverview(db: Database, leaseSeconds: number): Promise<Overview> {
   const [requests, webhooks, workers] = await Promise.all([
-    persistently(() => countByState(db, "requests")),
-    persistently(() => countByState(db, "webhook_deliveries")),
+    persistently(() => countRequests(db)),
+    persistently(() => countDeliveries(db)),
     persistently(() => liveWorkers(db, leaseSeconds)),
   ]);
   return {
-    requests: filled(requestStates, requests),
-    oldestWaitSeconds: requests.find(({ state }) => state === "queued")?.age ?? 0,
+    requests: countsOf(requestStates, requests),
+    endpoints: new Map(
+      [...new Set(requests.map(({ endpoint }) => endpoint))].map((name) => [
+        name,
+        countsOf(
+          requestStates,
+          requests.filter(({ endpoint }) => endpoint === name),
+        ),
+      ]),
+    ),
+    oldestWaitSeconds: Math.max(
+      0,
+      ...requests.filter(({ state }) => state === "queued").map(({ age }) => age),
+    ),
     oldestWebhookSeconds: webhooks.find(({ state }) => state === "pending")?.age ?? 0,
     devices: workers.flatMap(({ devices }) => devices),
-    webhooks: filled(webhookStates, webhooks),
+    webhooks: countsOf(webhookStates, webhooks),
   };
 }
 
 type Count = { readonly state: string; readonly count: number; readonly age: number };
 
-async function countByState(db: Database, table: "requests" | "webhook_deliveries"): Promise<Count[]> {
+async function countRequests(db: Database): Promise<(Count & { readonly endpoint: string })[]> {
+  const statement = sql<Count & { readonly endpoint: string }>`
+    select endpoint, state, count(*) as count, extract(epoch from now() - min(created_at))::float8 as age
+    from requests group by endpoint, state`;
+  return (await statement.execute(db)).rows;
+}
+
+async function countDeliveries(db: Database): Promise<Count[]> {
   const statement = sql<Count>`
     select state, count(*) as count, extract(epoch from now() - min(created_at))::float8 as age
-    from ${sql.table(table)} group by state`;
+    from webhook_deliveries group by state`;
   return (await statement.execute(db)).rows;
 }
 
@@ -55,11 +78,12 @@ function liveWorkers(db: Database, leaseSeconds: number) {
     .execute();
 }
 
-/** Also the states that nothing is in. */
-function filled<State extends string>(
+/** Sums by state, also for the states that nothing is in. */
+function countsOf<State extends string>(
   states: readonly State[],
   counts: readonly Count[],
 ): Record<State, number> {
-  const found = new Map(counts.map(({ state, count }) => [state, count]));
-  return Object.fromEntries(states.map((state) => [state, found.get(state) ?? 0])) as Record<State, number>;
+  const sums = new Map<string, number>();
+  for (const { state, count } of counts) sums.set(state, (sums.get(state) ?? 0) + count);
+  return Object.fromEntries(states.map((state) => [state, sums.get(state) ?? 0])) as Record<State, number>;
 }

@@ -4,6 +4,7 @@ import { sql } from "kysely";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { type TestDatabase, TestPostgres } from "../../testing/postgres.ts";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import type { QueuePriority } from "../../wire/queue.ts";
 import { cancelledFailure, requestFailure } from "../../wire/request-failures.ts";
 import { isDeviceTaken, registerWorker, retireWorker } from "../workers.ts";
@@ -64,7 +65,7 @@ async function submit(options: Partial<NewRequest> = {}): Promise<string> {
 }
 
 async function take(leaseSeconds = 60) {
-  return claim(test_.db, { workerId, leaseId: uuidv4(), leaseSeconds });
+  return claim(test_.db, { workerId, leaseId: uuidv4(), leaseSeconds, endpoints: [trainerEndpoint.name] });
 }
 
 async function mustTake(leaseSeconds?: number) {
@@ -248,7 +249,11 @@ test("a trained request is claimed only where its files are, never trained, and 
 });
 
 function takeTrained(home: string, leaseSeconds = 60) {
-  return claimTrained(test_.db, { workerId, leaseId: uuidv4(), leaseSeconds }, home);
+  return claimTrained(
+    test_.db,
+    { workerId, leaseId: uuidv4(), leaseSeconds, endpoints: [trainerEndpoint.name] },
+    home,
+  );
 }
 
 test("the answer of a trained request that is written twice is its own both times", async () => {

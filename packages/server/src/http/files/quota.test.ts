@@ -15,6 +15,7 @@ import { registerWorker } from "../../db/workers.ts";
 import type { Initiated } from "../../testing/file-client.ts";
 import { silent } from "../../testing/postgres.ts";
 import { TestService } from "../../testing/service.ts";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import { QueueStatus } from "../../wire/queue.ts";
 import { cancelledFailure } from "../../wire/request-failures.ts";
 
@@ -310,7 +311,14 @@ test("a user with enough running requests waits, and others are served meanwhile
   const ids = [await user.submit(), await user.submit(), await other.submit()];
   const workerId = uuidv7();
   await registerWorker(db, { id: workerId, devices: [] });
-  const next = () => claim(db, { workerId, leaseId: uuidv7(), leaseSeconds: 600, runningPerUser: 1 });
+  const next = () =>
+    claim(db, {
+      workerId,
+      leaseId: uuidv7(),
+      leaseSeconds: 600,
+      endpoints: [trainerEndpoint.name],
+      runningPerUser: 1,
+    });
   const claimed = [await next(), await next(), await next()];
   expect(claimed.map((one) => one?.requestId)).toEqual([ids[0], ids[2], undefined]);
   if (claimed[0] !== undefined) await fail(db, claimed[0], cancelledFailure);

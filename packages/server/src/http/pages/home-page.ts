@@ -9,12 +9,15 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { FastifyInstance } from "fastify";
 import type { Config } from "../../config/config.ts";
+import type { EndpointRegistry } from "../../endpoints/registry.ts";
 import { publicUrlFor } from "../public-url.ts";
 
 const asset = (name: string) =>
   readFileSync(new URL(`../../../assets/${name}`, import.meta.url), "utf8").trimEnd();
 
-export function addHomePage(app: FastifyInstance, config: Config): void {
+type HomePageDeps = { readonly config: Config; readonly endpoints: EndpointRegistry };
+
+export function addHomePage(app: FastifyInstance, { config, endpoints }: HomePageDeps): void {
   const style = asset("home.css");
   const script = asset("home.js");
   const python = { tls: asset("home-python-tls.html"), plain: asset("home-python-plain.html") };
@@ -32,7 +35,7 @@ export function addHomePage(app: FastifyInstance, config: Config): void {
   app.get("/", async (request, reply) => {
     const url = publicUrlFor(request, config);
     const hasTls = url.startsWith("https:");
-    const values = { url, host: url.replace(/^https?:\/\//, ""), endpoint: config.endpoint };
+    const values = { url, host: url.replace(/^https?:\/\//, ""), endpoint: endpoints.primary.name };
     const escaped = Object.fromEntries(
       Object.entries(values).map(([name, value]) => [name, escapeHtml(value)]),
     );

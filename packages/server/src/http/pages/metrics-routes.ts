@@ -9,6 +9,7 @@ import type { Authenticator } from "../../access/authenticate.ts";
 import type { Config } from "../../config/config.ts";
 import type { Database } from "../../db/database.ts";
 import { type Overview, readOverview } from "../../db/requests/overview.ts";
+import type { EndpointRegistry } from "../../endpoints/registry.ts";
 import type { ServiceHealth } from "../../jobs/device/health.ts";
 import { ServiceMetrics } from "../../metrics.ts";
 import { SharedReads } from "../../wire/shared-reads.ts";
@@ -19,6 +20,7 @@ const overviewAgeMs = 2_000;
 
 export type MetricsRouteDeps = {
   readonly config: Config;
+  readonly endpoints: EndpointRegistry;
   readonly db: Database;
   readonly authenticator: Authenticator;
   readonly health: ServiceHealth;
@@ -41,7 +43,11 @@ export function addMetricsRoutes(app: FastifyInstance, deps: MetricsRouteDeps): 
   app.get("/metrics", async (request, reply) => {
     await refuseOthers(request, deps);
     const [overview, disk] = await Promise.all([overviews.get("all"), diskState(deps.config)]);
-    const text = await metrics.text(overview, { brokenDevices: deps.health.broken.length, disk });
+    const text = await metrics.text(overview, {
+      endpoints: deps.endpoints.names,
+      brokenDevices: deps.health.broken.length,
+      disk,
+    });
     return reply.type(metrics.contentType).send(text);
   });
   app.get("/overview", async (request, reply) => {
@@ -50,7 +56,7 @@ export function addMetricsRoutes(app: FastifyInstance, deps: MetricsRouteDeps): 
     const { queued: waiting, running } = requests;
     return reply
       .header("cache-control", "no-store")
-      .send({ endpoint: deps.config.endpoint, waiting, running, devices });
+      .send({ endpoint: deps.endpoints.primary.name, waiting, running, devices });
   });
 }
 

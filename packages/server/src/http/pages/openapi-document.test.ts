@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import { openApiDocument } from "./openapi-document.ts";
 
 type Json = Record<string, unknown>;
@@ -18,8 +19,7 @@ type Document = {
 
 const fixture = fileURLToPath(new URL("../../../fixtures/hosted-openapi.json", import.meta.url));
 const hosted = JSON.parse(readFileSync(fixture, "utf8")) as Document;
-const full = openApiDocument({
-  endpoint: "fal-ai/ltx-video-trainer",
+const full = openApiDocument(trainerEndpoint, {
   queueUrl: "https://queue.fal.run",
   pageUrl: "https://train.example.com/",
 });

@@ -6,15 +6,13 @@
  * Source: fal.ai/api/openapi/queue/openapi.json, `x-fal-*` extensions included. Different on purpose: what the hosted
  * document says of `logs` and of cancelling is not what the queue answers; here it is.
  */
-import { type SchemaNode, TrainingInput } from "@ltx-trainer/contract";
+import type { SchemaNode } from "@ltx-trainer/contract";
 import { z } from "zod";
-import { TrainingOutput } from "../../wire/files.ts";
+import type { Endpoint } from "../../endpoints/endpoint.ts";
 
 type Json = Record<string, unknown>;
 
 export type DocumentOptions = {
-  /** `owner/alias`. */
-  readonly endpoint: string;
   /** Where the queue is: `https://queue.fal.run`. */
   readonly queueUrl: string;
   /** Where people read about it. */
@@ -22,22 +20,23 @@ export type DocumentOptions = {
 };
 
 /** The document as JSON. */
-export function openApiDocument({ endpoint, queueUrl, pageUrl }: DocumentOptions): Json {
-  const name = pascalCase(endpoint.split("/")[1] ?? endpoint);
-  const input = `${name}Input`;
-  const output = `${name}Output`;
+export function openApiDocument(endpoint: Endpoint, { queueUrl, pageUrl }: DocumentOptions): Json {
+  const { name } = endpoint;
+  const stem = pascalCase(name.split("/")[1] ?? name);
+  const input = `${stem}Input`;
+  const output = `${stem}Output`;
   return {
     openapi: "3.0.4",
     info: {
-      title: `Queue OpenAPI for ${endpoint}`,
+      title: `Queue OpenAPI for ${name}`,
       version: "1.0.0",
-      description: `The OpenAPI schema for the ${endpoint} queue.`,
+      description: `The OpenAPI schema for the ${name} queue.`,
       "x-fal-metadata": {
-        endpointId: endpoint,
-        category: "training",
+        endpointId: name,
+        category: endpoint.category,
         playgroundUrl: pageUrl,
         documentationUrl: pageUrl,
-        about: "Trains a LoRA for the LTX video model from a zip of clips.",
+        about: endpoint.about,
       },
     },
     components: {
@@ -46,11 +45,11 @@ export function openApiDocument({ endpoint, queueUrl, pageUrl }: DocumentOptions
       },
       schemas: {
         QueueStatus: queueStatus,
-        ...componentsOf(TrainingInput, { name: input, title: "Input" }),
-        ...componentsOf(TrainingOutput, { name: output, title: "Output" }),
+        ...componentsOf(endpoint.input, { name: input, title: "Input" }),
+        ...componentsOf(endpoint.output, { name: output, title: "Output" }),
       },
     },
-    paths: pathsOf(endpoint, { input, output }),
+    paths: pathsOf(name, { input, output }),
     servers: [{ url: queueUrl }],
     security: [{ apiKeyAuth: [] }],
   };

@@ -20,6 +20,7 @@ import {
 } from "../../db/requests/history.ts";
 import { findAnswer } from "../../db/requests/requests.ts";
 import { cancelAllQueued } from "../../db/requests/transitions.ts";
+import type { EndpointRegistry } from "../../endpoints/registry.ts";
 import { RequestFolder } from "../../jobs/confine/request-folder.ts";
 import { readHistoryQuery, writeCursor } from "../../queue/history-query.ts";
 import type { FileStore } from "../../storage/stores/file-store.ts";
@@ -28,7 +29,8 @@ import { WireError } from "../../wire/wire-error.ts";
 import { Admission } from "../admission.ts";
 
 export type HistoryRouteDeps = {
-  readonly config: Pick<Config, "endpoint" | "home">;
+  readonly config: Pick<Config, "home">;
+  readonly endpoints: EndpointRegistry;
   readonly db: Database;
   readonly authenticator: Authenticator;
   readonly store: FileStore;
@@ -47,7 +49,7 @@ export function addHistoryRoutes(app: FastifyInstance, deps: HistoryRouteDeps): 
   const queue = "/rest/applications/:owner/:alias/queue";
   app.get(queue, (request) => queueSize(request, deps));
   const flushing = new Admission((request) => {
-    ownEndpoint(request, deps.config);
+    ownEndpoint(request, deps.endpoints);
     return authenticator.administrator(request.headers.authorization, "the queue");
   });
   app.delete(queue, { onRequest: flushing.onRequest }, (request) =>
@@ -61,11 +63,11 @@ const mostPayloadBytes = 8 * 2 ** 20;
 async function history(
   request: FastifyRequest,
   reply: FastifyReply,
-  { config, db, authenticator }: HistoryRouteDeps,
+  { endpoints, db, authenticator }: HistoryRouteDeps,
 ) {
   const { userId } = await authenticator.keyHolder(request.headers.authorization, "the history of requests");
   const { withPayloads, limit, ...filter } = readHistoryQuery(request.query, new Date());
-  if (filter.endpoint !== config.endpoint) {
+  if (endpoints.find(filter.endpoint) === undefined) {
     throw new WireError(404, { detail: `Application "${filter.endpoint}" not found` });
   }
   // One more than asked for tells whether there is a next page.
@@ -149,7 +151,7 @@ async function removeFile(
 
 /** How many requests wait, and whose they are for an administrator. */
 async function queueSize(request: FastifyRequest, deps: HistoryRouteDeps) {
-  const endpoint = ownEndpoint(request, deps.config);
+  const endpoint = ownEndpoint(request, deps.endpoints);
   const { scope } = await deps.authenticator.keyHolder(request.headers.authorization, "the queue");
   const users = await countQueuedByUser(deps.db, endpoint);
   const size = users.reduce((sum, { count }) => sum + count, 0);
@@ -159,14 +161,15 @@ async function queueSize(request: FastifyRequest, deps: HistoryRouteDeps) {
 
 /** Cancels everything that waits, whoever submitted it. */
 async function flush(request: FastifyRequest, { keyId }: Caller, deps: HistoryRouteDeps) {
-  const cancelled = await cancelAllQueued(deps.db, deps.config.endpoint);
+  const cancelled = await cancelAllQueued(deps.db, ownEndpoint(request, deps.endpoints));
   request.log.info({ cancelled, key: keyId }, "queue flushed");
   return { size: 0, cancelled };
 }
 
 /** @throws WireError 404 for an endpoint that is not ours */
-function ownEndpoint(request: FastifyRequest, { endpoint }: Pick<Config, "endpoint">): string {
+function ownEndpoint(request: FastifyRequest, endpoints: EndpointRegistry): string {
   const { owner, alias } = request.params as { readonly owner: string; readonly alias: string };
-  if (`${owner}/${alias}` === endpoint) return endpoint;
+  const endpoint = endpoints.find(`${owner}/${alias}`);
+  if (endpoint !== undefined) return endpoint.name;
   throw new WireError(404, { detail: `Application "${owner}/${alias}" not found` });
 }

@@ -10,6 +10,7 @@ import { setBack } from "../../db/requests/transitions.ts";
 import { registerWorker } from "../../db/workers.ts";
 import { silent } from "../../testing/postgres.ts";
 import { TestService } from "../../testing/service.ts";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import { QueueStatus } from "../../wire/queue.ts";
 
 // Starting a service is slow on a machine that is busy with the other tests.
@@ -206,7 +207,12 @@ describe("status", () => {
     const db = openDatabase(service.databaseAddress, { connections: 1, log: silent });
     const workerId = uuidv4();
     await registerWorker(db, { id: workerId, devices: ["cpu"] });
-    const lease = await claim(db, { workerId, leaseId: uuidv4(), leaseSeconds: 60 });
+    const lease = await claim(db, {
+      workerId,
+      leaseId: uuidv4(),
+      leaseSeconds: 60,
+      endpoints: [trainerEndpoint.name],
+    });
     if (lease === undefined) throw new Error("the queue is empty");
     await appendLogs(db, lease, [{ at: new Date(), level: "WARN", message: "The server could not go on" }]);
     await setBack(db, lease, { pauseSeconds: 600, counts: true });

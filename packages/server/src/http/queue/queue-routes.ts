@@ -2,9 +2,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { type Authenticator, authorizationOf } from "../../access/authenticate.ts";
 import type { Caller } from "../../access/caller.ts";
-import { jsonOf } from "../../body/json-body.ts";
+import { expectFiles, jsonOf } from "../../body/json-body.ts";
 import type { Config } from "../../config/config.ts";
 import type { RequestAnswer } from "../../db/requests/requests.ts";
+import type { Endpoint } from "../../endpoints/endpoint.ts";
+import type { EndpointRegistry } from "../../endpoints/registry.ts";
 import type { RequestQueue, Submission } from "../../queue/request-queue.ts";
 import { readSubmissionOptions } from "../../queue/submission.ts";
 import { parseRequestPath, type RequestPart, type RequestPath } from "../../wire/request-path.ts";
@@ -15,6 +17,7 @@ import { goneSignal, sendStatusStream } from "./stream-routes.ts";
 
 export type QueueRouteDeps = {
   readonly config: Config;
+  readonly endpoints: EndpointRegistry;
   readonly queue: RequestQueue;
   readonly authenticator: Authenticator;
 };
@@ -45,20 +48,26 @@ function askedPart(request: FastifyRequest): RequestPart {
 /** Who may call what an address names. */
 export function admit(
   partOf: (request: FastifyRequest) => RequestPart | "submit",
-  { config, authenticator }: Pick<QueueRouteDeps, "config" | "authenticator">,
-): Admission<{ readonly target: RequestPath; readonly caller: Caller }> {
+  { endpoints, authenticator }: Pick<QueueRouteDeps, "endpoints" | "authenticator">,
+): Admission<Admitted> {
   return new Admission(async (request) => {
-    const target = targetOf(request, partOf(request), config);
-    const caller = await authenticator.caller(authorizationOf(request), target.endpoint);
-    return { target, caller };
+    const { target, endpoint } = targetOf(request, partOf(request), endpoints);
+    const caller = await authenticator.caller(authorizationOf(request), endpoint.name);
+    expectFiles(request, endpoint.files);
+    return { target, endpoint, caller };
   });
 }
 
-export type Exchange = {
+/** What is known of a call before its body is read. */
+export type Admitted = {
+  readonly target: RequestPath;
+  readonly endpoint: Endpoint;
+  readonly caller: Caller;
+};
+
+export type Exchange = Admitted & {
   readonly request: FastifyRequest;
   readonly reply: FastifyReply;
-  readonly target: RequestPath;
-  readonly caller: Caller;
   readonly deps: QueueRouteDeps;
 };
 type RequestHandler = (exchange: Exchange) => Promise<FastifyReply>;
@@ -67,35 +76,32 @@ type RequestHandler = (exchange: Exchange) => Promise<FastifyReply>;
 function targetOf(
   request: FastifyRequest,
   part: RequestPart | "submit",
-  config: Pick<Config, "endpoint">,
-): RequestPath {
+  endpoints: EndpointRegistry,
+): Pick<Admitted, "target" | "endpoint"> {
   const target = parseRequestPath((request.params as Wildcard)["*"]);
   if (target === undefined || (target.request?.part ?? "submit") !== part) {
     throw new WireError(404, { detail: `${request.method} ${request.url.split("?")[0]}: no such address` });
   }
-  if (target.endpoint === config.endpoint) return target;
+  const endpoint = endpoints.find(target.endpoint);
+  if (endpoint !== undefined) return { target, endpoint };
   throw new WireError(404, { detail: `Application "${target.endpoint}" not found` });
 }
 
-async function submit({ request, reply, target, caller, deps }: Exchange): Promise<FastifyReply> {
-  const status = await deps.queue.submit(submissionOf(request, target, caller, deps.config));
+async function submit(exchange: Exchange): Promise<FastifyReply> {
+  const { reply, deps } = exchange;
+  const status = await deps.queue.submit(submissionOf(exchange));
   return reply.code(200).header("x-fal-request-id", status.request_id).send(status);
 }
 
 /** What a client submits, from its body, headers and query. @throws WireError 400 for a wish that cannot be understood */
-export function submissionOf(
-  request: FastifyRequest,
-  target: RequestPath,
-  caller: Caller,
-  config: Config,
-): Submission {
+export function submissionOf({ request, target, endpoint, caller, deps }: Exchange): Submission {
   const { text, value, files } = jsonOf(request);
   const query = request.query as Record<string, string | string[] | undefined>;
   return {
     caller,
-    endpoint: target.endpoint,
+    endpoint,
     path: target.path,
-    publicUrl: publicUrlFor(request, config),
+    publicUrl: publicUrlFor(request, deps.config),
     text,
     body: value,
     files,

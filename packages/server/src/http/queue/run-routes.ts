@@ -34,12 +34,12 @@ export function addRunRoutes(app: FastifyInstance, prefix: string, deps: RunRout
   // What these calls lead to can only be submitted.
   app.get(`${prefix}/*`, async (request) => {
     const target = parseRequestPath((request.params as { readonly "*": string })["*"]);
-    const { endpoint } = deps.config;
-    if (target?.endpoint !== endpoint) {
+    const endpoint = target && deps.endpoints.find(target.endpoint);
+    if (endpoint === undefined) {
       throw new WireError(404, { detail: `Application "${target?.endpoint}" not found` });
     }
-    await deps.authenticator.caller(authorizationOf(request), endpoint);
-    throw new WireError(404, { detail: `Path /${target.path} not found` }, { "x-fal-billable-units": "0" });
+    await deps.authenticator.caller(authorizationOf(request), endpoint.name);
+    throw new WireError(404, { detail: `Path /${target?.path} not found` }, { "x-fal-billable-units": "0" });
   });
   app.addHook("preClose", async () => {
     closing.abort();
@@ -48,12 +48,13 @@ export function addRunRoutes(app: FastifyInstance, prefix: string, deps: RunRout
 }
 
 async function run(
-  { request, reply, target, caller, deps }: Exchange & { readonly deps: RunRouteDeps },
+  exchange: Exchange & { readonly deps: RunRouteDeps },
   closing: AbortSignal,
 ): Promise<FastifyReply> {
-  const { queue, config } = deps;
+  const { request, reply, caller, deps } = exchange;
+  const { queue } = deps;
   const signal = AbortSignal.any([goneSignal(reply), closing]);
-  const submission = submissionOf(request, target, caller, config);
+  const submission = submissionOf(exchange);
   const { request_id: id } = await queue.submit(submission);
   releaseBody(request);
   const answer = await queue.end(caller, id, signal);

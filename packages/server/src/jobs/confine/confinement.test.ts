@@ -7,11 +7,12 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileS
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { TrainOutputs } from "@ltx-trainer/contract";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { trainerAccount } from "../../start/data-folder.ts";
 import { processesWith } from "../../testing/processes.ts";
 import { TestService } from "../../testing/service.ts";
-import { TrainingOutput } from "../../wire/files.ts";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import { QueueStatus } from "../../wire/queue.ts";
 import { RequestFolder } from "./request-folder.ts";
 
@@ -87,7 +88,7 @@ test("a file outside the trainer's folder is never an output, by name or by link
     seconds: 1,
     final_loss: null,
   });
-  expect(await folder.checkOutputs(outputs(inside))).toEqual(outputs(inside));
+  expect(await folder.checkOutputs(outputs(inside), trainerEndpoint)).toEqual(outputs(inside));
   const link = join(folder.output, "link.safetensors");
   symlinkSync("/etc/passwd", link);
   symlinkSync("/etc", join(folder.output, "etc"));
@@ -99,7 +100,9 @@ test("a file outside the trainer's folder is never an output, by name or by link
     "/none",
   ];
   for (const path of outside) {
-    await expect(folder.checkOutputs(outputs(path)), path).rejects.toMatchObject({ code: "trainer_died" });
+    await expect(folder.checkOutputs(outputs(path), trainerEndpoint), path).rejects.toMatchObject({
+      code: "trainer_died",
+    });
   }
   execFileSync("rm", ["-r", folder.path]);
 });

@@ -19,6 +19,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TrainOutputs } from "@ltx-trainer/contract";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import { Confinement } from "./confinement.ts";
 import { RequestFolder } from "./request-folder.ts";
 
@@ -53,18 +54,18 @@ function outputsAt(path: string): TrainOutputs {
 test("an output folder that is a link has no outputs", async () => {
   symlinkSync(outside, folder.output);
   const outputs = outputsAt(join(folder.output, "secret"));
-  await expect(folder.checkOutputs(outputs)).rejects.toMatchObject({ code: "trainer_died" });
-  expect(await folder.holds(outputs)).toBe(false);
+  await expect(folder.checkOutputs(outputs, trainerEndpoint)).rejects.toMatchObject({ code: "trainer_died" });
+  expect(await folder.holds(outputs, trainerEndpoint)).toBe(false);
 });
 
 test("an output that became a link after it was noted is not there any more", async () => {
   mkdirSync(folder.output);
   const path = join(folder.output, "lora.safetensors");
   writeFileSync(path, "");
-  expect(await folder.holds(outputsAt(path))).toBe(true);
+  expect(await folder.holds(outputsAt(path), trainerEndpoint)).toBe(true);
   rmSync(path);
   symlinkSync(secret, path);
-  expect(await folder.holds(outputsAt(path))).toBe(false);
+  expect(await folder.holds(outputsAt(path), trainerEndpoint)).toBe(false);
 });
 
 test("intermediates behind a link stay", async () => {
@@ -82,12 +83,12 @@ test("the note about trained files is not written through a link", async () => {
   writeFileSync(path, "");
   await folder.writeTrained(outputsAt(path));
   expect(readFileSync(secret, "utf8")).toBe("secret");
-  expect(await folder.readTrained()).toEqual(outputsAt(path));
+  expect(await folder.readTrained(trainerEndpoint)).toEqual(outputsAt(path));
 });
 
 test("a note that is a pipe says nothing, and nobody waits for it", async () => {
   spawnSync("mkfifo", [join(folder.path, "trained.json")]);
-  expect(await folder.readTrained()).toBeUndefined();
+  expect(await folder.readTrained(trainerEndpoint)).toBeUndefined();
 });
 
 test.runIf(isRoot)("uploaded files are given to the trainer under names of their own", async () => {

@@ -6,10 +6,10 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { processesWith } from "../../testing/processes.ts";
 import { TestService } from "../../testing/service.ts";
-import { TrainingOutput } from "../../wire/files.ts";
 import { QueueStatus } from "../../wire/queue.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });

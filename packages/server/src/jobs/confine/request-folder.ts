@@ -7,7 +7,13 @@
 import { constants } from "node:fs";
 import { lstat, mkdir, open, readdir, realpath, rename, rm, writeFile } from "node:fs/promises";
 import { basename, dirname, join, sep } from "node:path";
-import { AppError, TrainOutputs } from "@ltx-trainer/contract";
+import { AppError } from "@ltx-trainer/contract";
+import type { Endpoint } from "../../endpoints/endpoint.ts";
+
+/** What a command ended with, as its endpoint's schema `outputs` says. */
+export type Outputs = Readonly<Record<string, unknown>>;
+
+type OutputRules = Pick<Endpoint, "outputs" | "filesOf">;
 
 export class RequestFolder {
   readonly path: string;
@@ -47,17 +53,16 @@ export class RequestFolder {
    *
    * @throws AppError `trainer_died` for anything else
    */
-  async checkOutputs(said: unknown): Promise<TrainOutputs> {
-    const parsed = TrainOutputs.safeParse(said);
+  async checkOutputs(said: unknown, rules: OutputRules): Promise<Outputs> {
+    const parsed = rules.outputs.safeParse(said);
     if (!parsed.success) {
       throw new AppError({
         code: "trainer_died",
-        message: `trainer: its outputs are not those of a training: ${parsed.error.message.slice(0, 1000)}`,
+        message: `trainer: its outputs are not those of its command: ${parsed.error.message.slice(0, 1000)}`,
       });
     }
-    const outputs = parsed.data;
-    const { lora_file, lora_file_comfyui, config_file, video } = outputs;
-    for (const path of [lora_file, lora_file_comfyui, config_file, ...(video === null ? [] : [video])]) {
+    const outputs = parsed.data as Outputs;
+    for (const path of rules.filesOf(outputs)) {
       if (!(await this.#isOutput(path))) {
         throw new AppError({
           code: "trainer_died",
@@ -69,9 +74,9 @@ export class RequestFolder {
   }
 
   /** Whether what is to be published is still there, as `checkOutputs` wants it. */
-  async holds(outputs: TrainOutputs): Promise<boolean> {
+  async holds(outputs: Outputs, rules: OutputRules): Promise<boolean> {
     try {
-      await this.checkOutputs(outputs);
+      await this.checkOutputs(outputs, rules);
       return true;
     } catch {
       return false;
@@ -93,7 +98,7 @@ export class RequestFolder {
     return join(this.path, "trained.json");
   }
 
-  async writeTrained(outputs: TrainOutputs): Promise<void> {
+  async writeTrained(outputs: Outputs): Promise<void> {
     const beside = `${this.#trainedFile}.tmp`;
     await rm(beside, { recursive: true, force: true });
     await writeFile(beside, JSON.stringify(outputs), { mode: 0o600, flag: "wx", flush: true });
@@ -101,10 +106,10 @@ export class RequestFolder {
   }
 
   /** Undefined when nothing was trained, or its files are gone. */
-  async readTrained(): Promise<TrainOutputs | undefined> {
+  async readTrained(rules: OutputRules): Promise<Outputs | undefined> {
     try {
       const text = await readPlainFile(this.#trainedFile);
-      return await this.checkOutputs(TrainOutputs.parse(JSON.parse(text)));
+      return await this.checkOutputs(JSON.parse(text), rules);
     } catch {
       return undefined;
     }

@@ -1,6 +1,6 @@
 /** What a failed training means: whose failure it is, and whether the request is tried again. */
 import type { AppError } from "@ltx-trainer/contract";
-import { isRequestsOwn } from "../../wire/request-failures.ts";
+import { type FailureTable, isCausedByRequest } from "../../endpoints/failures.ts";
 
 /**
  * `fail`: the request's own data or size. `lost`: the trainer was killed, which the request may have caused; it goes on from
@@ -8,8 +8,11 @@ import { isRequestsOwn } from "../../wire/request-failures.ts";
  */
 export type Verdict = "fail" | "lost" | "setback";
 
-export function verdictOf(error: AppError, { hasStepped }: { readonly hasStepped: boolean }): Verdict {
-  if (isRequestsOwn(error.code)) return "fail";
+export function verdictOf(
+  error: AppError,
+  { failures, hasStepped }: { readonly failures: FailureTable; readonly hasStepped: boolean },
+): Verdict {
+  if (isCausedByRequest(failures, error.code)) return "fail";
   // Before the first step only a kill, for lack of memory, is suspicious of the data.
   if (error.code === "trainer_died" && (hasStepped || error.facts.signal === "SIGKILL")) return "lost";
   return "setback";

@@ -6,6 +6,7 @@ import { appendLogs, readLogs } from "../../db/requests/request-logs.ts";
 import { insertRequest } from "../../db/requests/requests.ts";
 import { registerWorker } from "../../db/workers.ts";
 import { type TestDatabase, TestPostgres } from "../../testing/postgres.ts";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import { SharedLogs } from "./shared-logs.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
@@ -41,7 +42,12 @@ async function runningRequest() {
   });
   const workerId = uuidv7();
   await registerWorker(db, { id: workerId, devices: [] });
-  const request = await claim(db, { workerId, leaseId: uuidv4(), leaseSeconds: 60 });
+  const request = await claim(db, {
+    workerId,
+    leaseId: uuidv4(),
+    leaseSeconds: 60,
+    endpoints: [trainerEndpoint.name],
+  });
   if (request === undefined) throw new Error("nothing to claim");
   return request;
 }

@@ -10,6 +10,7 @@ import { insertRequest } from "../../db/requests/requests.ts";
 import { cancelQueued, release, succeed } from "../../db/requests/transitions.ts";
 import { registerWorker } from "../../db/workers.ts";
 import { type TestDatabase, TestPostgres } from "../../testing/postgres.ts";
+import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import { StatusStreams, type StatusUpdate } from "./status-stream.ts";
 
 // Making databases is slow on a machine that is busy with the other tests.
@@ -53,7 +54,12 @@ async function submit(): Promise<string> {
 }
 
 async function begin(): Promise<Lease> {
-  const lease = await claim(test_.db, { workerId, leaseId: uuidv4(), leaseSeconds: 60 });
+  const lease = await claim(test_.db, {
+    workerId,
+    leaseId: uuidv4(),
+    leaseSeconds: 60,
+    endpoints: [trainerEndpoint.name],
+  });
   if (lease === undefined) throw new Error("the queue is empty");
   return lease;
 }

@@ -1,9 +1,11 @@
 /** What the failures of a training are to a client. */
 import { expect, test } from "vitest";
-import { trainingFailure } from "./request-failures.ts";
+import { failureOf } from "./failures.ts";
+import { trainingFailures } from "./training-failures.ts";
 
 test("a training that diverged is the input's fault, and the answer names the learning rate", () => {
-  const failure = trainingFailure(
+  const failure = failureOf(
+    trainingFailures,
     { code: "training_diverged", facts: { step: 3, checkpoint: "/srv/requests/1/checkpoints/step-000002" } },
     { learning_rate: 1 },
   );

@@ -1,0 +1,36 @@
+/** The endpoints that this server has. */
+import type { Config } from "../config/config.ts";
+import type { Endpoint } from "./endpoint.ts";
+import { ltxVideoTrainer } from "./ltx-video-trainer.ts";
+
+export class EndpointRegistry {
+  /** The one that the page and `/openapi.json` describe. */
+  readonly primary: Endpoint;
+  readonly #byName: ReadonlyMap<string, Endpoint>;
+
+  constructor(primary: Endpoint, ...others: readonly Endpoint[]) {
+    this.primary = primary;
+    this.#byName = new Map([primary, ...others].map((endpoint) => [endpoint.name, endpoint]));
+  }
+
+  /** Undefined for a name that is not ours. */
+  find(name: string): Endpoint | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** @throws Error for a name that is not ours: of a row, which only workers that serve its endpoint claim */
+  get(name: string): Endpoint {
+    const endpoint = this.find(name);
+    if (endpoint === undefined) throw new Error(`endpoint ${name}: expected one of ${this.names.join(", ")}`);
+    return endpoint;
+  }
+
+  get names(): string[] {
+    return [...this.#byName.keys()];
+  }
+}
+
+/** All that there are; a new endpoint gets its line here. */
+export function makeEndpoints(config: Pick<Config, "endpoint">): EndpointRegistry {
+  return new EndpointRegistry(ltxVideoTrainer(config.endpoint));
+}
