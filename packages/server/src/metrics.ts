@@ -54,54 +54,34 @@ export class ServiceMetrics {
       buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 120],
       registers,
     });
-    this.#requests = new Gauge({
-      name: "ltx_requests",
-      help: "Training requests kept, by state.",
-      labelNames: ["state"],
-      registers,
-    });
-    this.#endpoints = new Gauge({
-      name: "ltx_endpoint_requests",
-      help: "Requests kept, by endpoint and state.",
-      labelNames: ["endpoint", "state"],
-      registers,
-    });
-    this.#oldestWait = new Gauge({
-      name: "ltx_queue_oldest_wait_seconds",
-      help: "How long the oldest waiting request has waited; 0 when none waits.",
-      registers,
-    });
-    this.#devices = new Gauge({
-      name: "ltx_devices",
-      help: "Devices that train, of all servers on this database.",
-      registers,
-    });
-    this.#brokenDevices = new Gauge({
-      name: "ltx_devices_broken",
-      help: "Devices of this server that take no requests because none would succeed.",
-      registers,
-    });
-    this.#oldestWebhook = new Gauge({
-      name: "ltx_webhook_oldest_pending_seconds",
-      help: "How long ago the request of the oldest pending webhook ended; 0 when none is pending.",
-      registers,
-    });
-    this.#diskFree = new Gauge({
-      name: "ltx_disk_free_bytes",
-      help: "Free space on the disk of the data folder.",
-      registers,
-    });
-    this.#diskReserve = new Gauge({
-      name: "ltx_disk_reserve_bytes",
-      help: "Free space below which uploads are refused: DISK_RESERVE_BYTES.",
-      registers,
-    });
-    this.#webhooks = new Gauge({
-      name: "ltx_webhook_deliveries",
-      help: "Webhook deliveries kept, by state.",
-      labelNames: ["state"],
-      registers,
-    });
+    const gauge = <Label extends string>(name: string, help: string, ...labelNames: Label[]) =>
+      new Gauge({ name, help, labelNames, registers });
+    this.#requests = gauge("ltx_requests", "Training requests kept, by state.", "state");
+    this.#endpoints = gauge(
+      "ltx_endpoint_requests",
+      "Requests kept, by endpoint and state.",
+      "endpoint",
+      "state",
+    );
+    this.#oldestWait = gauge(
+      "ltx_queue_oldest_wait_seconds",
+      "How long the oldest waiting request has waited; 0 when none waits.",
+    );
+    this.#devices = gauge("ltx_devices", "Devices that train, of all servers on this database.");
+    this.#brokenDevices = gauge(
+      "ltx_devices_broken",
+      "Devices of this server that take no requests because none would succeed.",
+    );
+    this.#oldestWebhook = gauge(
+      "ltx_webhook_oldest_pending_seconds",
+      "How long ago the request of the oldest pending webhook ended; 0 when none is pending.",
+    );
+    this.#diskFree = gauge("ltx_disk_free_bytes", "Free space on the disk of the data folder.");
+    this.#diskReserve = gauge(
+      "ltx_disk_reserve_bytes",
+      "Free space below which uploads are refused: DISK_RESERVE_BYTES.",
+    );
+    this.#webhooks = gauge("ltx_webhook_deliveries", "Webhook deliveries kept, by state.", "state");
   }
 
   count({ method, route, status, seconds }: AnsweredCall): void {
