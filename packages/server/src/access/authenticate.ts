@@ -1,4 +1,5 @@
 /** From a request's headers to its caller, or to the answer that it has none. */
+import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Database } from "../db/database.ts";
 import { SharedReads } from "../wire/shared-reads.ts";
@@ -29,7 +30,7 @@ export class Authenticator {
   readonly #log: Logger;
   readonly #keys: SharedReads<Caller | undefined>;
   readonly #tokens: SharedReads<TokenHolder | undefined>;
-  readonly #usesNoted = new Map<string, number>();
+  readonly #usesNoted = new LRUCache<string, true>({ max: 10_000, ttl: useNotedMs });
 
   constructor(db: Database, log: Logger) {
     this.#db = db;
@@ -89,9 +90,8 @@ export class Authenticator {
 
   /** In passing: nobody waits for it, and nothing depends on it. */
   #noteUse(keyId: string): void {
-    const now = performance.now();
-    if (now - (this.#usesNoted.get(keyId) ?? Number.NEGATIVE_INFINITY) < useNotedMs) return;
-    this.#usesNoted.set(keyId, now);
+    if (this.#usesNoted.has(keyId)) return;
+    this.#usesNoted.set(keyId, true);
     noteKeyUse(this.#db, keyId).catch((error: unknown) =>
       this.#log.warn({ err: error }, "the use of a key was not noted"),
     );

@@ -1,38 +1,40 @@
-/** Reads that many callers want at once, made once: each is shared while it is under way and for a moment after. */
+/** Shares reads between callers: each read is made once while it is under way and for `maxAgeMs` after its start. */
+import { LRUCache } from "lru-cache";
 
-type Entry<Value> = { readonly value: Promise<Value>; readonly freshUntil: number };
-
-/** Above this the old ones are dropped; they would be read anew anyway. */
+/** The least recently used entry is dropped above this. */
 const mostEntries = 10_000;
 
 export class SharedReads<Value> {
-  readonly #maxAgeMs: number;
   readonly #read: (key: string) => Promise<Value>;
-  readonly #entries = new Map<string, Entry<Value>>();
+  /**
+   * Holds promises, not `fetchMethod`'s values: `undefined` is a value here, age counts from the start of a read, and a read
+   * that was forgotten while under way must not be stored.
+   */
+  readonly #reads: LRUCache<string, Promise<Value>>;
 
   constructor(options: { readonly maxAgeMs: number; readonly read: (key: string) => Promise<Value> }) {
-    this.#maxAgeMs = options.maxAgeMs;
     this.#read = options.read;
+    this.#reads = new LRUCache({ max: mostEntries, ttl: options.maxAgeMs, ttlResolution: 0 });
   }
 
-  /** The value, at most `maxAgeMs` old. */
+  /** Returns the value, at most `maxAgeMs` old. A failed read rejects for all who share it and is not kept. */
   get(key: string): Promise<Value> {
-    const known = this.#entries.get(key);
-    const now = performance.now();
-    if (known !== undefined && known.freshUntil > now) return known.value;
-    if (this.#entries.size >= mostEntries) this.#entries.clear();
+    const known = this.#reads.get(key);
+    if (known !== undefined) return known;
     const value = this.#read(key);
-    this.#entries.set(key, { value, freshUntil: now + this.#maxAgeMs });
-    value.catch(() => this.#entries.delete(key));
+    this.#reads.set(key, value);
+    value.catch(() => {
+      if (this.#reads.peek(key) === value) this.#reads.delete(key);
+    });
     return value;
   }
 
-  /** What is asked next is read anew. */
+  /** Makes the next `get` read again. */
   forget(key: string): void {
-    this.#entries.delete(key);
+    this.#reads.delete(key);
   }
 
   clear(): void {
-    this.#entries.clear();
+    this.#reads.clear();
   }
 }

@@ -1,18 +1,18 @@
 /**
- * The logs of requests that clients poll several times a second, in full each time: kept for a while, so that only what is
- * new is read.
+ * Caches the logs of requests, which clients poll in full several times per second, so that only new lines are read.
  */
+import { LRUCache } from "lru-cache";
 import type { Database } from "../../db/database.ts";
 import { foldLines, type KeptLine } from "../../db/requests/log-limits.ts";
 import { type LogPage, readLogs } from "../../db/requests/request-logs.ts";
 import { SharedReads } from "../../wire/shared-reads.ts";
 
-/** News is told by `forget`; this is for news that got lost. */
+/** `forget` announces new lines. This bound is for announcements that got lost. */
 const maxAgeMs = 500;
-/** Then everything is read anew: lines may have been deleted, which nobody tells. */
+/** Then the whole log is read again: lines may have been deleted, which is not announced. */
 const maxKeptMs = 10_000;
-/** Lines kept, of all requests together; a log has a few hundred. */
-const mostKept = 100_000;
+/** Lines kept for all requests together. A log has a few hundred. */
+const mostKeptLines = 100_000;
 
 /** The log of a request so far. */
 export class SharedLog {
@@ -33,11 +33,17 @@ export class SharedLog {
   }
 }
 
-type Kept = { readonly log: SharedLog; readonly until: number };
+const emptyLog = new SharedLog({ lines: [], last: 0 });
 
 export class SharedLogs {
-  readonly #kept = new Map<string, Kept>();
-  #lineCount = 0;
+  readonly #kept = new LRUCache<string, SharedLog>({
+    maxSize: mostKeptLines,
+    sizeCalculation: ({ lines }) => lines.length + 1,
+    ttl: maxKeptMs,
+    ttlResolution: 0,
+    // Age counts from the last complete read.
+    noUpdateTTL: true,
+  });
   readonly #reads: SharedReads<SharedLog>;
   /** Apart from the others: what was read before the end may lack the last lines, when news of them is still on its way. */
   readonly #readsAfterEnd: SharedReads<SharedLog>;
@@ -70,27 +76,14 @@ export class SharedLogs {
 
   async #read(db: Database, id: string): Promise<SharedLog> {
     const known = this.#kept.get(id);
-    const isUsable = known !== undefined && known.until > performance.now();
-    const until = isUsable ? known.until : performance.now() + maxKeptMs;
-    const before = isUsable ? known.log : new SharedLog({ lines: [], last: 0 });
+    const before = known ?? emptyLog;
     const added = await readLogs(db, id, before.last);
     const log =
       added.lines.length === 0
         ? before
         : new SharedLog({ lines: [...before.lines, ...added.lines], last: added.last });
-    this.#keep(id, { log, until });
+    // Reads overlap. One that ended in the meantime may know more, so its log stays.
+    if (this.#kept.peek(id) === known) this.#kept.set(id, log);
     return log;
-  }
-
-  #keep(id: string, kept: Kept): void {
-    // A read that began earlier may end later: it knows less.
-    const known = this.#kept.get(id);
-    if (known !== undefined && known.until === kept.until && known.log.last > kept.log.last) return;
-    this.#lineCount += kept.log.lines.length - (known?.log.lines.length ?? 0);
-    if (this.#lineCount > mostKept) {
-      this.#kept.clear();
-      this.#lineCount = kept.log.lines.length;
-    }
-    this.#kept.set(id, kept);
   }
 }
