@@ -20,7 +20,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import type { Account } from "@ltx-trainer/host";
-import { trainerAccount } from "../start/data-folder.ts";
+import { trainerAccount } from "../config/data-folder.ts";
 
 const sharedFolder = "/var/lib/ltx-trainer";
 

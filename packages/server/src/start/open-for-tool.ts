@@ -2,9 +2,9 @@
 import { sql } from "kysely";
 import { pino } from "pino";
 import type { Config } from "../config/config.ts";
+import { makeDataFolder } from "../config/data-folder.ts";
 import { type Database, type DatabaseAddress, openDatabase } from "../db/database.ts";
 import { EmbeddedPostgres } from "../postgres/embedded-postgres.ts";
-import { makeDataFolder } from "./data-folder.ts";
 
 const silent = pino({ level: "silent" });
 

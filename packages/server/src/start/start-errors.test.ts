@@ -7,11 +7,11 @@ import { AppError } from "@ltx-trainer/contract";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { readConfig } from "../config/config.ts";
+import { makeDataFolder } from "../config/data-folder.ts";
 import { openDatabase } from "../db/database.ts";
 import { migrate } from "../db/migrate.ts";
 import { startService } from "../service.ts";
 import { silent, TestPostgres } from "../testing/postgres.ts";
-import { makeDataFolder } from "./data-folder.ts";
 import { explainStartFailure } from "./start-errors.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });

@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { TrainOutputs } from "@ltx-trainer/contract";
 import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { trainerAccount } from "../../start/data-folder.ts";
+import { trainerAccount } from "../../config/data-folder.ts";
 import { processesWith } from "../../testing/processes.ts";
 import { TestService } from "../../testing/service.ts";
 import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";

@@ -22,7 +22,7 @@ import { join } from "node:path";
 import { type Account, trainerFiles } from "@ltx-trainer/host";
 import type { Logger } from "pino";
 import type { Config } from "../../config/config.ts";
-import { trainerAccount } from "../../start/data-folder.ts";
+import { trainerAccount } from "../../config/data-folder.ts";
 import { endLeftovers } from "./leftovers.ts";
 import type { RequestFolder } from "./request-folder.ts";
 
