@@ -10,7 +10,6 @@ export {
   cudaDeviceCount,
   cudaIsAvailable,
   emptyCache,
-  hasOp,
   liveBytes,
   liveTensors,
   type MemoryStats,

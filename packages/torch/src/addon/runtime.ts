@@ -5,8 +5,6 @@ import { availableParallelism, totalmem } from "node:os";
 import type { Device } from "../tensor/dtype.ts";
 import { native } from "./binding.ts";
 
-export { hasOp } from "./binding.ts";
-
 export function torchVersion(): string {
   return native.version();
 }

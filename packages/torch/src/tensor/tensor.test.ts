@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { hasOp } from "../addon/binding.ts";
 import {
   arange,
   attention,
@@ -6,7 +7,6 @@ import {
   conv3d,
   cudaIsAvailable,
   Generator,
-  hasOp,
   linspace,
   powScalar,
   rand,

@@ -4,11 +4,10 @@
  */
 import type { Clip } from "../clips/draw.ts";
 import type { ClipFormat } from "../clips/scene.ts";
-import type { ExampleEffect } from "../example/example-effects.ts";
+import { type Answer, makeQuestions, type Question, type Score, scoreOf } from "../judge/exam.ts";
+import { judge } from "../judge/judge.ts";
 import type { Studio } from "../studio.ts";
-
-import { type Answer, makeQuestions, type Question, type Score, scoreOf } from "./exam.ts";
-import { judge } from "./judge.ts";
+import type { ExampleEffect } from "./example-effects.ts";
 
 export type LoraScore = {
   readonly count: number;
