@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
-import { checkTree, maxFileLines, maxFunctionLines } from "./rules.mjs";
+import { maxTestLines } from "./lines.mjs";
+import { checkTree, maxFileLines, maxFolderFiles, maxMedianLines } from "./rules.mjs";
 
 /** @type {string[]} */
 const made = [];
@@ -18,61 +19,33 @@ afterEach(() => {
 function verdict(files) {
   const root = mkdtempSync(join(tmpdir(), "structure-"));
   made.push(root);
-  const all = { ...manifests, ...files };
-  for (const [path, text] of Object.entries(all)) {
+  for (const [path, text] of Object.entries(files)) {
     mkdirSync(dirname(join(root, path)), { recursive: true });
     writeFileSync(join(root, path), text);
   }
   return checkTree(root).violations.map(({ path, line, message }) => `${path}:${line}: ${message}`);
 }
 
-/** @param {string[]} names */
-const manifest = (...names) =>
-  JSON.stringify({ dependencies: Object.fromEntries(names.map((name) => [name, "1.0.0"])) });
-const manifests = {
-  "package.json": JSON.stringify({ devDependencies: { vitest: "1.0.0" } }),
-  "packages/contract/package.json": manifest(),
-  "packages/torch/package.json": manifest(),
-  "packages/ltx/package.json": manifest(),
-  "packages/trainer/package.json": manifest(),
-  "packages/cli/package.json": manifest(),
-  "packages/server/package.json": manifest(),
-};
 const lines = (/** @type {number} */ count) => "// a line\n".repeat(count);
+/** Keeps the median down beside a file that is long on purpose. */
+const short = { "scripts/x.mjs": "// x\n", "scripts/y.mjs": "// y\n" };
 
 describe("sizes", () => {
   test("a file may have 400 lines and no more", () => {
-    expect(verdict({ "packages/torch/src/a.ts": lines(maxFileLines) })).toEqual([]);
-    expect(verdict({ "packages/torch/src/a.ts": lines(maxFileLines + 1) })).toEqual([
+    expect(verdict({ ...short, "packages/torch/src/a.ts": lines(maxFileLines) })).toEqual([]);
+    expect(verdict({ ...short, "packages/torch/src/a.ts": lines(maxFileLines + 1) })).toEqual([
       "packages/torch/src/a.ts:1: got 401 lines, expected at most 400",
     ]);
   });
 
   test("C++ and Python files are counted too", () => {
-    const long = verdict({ "packages/torch/native/a.cc": lines(401), "scripts/a.py": "# a\n".repeat(401) });
+    const long = verdict({
+      ...short,
+      "packages/torch/native/a.cc": lines(401),
+      "scripts/a.py": "# a\n".repeat(401),
+      "scripts/z.py": "# z\n",
+    });
     expect(long.map((line) => line.split(":")[0])).toEqual(["packages/torch/native/a.cc", "scripts/a.py"]);
-  });
-
-  test.each([
-    ["a declaration", "function long() {", "}", "long"],
-    ["an arrow function", "const long = () => {", "};", "long"],
-    ["a method", "class A { long() {", "} }", "long"],
-    ["a test", 'test("long", () => {', "});", '"long"'],
-  ])("%s may span 60 lines and no more", (_kind, open, close, name) => {
-    const body = (/** @type {number} */ count) => `// why\n${open}\n${lines(count)}${close}\n`;
-    expect(verdict({ "packages/torch/src/a.ts": body(maxFunctionLines - 2) })).toEqual([]);
-    expect(verdict({ "packages/torch/src/a.ts": body(maxFunctionLines - 1) })).toEqual([
-      `packages/torch/src/a.ts:2: ${name}: got 61 lines, expected at most 60`,
-    ]);
-  });
-
-  test("describe only groups tests and may be long", () => {
-    expect(
-      verdict({ "packages/torch/src/a.test.ts": `describe("all", () => {\n${lines(100)}});\n` }),
-    ).toEqual([]);
-    expect(
-      verdict({ "packages/torch/src/a.test.ts": `describe.skipIf(true)("all", () => {\n${lines(100)}});\n` }),
-    ).toEqual([]);
   });
 
   test("generated files and build outputs are left alone", () => {
@@ -80,6 +53,46 @@ describe("sizes", () => {
     expect(
       verdict({ "packages/torch/src/ops.generated.ts": long, "packages/torch/dist/a.js": long }),
     ).toEqual([]);
+  });
+
+  test("half of the files are short, tests not counted", () => {
+    const long = lines(maxMedianLines);
+    const files = { "scripts/a.mjs": long, "scripts/b.mjs": lines(1), "scripts/c.mjs": long };
+    const message = ".:1: got a median of 120 lines per file, expected under 120";
+    expect(verdict(files)).toEqual([message]);
+    expect(verdict({ ...files, "scripts/c.mjs": lines(1), "scripts/d.test.mjs": long })).toEqual([]);
+  });
+
+  test("a folder may hold 14 sources, tests counted, and no more", () => {
+    const folder = (/** @type {string} */ path, /** @type {number} */ count) =>
+      Object.fromEntries(Array.from({ length: count }, (_, n) => [`${path}/f${n}.test.ts`, "// f\n"]));
+    expect(verdict(folder("packages/torch/src", maxFolderFiles))).toEqual([]);
+    expect(verdict(folder("packages/torch/src", maxFolderFiles + 1))).toEqual([
+      "packages/torch/src:1: got 15 source files in one folder, expected at most 14",
+    ]);
+    expect(verdict(folder("packages/server/src/db/migrations", 20))).toEqual([]);
+  });
+
+  test.each([
+    ["a test", 'test("long", () => {'],
+    ["a test with a fixture", '  test.each([1])("long", async (n) => {'],
+    ["a hook", "beforeAll(async () => {"],
+    ["a helper", "async function start() {"],
+  ])("%s in a test file may hold 60 lines and no more", (_kind, open) => {
+    const indent = /^ */.exec(open)?.[0] ?? "";
+    const body = (/** @type {number} */ count) =>
+      `${open}\n${`${indent}  call();\n`.repeat(count)}${indent}}\n`;
+    expect(verdict({ "scripts/a.test.mjs": body(maxTestLines) })).toEqual([]);
+    expect(verdict({ "scripts/a.test.mjs": `\n${body(maxTestLines + 1)}` })).toEqual([
+      "scripts/a.test.mjs:2: got 61 lines between the braces, expected at most 60",
+    ]);
+  });
+
+  test("a block that groups tests may be long", () => {
+    const tests = '  test("short", () => {\n  });\n'.repeat(50);
+    expect(verdict({ "scripts/a.test.mjs": `describe.skipIf(true)("all", () => {\n${tests}});\n` })).toEqual(
+      [],
+    );
   });
 });
 
@@ -95,175 +108,54 @@ describe("files", () => {
     ).toEqual(["scripts/a.mjs:1: opens without a comment that says what the file is for"]);
   });
 
-  test("no default exports, whichever way they are written", () => {
-    const files = {
-      "scripts/a.mjs": "// a\nexport default 1;\n",
-      "scripts/b.mjs": "// b\nconst b = 1;\nexport { b as default };\n",
-    };
-    expect(verdict(files)).toEqual([
-      "scripts/a.mjs:2: default export; give it a name",
-      "scripts/b.mjs:3: default export; give it a name",
+  test("one index file per package, at its edge", () => {
+    const text = '// edge\nexport { a } from "./a.ts";\n';
+    expect(verdict({ "packages/torch/src/index.ts": text, "packages/torch/src/ops/index.ts": text })).toEqual(
+      ["packages/torch/src/ops/index.ts:1: index file inside a package; only src/index.ts may be one"],
+    );
+  });
+});
+
+describe("lines", () => {
+  /** @param {string[]} texts */
+  const said = (...texts) => verdict({ "packages/ltx/src/a.ts": ["// why", ...texts, ""].join("\n") });
+
+  test("members are private by #name; a constructor may be private", () => {
+    expect(said("class A {", "  private a = 1;", "  private constructor() {}", "}")).toEqual([
+      "packages/ltx/src/a.ts:3: accessibility keyword; use #name for private members",
     ]);
-  });
-
-  test("one barrel a package, at its edge", () => {
-    const barrel = '// edge\nexport { a } from "./a.ts";\n';
-    expect(verdict({ "packages/torch/src/index.ts": barrel })).toEqual([]);
-    const message = "a barrel inside a package; only src/index.ts may be one";
-    expect(
-      verdict({ "packages/torch/src/ops/index.ts": barrel, "packages/torch/src/all.ts": barrel }),
-    ).toEqual([`packages/torch/src/all.ts:1: ${message}`, `packages/torch/src/ops/index.ts:1: ${message}`]);
-  });
-});
-
-describe("cycles", () => {
-  test("a cycle is shown as a closed walk", () => {
-    const files = {
-      "packages/torch/src/a.ts": '// a\nimport { b } from "./b.ts";\nexport const a = b;\n',
-      "packages/torch/src/b.ts": '// b\nexport * from "./deep/c.ts";\nexport const b = 1;\n',
-      "packages/torch/src/deep/c.ts": '// c\nimport type { a } from "../a.ts";\nexport type C = typeof a;\n',
-    };
-    const walk = ["a.ts", "b.ts", "deep/c.ts", "a.ts"]
-      .map((name) => `packages/torch/src/${name}`)
-      .join(" -> ");
-    expect(verdict(files)).toEqual([`packages/torch/src/a.ts:1: import cycle: ${walk}`]);
-  });
-
-  test("a diamond is not a cycle, and a dynamic import breaks one", () => {
-    const files = {
-      "packages/torch/src/a.ts": '// a\nimport "./b.ts";\nimport "./c.ts";\n',
-      "packages/torch/src/b.ts": '// b\nimport "./d.ts";\n',
-      "packages/torch/src/c.ts": '// c\nimport "./d.ts";\n',
-      "packages/torch/src/d.ts": '// d\nexport const later = () => import("./a.ts");\n',
-    };
-    expect(verdict(files)).toEqual([]);
-  });
-});
-
-describe("the dependency rule", () => {
-  const file = (/** @type {string} */ request) => `// why\nimport "${request}";\n`;
-
-  test("the allowed directions pass", () => {
-    const files = {
-      "packages/contract/package.json": manifest("zod"),
-      "packages/ltx/package.json": manifest("@ltx-trainer/torch"),
-      "packages/trainer/package.json": manifest("@ltx-trainer/ltx", "@ltx-trainer/contract"),
-      "packages/cli/package.json": manifest("@ltx-trainer/contract", "commander"),
-      "packages/contract/src/a.ts": file("zod"),
-      "packages/torch/src/a.ts": file("node:fs"),
-      "packages/ltx/src/a.ts": file("@ltx-trainer/torch"),
-      "packages/trainer/src/a.ts": `${file("@ltx-trainer/ltx")}import "@ltx-trainer/contract";\n`,
-      "packages/cli/src/a.ts": `${file("@ltx-trainer/contract")}import "commander";\n`,
-      "packages/cli/src/a.test.ts": 'import "vitest";\n',
-    };
-    expect(verdict(files)).toEqual([]);
   });
 
   test.each([
-    [
-      "packages/cli/src/a.ts",
-      "@ltx-trainer/trainer",
-      "imports @ltx-trainer/trainer; cli may use only contract, host of ours",
-    ],
-    [
-      "packages/cli/src/a.test.ts",
-      "@ltx-trainer/torch",
-      "imports @ltx-trainer/torch; cli may use only contract, host of ours",
-    ],
-    [
-      "packages/torch/src/a.ts",
-      "@ltx-trainer/ltx",
-      "imports @ltx-trainer/ltx; torch may use none of our packages",
-    ],
-    [
-      "packages/ltx/src/a.ts",
-      "@ltx-trainer/torch/src/tensor.ts",
-      "imports @ltx-trainer/torch/src/tensor.ts; use what @ltx-trainer/torch exports",
-    ],
-    [
-      "packages/ltx/src/a.ts",
-      "../../torch/src/tensor.ts",
-      "imports ../../torch/src/tensor.ts, which lies outside packages/ltx",
-    ],
-    [
-      "packages/server/src/a.ts",
-      "@ltx-trainer/trainer",
-      "imports @ltx-trainer/trainer; server may use only contract, host of ours",
-    ],
-    ["packages/contract/src/a.ts", "node:fs", "imports node:fs; contract must run without Node"],
-    [
-      "packages/trainer/src/a.ts",
-      "left-pad/deep",
-      "imports left-pad, which is not in the dependencies of packages/trainer/package.json",
-    ],
-    [
-      "packages/trainer/src/a.ts",
-      "vitest",
-      "imports vitest, which is not in the dependencies of packages/trainer/package.json",
-    ],
-  ])("%s may not import %s", (path, request, message) => {
-    expect(verdict({ [path]: file(request) })).toEqual([`${path}:2: ${message}`]);
+    "function f(NAME: { a: number }) {}",
+    "function f(a: number, NAME: Options) {}",
+    "const f = (NAME?: Options) => 1;",
+    "    NAME: Options,",
+  ])("options are called options: %s", (text) => {
+    for (const name of ["o", "opts"]) expect(said(text.replace("NAME", name))).toHaveLength(1);
+    expect(said(text.replace("NAME", "options"))).toEqual([]);
   });
 
-  test("types and dynamic imports are imports too", () => {
-    const text =
-      '// why\nexport type T = import("@ltx-trainer/ltx").T;\nexport const load = () => import("@ltx-trainer/trainer");\n';
-    expect(verdict({ "packages/torch/src/a.ts": text })).toHaveLength(2);
-  });
-
-  test("a dependency that no source imports is refused", () => {
-    const files = {
-      "packages/trainer/package.json": manifest("sharp", "undici"),
-      "packages/trainer/src/a.ts": file("sharp"),
-    };
-    expect(verdict(files)).toEqual([
-      "packages/trainer/package.json:1: depends on undici, which no source imports",
+  test("types are imported at the top, where dependency-cruiser sees them", () => {
+    const message = "type imported in place, which dependency-cruiser cannot see; use `import type`";
+    expect(said('type A = import("./b.ts").A;', 'const b = await import("./b.ts");')).toEqual([
+      `packages/ltx/src/a.ts:2: ${message}`,
     ]);
   });
 
-  test("a package that is used by its path counts as imported", () => {
-    const files = {
-      "packages/trainer/package.json": manifest("sharp"),
-      "packages/trainer/src/a.ts": '// why\nexport const place = () => require.resolve("sharp");\n',
-    };
-    expect(verdict(files)).toEqual([]);
-  });
-
-  test("package.json is held to the same rule", () => {
-    expect(verdict({ "packages/cli/package.json": manifest("@ltx-trainer/trainer") })).toEqual([
-      "packages/cli/package.json:1: depends on @ltx-trainer/trainer; cli may use only contract, host of ours",
-    ]);
-  });
-
-  test("an export that is not there is named", () => {
-    const exported = JSON.stringify({
-      exports: { ".": { source: "./src/index.ts", default: "./dist/index.js" } },
-    });
-    const path = "packages/trainer/package.json";
-    expect(verdict({ [path]: exported })).toEqual([
-      `${path}:1: exports ./src/index.ts, which does not exist`,
-    ]);
+  test("the model reads neither the environment nor a clock, and draws no chance of its own", () => {
+    const texts = [
+      "const a = process.env.HOME;",
+      "const b = Date.now();",
+      "const c = Math.random();",
+      "// Date.now",
+    ];
+    const message =
+      "reads the environment, a clock or chance; ltx must give the same answer to the same input";
+    expect(said(...texts)).toEqual([2, 3, 4].map((line) => `packages/ltx/src/a.ts:${line}: ${message}`));
+    const elsewhere = ["// why", ...texts, ""].join("\n");
     expect(
-      verdict({ [path]: exported, "packages/trainer/src/index.ts": "/** why */\nexport {};\n" }),
+      verdict({ "packages/trainer/src/a.ts": elsewhere, "packages/ltx/src/a.test.ts": elsewhere }),
     ).toEqual([]);
   });
-
-  test("a package nobody gave a place is refused", () => {
-    expect(verdict({ "packages/extra/package.json": manifest() })[0]).toMatch(
-      /extra has no place in the dependency rule/,
-    );
-  });
-
-  test("the model reads neither the environment nor a clock", () => {
-    const text = "// why\nexport const a = process.env.HOME;\nexport const b = () => Date.now();\n";
-    expect(verdict({ "packages/ltx/src/a.ts": text })).toEqual([
-      "packages/ltx/src/a.ts:2: reads process.env; ltx must give the same answer to the same input",
-      "packages/ltx/src/a.ts:3: reads Date.now; ltx must give the same answer to the same input",
-    ]);
-    expect(verdict({ "packages/trainer/src/a.ts": text })).toEqual([]);
-  });
-});
-
-test("a file that does not parse is named", () => {
-  expect(() => verdict({ "scripts/a.mjs": "// a\nconst = 1;\n" })).toThrow(/scripts\/a\.mjs: does not parse/);
 });

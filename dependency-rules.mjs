@@ -1,0 +1,181 @@
+/**
+ * Who may import whom, for dependency-cruiser (`npm run check`).
+ *
+ * Type imports count, for a reader follows them too. Dynamic imports count everywhere but in cycles, which they are
+ * there to break.
+ */
+
+/** @typedef {import("dependency-cruiser").IForbiddenRuleType} Rule */
+
+const test = "\\.test\\.(ts|mjs)$|/(testing|scenarios)/";
+
+/** What a package may import of our packages. The programs start each other by path, and import nothing of each other. */
+const packages = {
+  contract: [],
+  torch: [],
+  ltx: ["torch"],
+  host: ["contract"],
+  trainer: ["contract", "host", "ltx", "torch"],
+  server: ["contract", "host"],
+  cli: ["contract", "host"],
+};
+
+/**
+ * The layers of a folder, lowest first: a layer imports itself and the ones below it. Names on one line (files or
+ * folders) do not import each other. A file belongs to the longest name that fits; tests import what they like.
+ *
+ * @type {Record<string, string[]>}
+ */
+const layers = {
+  "packages/contract/src": [
+    "errors.ts media-extensions.ts sizes.ts",
+    "endpoints options",
+    "jobs",
+    "index.ts",
+  ],
+  "packages/host/src": [
+    "data-uri.ts each-line.ts places.ts public-address.ts spawn-tied.ts stop-signals.ts",
+    "trainer-process.ts",
+    "index.ts",
+  ],
+  "packages/cli/src": ["display options trainer-process.ts", "commands", "program.ts", "index.ts main.ts"],
+  "models/ltx-nano/training": [
+    "clips export.ts ranks",
+    "text",
+    "learning vocabulary",
+    "studio.ts",
+    "judge",
+    "example",
+    "eval-nano.ts export-vae.ts pretrain-transformer.ts pretrain-vae.ts sample.ts",
+  ],
+  scripts: ["check-structure demo fixtures lock.mjs setup test", "bench check-structure.mjs demo.mjs"],
+};
+
+/** @type {Rule[]} */
+const forbidden = [
+  {
+    name: "no-cycle",
+    comment: "Two files that need each other cannot be read, tested or moved apart.",
+    severity: "error",
+    from: {},
+    to: { circular: true, viaOnly: { dependencyTypesNot: ["dynamic-import"] } },
+  },
+  {
+    name: "resolves",
+    comment: "An import that leads nowhere also escapes every other rule here.",
+    severity: "error",
+    from: {},
+    to: { couldNotResolve: true },
+  },
+  {
+    name: "package-edge",
+    comment: "A package is used through its index.ts, so that everything behind it can move.",
+    severity: "error",
+    // The benchmark times single blocks.
+    from: { path: "^packages/([^/]+)/|^(scripts|models|examples)/", pathNot: "^scripts/bench/" },
+    to: { path: "^packages/", pathNot: ["^packages/$1/", "^packages/[^/]+/src/index\\.ts$"] },
+  },
+  {
+    name: "package-by-name",
+    comment: "Another package is imported by its name: only then does package.json say so.",
+    severity: "error",
+    from: { path: "^packages/([^/]+)/" },
+    to: { path: "^packages/", pathNot: "^packages/$1/", dependencyTypes: ["local"] },
+  },
+  {
+    name: "package-only",
+    comment: "A package works without the scripts, models and tests around it.",
+    severity: "error",
+    from: { path: "^packages/", pathNot: test },
+    to: { path: "^(scripts|models|examples|tests)/" },
+  },
+  {
+    name: "package-placed",
+    comment: "A package without a place in the dependency rule escapes it.",
+    severity: "error",
+    from: { path: "^packages/", pathNot: `^packages/(${Object.keys(packages).join("|")})/` },
+    to: {},
+  },
+  ...Object.entries(packages).map(([name, allowed]) => ({
+    name: `package-${name}`,
+    comment: `${name} may import ${allowed.length > 0 ? `only ${allowed.join(", ")}` : "none"} of our packages (ARCHITECTURE.md, the dependency rule).`,
+    severity: /** @type {const} */ ("error"),
+    from: { path: `^packages/${name}/` },
+    to: { path: "^packages/", pathNot: `^packages/(${[name, ...allowed].join("|")})/` },
+  })),
+  {
+    name: "contract-without-node",
+    comment: "The contract also runs where there is no Node: in a browser, in another runtime.",
+    severity: "error",
+    from: { path: "^packages/contract/", pathNot: test },
+    to: { dependencyTypes: ["core"] },
+  },
+  {
+    name: "declared-dependency",
+    comment:
+      "A package declares what it imports at run time among its own dependencies, or an installation without the others lacks it.",
+    severity: "error",
+    from: { path: "^packages/[^/]+/src/", pathNot: test },
+    to: { dependencyTypes: ["npm-dev", "npm-no-pkg", "npm-unknown", "npm-peer"] },
+  },
+  {
+    name: "no-test-code",
+    comment: "What ships does not import what tests are made of.",
+    severity: "error",
+    from: { pathNot: `${test}|^(tests|models/.*/testing)/` },
+    to: { path: test, pathNot: "^tests/" },
+  },
+  ...Object.entries(layers).flatMap(([root, rows]) => layerRules(root, rows)),
+];
+
+/**
+ * @param {string} root
+ * @param {string[]} rows
+ * @returns {Rule[]}
+ */
+function layerRules(root, rows) {
+  const levels = rows.map((row) => row.split(" "));
+  const names = levels.flat();
+  /** @param {string[]} some */
+  const pathOf = (some) => `^${root}/(${some.map((name) => name.replace(".", "\\.")).join("|")})(/|$)`;
+  /** @param {string} name */
+  const inside = (name) => names.filter((other) => other.startsWith(`${name}/`));
+  const upwards = levels.flatMap((level, at) =>
+    level.map((name) => {
+      const nested = inside(name);
+      const higher = [...level.filter((other) => other !== name), ...levels.slice(at + 1).flat()];
+      /** @type {Rule} */
+      const rule = {
+        name: `layers of ${root}`,
+        comment: `${name} imports only layers below it; see layers in dependency-rules.mjs.`,
+        severity: "error",
+        from: { path: pathOf([name]), pathNot: [test, ...(nested.length > 0 ? [pathOf(nested)] : [])] },
+        to: { path: pathOf(higher), pathNot: test },
+      };
+      return rule;
+    }),
+  );
+  /** @type {Rule} */
+  const placed = {
+    name: `layers of ${root}`,
+    comment: "A file without a layer escapes the rule: give it a place in dependency-rules.mjs.",
+    severity: "error",
+    from: {},
+    to: { path: `^${root}/`, pathNot: [pathOf(names), test] },
+  };
+  return [...upwards, placed];
+}
+
+export default {
+  forbidden,
+  options: {
+    // TypeScript 7 has no JavaScript API to parse with.
+    parser: "swc",
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "^packages/[^/]+/(dist|build)/" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["source", "import", "node", "default", "types"],
+    },
+  },
+};
