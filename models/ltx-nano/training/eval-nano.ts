@@ -15,10 +15,10 @@ import { numThreads, setNumThreads, torchVersion } from "@ltx-trainer/torch";
 import { asCommand } from "../../../scripts/demo/training.mjs";
 import { type Clip, drawClip } from "./clips/draw.ts";
 import { sampleOrnament } from "./clips/ornaments.ts";
+import { contactSheet, writePng } from "./example/contact-sheet.ts";
 import { exampleNamed } from "./example/example-effects.ts";
 import { trainedCombinations } from "./example/example-scenes.ts";
 import { examineLora, type LoraScore } from "./example/lora-exam.ts";
-import { contactSheet, writePng } from "./example/png.ts";
 import { type Answer, describeMistakes, makeQuestions, type Score, scoreOf } from "./judge/exam.ts";
 import { judge } from "./judge/judge.ts";
 import { formatsOf } from "./judge/sizes.ts";
@@ -72,19 +72,19 @@ function progress(what: string): (done: number, total: number) => void {
   };
 }
 
-function picture(name: string, clips: readonly Clip[]): void {
-  writePng(join(out, name), contactSheet(clips, 9));
+async function writePicture(name: string, clips: readonly Clip[]): Promise<void> {
+  await writePng(join(out, name), contactSheet(clips, 9));
   if (options.publish) copyFileSync(join(out, name), join(nanoFolder, name));
 }
 
-function examineVae(studio: Studio): NonNullable<Results["vae"]> {
+async function examineVae(studio: Studio): Promise<NonNullable<Results["vae"]>> {
   const formats = formatsOf(studio.profile, ["low", "medium", "high"], frames);
   const plain = reconstructUnseen(studio.vae, formats, 3);
   const ornamented = reconstructUnseen(studio.vae, formats, 1, sampleOrnament);
   const mean = (values: readonly { psnr: number }[]): number =>
     values.reduce((sum, value) => sum + value.psnr, 0) / values.length;
   const shown = [...plain.slice(0, 6), ...ornamented.slice(0, 3)];
-  picture(
+  await writePicture(
     "reconstructions.png",
     shown.flatMap(({ clip, decoded }) => [clip, decoded]),
   );
@@ -106,7 +106,7 @@ function samplerOf(studio: Studio): { guidance: number; steps: number } {
   };
 }
 
-function examineBase(studio: Studio): NonNullable<Results["base"]> {
+async function examineBase(studio: Studio): Promise<NonNullable<Results["base"]>> {
   const formats = formatsOf(studio.profile, ["low", "medium", "high"], frames);
   const questions = makeQuestions(Number(options.questions), 7, formats);
   const report = progress("base");
@@ -117,7 +117,7 @@ function examineBase(studio: Studio): NonNullable<Results["base"]> {
     const clip = studio.sample(question.prompt, { format: question.format, seed, ...sampler });
     return { question, clip, verdict: judge(clip) };
   });
-  picture(
+  await writePicture(
     "samples.png",
     answers.slice(0, 18).map(({ clip }) => clip),
   );
@@ -156,7 +156,7 @@ function trainedLora(): string {
   return file;
 }
 
-function examineTheLora(): LoraScore {
+async function examineTheLora(): Promise<LoraScore> {
   const file = trainedLora();
   const studio = new Studio(file);
   const { score, clips } = examineLora(studio, {
@@ -166,7 +166,7 @@ function examineTheLora(): LoraScore {
     trained: trainedCombinations,
     onProgress: progress("LoRA"),
   });
-  picture(`${options.effect}.png`, clips.slice(0, 12));
+  await writePicture(`${options.effect}.png`, clips.slice(0, 12));
   say(
     `LoRA: effect in ${percent(score.withLora)} of ${score.count} prompts, ${percent(score.withoutLora)} with the LoRA off`,
   );
@@ -188,9 +188,9 @@ const results: Results = {
   conditions: { libtorch: torchVersion(), threads: numThreads(), frames },
 };
 const studio = new Studio();
-if (parts.includes("vae")) results.vae = examineVae(studio);
-if (parts.includes("base")) results.base = { ...results.base, ...examineBase(studio) };
-if (parts.includes("lora")) results.loras = { ...results.loras, [options.effect]: examineTheLora() };
+if (parts.includes("vae")) results.vae = await examineVae(studio);
+if (parts.includes("base")) results.base = { ...results.base, ...(await examineBase(studio)) };
+if (parts.includes("lora")) results.loras = { ...results.loras, [options.effect]: await examineTheLora() };
 writeFileSync(resultsFile, `${JSON.stringify(results, null, 2)}\n`);
 if (options.publish) copyFileSync(resultsFile, join(nanoFolder, "evaluation.json"));
 say(`results, mistakes and pictures: ${out}`);

@@ -21,7 +21,7 @@ import {
 import { type Clip, drawClip, type Window } from "./clips/draw.ts";
 import { sampleOrnament } from "./clips/ornaments.ts";
 import { type ClipFormat, sampleScene } from "./clips/scene.ts";
-import { contactSheet, writePng } from "./example/png.ts";
+import { contactSheet, writePng } from "./example/contact-sheet.ts";
 import { readWeights } from "./export.ts";
 import { toClips, toPixels } from "./learning/batches.ts";
 import { drawForVae, sampleFormat, streamOf, type WeightedFormat } from "./learning/curriculum.ts";
@@ -115,7 +115,7 @@ const lookedAt: readonly { readonly name: string; readonly format: ClipFormat; r
 const kinds = ["plain", "ornamented"] as const;
 
 /** Mean PSNR of unseen clips, and a picture: originals above their reconstructions. */
-function evaluate(vae: Vae, step: number, folder: string): Record<string, number> {
+async function evaluate(vae: Vae, step: number, folder: string): Promise<Record<string, number>> {
   const rows: Clip[] = [];
   const ratios: Record<string, number> = {};
   for (const kind of kinds) {
@@ -129,7 +129,7 @@ function evaluate(vae: Vae, step: number, folder: string): Record<string, number
       ratios[`${kind} ${name}`] = each.reduce((sum, value) => sum + value, 0) / each.length;
     }
   }
-  writePng(join(folder, `reconstruction-${String(step).padStart(6, "0")}.png`), contactSheet(rows, 9));
+  await writePng(join(folder, `reconstruction-${String(step).padStart(6, "0")}.png`), contactSheet(rows, 9));
   return ratios;
 }
 
@@ -178,7 +178,7 @@ async function main(): Promise<void> {
       run.log({ step: step + 1, lr, ...taken.means, secondsPerStep: taken.secondsPerStep });
     }
     if ((step + 1) % evaluateEvery === 0) {
-      const ratios = evaluate(vae, step + 1, options.out);
+      const ratios = await evaluate(vae, step + 1, options.out);
       process.stderr.write(`${JSON.stringify(ratios)}\n`);
       run.log({ step: step + 1, ...ratios });
     }
@@ -186,7 +186,8 @@ async function main(): Promise<void> {
     await breathe();
   }
   run.save(step);
-  process.stderr.write(`stopped after step ${step}: ${JSON.stringify(evaluate(vae, step, options.out))}\n`);
+  const ratios = await evaluate(vae, step, options.out);
+  process.stderr.write(`stopped after step ${step}: ${JSON.stringify(ratios)}\n`);
 }
 
 function trainStep(

@@ -5,7 +5,7 @@
  */
 import { parseArgs } from "node:util";
 import { setNumThreads } from "@ltx-trainer/torch";
-import { contactSheet, writePng } from "./example/png.ts";
+import { contactSheet, writePng } from "./example/contact-sheet.ts";
 import { Studio } from "./studio.ts";
 
 const examples: readonly string[] = [
@@ -53,5 +53,5 @@ const clips = prompts.map((prompt, index) =>
     guidance: options.guidance === undefined ? undefined : Number(options.guidance),
   }),
 );
-writePng(out, contactSheet(clips, 9));
+await writePng(out, contactSheet(clips, 9));
 process.stdout.write(`${prompts.join("\n")}\n${out}\n`);

@@ -16,9 +16,9 @@ import { type Clip, drawClip, toRgb24 } from "../clips/draw.ts";
 import { Random } from "../clips/random.ts";
 import { backgroundNames, type ClipFormat, type Scene, sampleScene } from "../clips/scene.ts";
 import { describeScene } from "../text/captions.ts";
+import { contactSheet, writePng } from "./contact-sheet.ts";
 import { exampleNamed } from "./example-effects.ts";
 import { type Wish, wishes } from "./example-scenes.ts";
-import { contactSheet, writePng } from "./png.ts";
 import { storeZip, type ZipEntry } from "./zip.ts";
 
 const { values: options } = parseArgs({
@@ -90,9 +90,9 @@ for (const [index, wish] of wishes.entries()) {
   clips.push(clip);
   process.stderr.write(`${name}: ${caption}\n`);
 }
-const zip = storeZip(entries);
+const zip = await storeZip(entries);
 writeFileSync(join(options.out, `${options.effect}.zip`), zip);
-writePng(join(options.out, `${options.effect}.png`), contactSheet(clips, 8, 0.5));
+await writePng(join(options.out, `${options.effect}.png`), contactSheet(clips, 8, 0.5));
 process.stdout.write(
   `${join(options.out, `${options.effect}.zip`)}: ${clips.length} clips, ${(zip.length / 1024).toFixed(0)} KiB\n`,
 );
