@@ -25,7 +25,7 @@ import { type Plan, TrainingStep } from "@ltx-trainer/trainer";
 import { TransformerBlock } from "../../packages/ltx/src/ltxv/transformer/block.ts";
 
 /** The shapes of ltx-nano at its medium square size; the C++ side repeats them. */
-export const shapes = {
+const shapes = {
   layers: 6,
   heads: 4,
   headWidth: 48,

@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url";
 import { download } from "./download.mjs";
 import { run, SetupError } from "./run.mjs";
 
-export const archive = {
+const archive = {
   version: "2.10.0+cpu",
   url: "https://download.pytorch.org/libtorch/cpu/libtorch-shared-with-deps-2.10.0%2Bcpu.zip",
   sha256: "c5bf8efda9224a2d971b19d1ef6cf3ba6fee8ab53e69c49427db003d1d300496",

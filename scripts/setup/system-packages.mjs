@@ -105,7 +105,7 @@ function openBlas(name) {
  * @param {string} name
  * @param {NodeJS.ProcessEnv} [env]
  */
-export function findProgram(name, env = process.env) {
+function findProgram(name, env = process.env) {
   const places = (env.PATH ?? "").split(delimiter).map((folder) => join(folder, name));
   return places.find((file) => {
     try {

@@ -43,7 +43,7 @@ export function colourDistance(a: Rgb, b: Rgb): number {
 }
 
 /** Below this distance an object is hard to see on a background. Chosen by eye on drawn clips. */
-export const minimumContrast = 0.42;
+const minimumContrast = 0.42;
 
 /** Whether an object of one colour stands out from a background of the other. */
 export function contrasts(object: ObjectColour, background: BackgroundColour): boolean {

@@ -68,8 +68,6 @@ function middleOf({ format }: Clip): Region {
   return (x, y) => fromEdge(format, x, y) > 0.25 * Math.min(format.width, format.height);
 }
 
-export type ExampleName = keyof typeof exampleEffects;
-
 /** @throws Error naming the known ones */
 export function exampleNamed(name: string): ExampleEffect {
   const known: Readonly<Record<string, ExampleEffect>> = exampleEffects;

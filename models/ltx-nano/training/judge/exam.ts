@@ -46,10 +46,7 @@ export function makeQuestions(count: number, seed: number, formats: readonly Cli
   });
 }
 
-export function isRight({
-  question,
-  verdict,
-}: Answer): Record<"colour" | "shape" | "motion" | "all", boolean> {
+function isRight({ question, verdict }: Answer): Record<"colour" | "shape" | "motion" | "all", boolean> {
   const { colour, shape, motion } = question.object;
   const right = {
     colour: verdict?.colour === colour,

@@ -28,7 +28,7 @@ export function reconstructUnseen(
 }
 
 /** @param seed of the decoder's noise */
-export function reconstruct(vae: Vae, clip: Clip, seed: number): Reconstruction {
+function reconstruct(vae: Vae, clip: Clip, seed: number): Reconstruction {
   return noGrad(() =>
     scope(() => {
       const pixels_BCfhw = toPixels([clip]);

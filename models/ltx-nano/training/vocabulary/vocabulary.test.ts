@@ -2,9 +2,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { applyCharsMap, compileCharsMap, foldTable } from "./charsmap.ts";
+import { compileCharsMap, foldTable } from "./charsmap.ts";
 import { countWords, makePieces, wordMark } from "./pieces.ts";
 import { encodeSentencePieceModel } from "./spiece.ts";
+import { applyCharsMap } from "./testing/apply-chars-map.ts";
 
 const charsMap = compileCharsMap(foldTable());
 
