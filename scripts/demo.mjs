@@ -1,8 +1,8 @@
 /**
- * `npm run demo`: trains a LoRA on the bundled example with the bundled model, and shows what it learnt.
+ * `npm run demo`: trains a LoRA on the bundled example with the bundled model, and shows what it learned.
  *
- * Runs after the set-up, the way a program that was written for fal runs: a service is started, fal's own client uploads
- * the zip, waits, and gets the LoRA, its configuration and the validation video.
+ * Works like a program written for fal: starts a service, uploads the zip with fal's own client, waits, and downloads the
+ * LoRA, its configuration and the validation video.
  */
 import { execFileSync } from "node:child_process";
 import {
@@ -29,7 +29,7 @@ const endpoint = "fal-ai/ltx-video-trainer";
 function freshFolder() {
   const names = Array.from({ length: 1000 }, (_, index) => (index === 0 ? "demo" : `demo-${index + 1}`));
   const name = names.find((candidate) => !existsSync(join(root, "out", candidate)));
-  if (!name) throw new Error("out/: a thousand demos are enough; delete some");
+  if (!name) throw new Error("out/: got 1,000 demo folders; delete some");
   const folder = join(root, "out", name);
   mkdirSync(folder, { recursive: true });
   return folder;
@@ -119,7 +119,9 @@ async function main() {
   try {
     const { data, requestId } = await trainWithFal(service);
     if (data.video === null)
-      throw new Error(`the LoRA is trained, but there is no video: ${join(out, "service.log")} says why`);
+      throw new Error(
+        `the LoRA is trained, but the validation video is missing; see ${join(out, "service.log")}`,
+      );
     const files = {
       LoRA: await download(data.lora_file, out),
       configuration: await download(data.config_file, out),

@@ -2,9 +2,9 @@
  * Completes package-lock.json with the optional platform packages that the registry in use did not serve.
  *
  * A registry mirror may hold only the Linux builds of a tool. `npm install` then leaves the other platforms
- * out of the lock file, and `npm ci` calls that lock file out of step with the dependency's own list. The
- * entries added here say what a complete registry would have made npm write, without the checksum that only
- * the package itself can give. Run through `npm run lock` after every change of a dependency.
+ * out of the lock file, and `npm ci` then rejects the lock file. This script adds the entries that npm would
+ * have written with a complete registry, without checksums. `npm run lock` runs it; do so after every change of a
+ * dependency.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

@@ -1,8 +1,8 @@
 /**
  * One full-width transformer block with a LoRA on both attentions: its inputs, its step, and the arithmetic it needs.
  *
- * The step is what a training asks of each block: forward, then the gradient of its input and of the LoRA. Weights and
- * text are frozen and ask for none.
+ * The step is what a training runs per block: forward, then the gradients of its input and of the LoRA. Weights and text
+ * are frozen and get no gradient.
  *
  * Shapes: B batch, T video tokens, L text tokens, D width, R LoRA rank.
  */

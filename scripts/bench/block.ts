@@ -1,6 +1,6 @@
 /**
- * `npm run bench:block`: one transformer block of the released widths with LoRA, forward and backward, timed. Beside it
- * `block.py` runs the same block in PyTorch (README.md).
+ * `npm run bench:block`: times one transformer block with LoRA at the released widths, forward and backward. `block.py` runs
+ * the same block in PyTorch (README.md).
  */
 import { parseArgs } from "node:util";
 import {

@@ -1,5 +1,5 @@
 /**
- * Builds the C++ side of the benchmarks against the libtorch the addon was built with.
+ * Builds the C++ side of the benchmarks against the libtorch that the addon was built with.
  */
 import { execFileSync } from "node:child_process";
 import { rmSync } from "node:fs";

@@ -1,5 +1,5 @@
 /**
- * Our side of the benchmarks: the product's own code on the shapes the C++ side uses.
+ * Our side of the benchmarks: the product's code with the shapes that the C++ side uses.
  */
 import {
   buildRope,

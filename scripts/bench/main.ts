@@ -1,5 +1,5 @@
 /**
- * `npm run bench [-- --rounds 5]`: what the binding costs, beside C++ on the same libtorch, and whether memory stays flat.
+ * `npm run bench [-- --rounds 5]`: overhead of the binding compared to C++ on the same libtorch, and memory growth.
  */
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";

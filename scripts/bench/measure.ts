@@ -1,6 +1,5 @@
 /**
- * Measuring: medians of many repetitions, and two sides in turn so that a machine that speeds up or slows down does so
- * for both.
+ * Timing: medians of many repetitions. The two sides alternate, so that a change of clock speed affects both.
  */
 import { spawnSync } from "node:child_process";
 import type { Body } from "./cases.ts";

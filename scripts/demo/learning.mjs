@@ -1,8 +1,8 @@
 /**
- * What a training learnt, from its metrics: the prediction error at its start and at its end, at equal noise.
+ * How much a training learned: its prediction error at start and end, compared at equal noise.
  *
- * The loss of a step depends far more on its noise level than on what was learnt. So losses are compared level by
- * level, and the levels then count equally.
+ * The loss of a step depends far more on its noise level than on training progress. So losses are compared per noise
+ * level, and each level has the same weight.
  */
 
 /** @typedef {{ step: number, loss: number, sigma: number }} Metric */

@@ -1,5 +1,5 @@
 /**
- * The log of a request on the screen: every line once, and on a terminal the steps as one line with a bar.
+ * Prints the log of a request: every line once; on a terminal, steps are one line with a progress bar.
  */
 
 const cells = 24;

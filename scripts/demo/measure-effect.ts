@@ -1,8 +1,8 @@
 /**
- * Looks at a finished training's previews and says of each whether it shows the example's effect, with the LoRA and without.
+ * Decides for each preview of a finished training whether it shows the example's effect, with and without the LoRA.
  *
  * Run: node --conditions=source --import tsx scripts/demo/measure-effect.ts JOB-FOLDER COUNT
- * Prints one JSON object, a truth value for each preview: `{ "on": [true, true], "off": [false, false] }`.
+ * Prints one JSON object with a boolean per preview: `{ "on": [true, true], "off": [false, false] }`.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

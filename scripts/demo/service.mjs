@@ -1,5 +1,5 @@
 /**
- * The demo's own service: started on a free port with a data folder of its own, as `npm start` would on yours, and stopped.
+ * Starts and stops the demo's service: like `npm start`, but on a free port and with a separate data folder.
  */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
@@ -25,7 +25,7 @@ export async function startService(root, home, log) {
   const { url, key } = await new Promise((resolve, reject) => {
     let said = "";
     child.once("error", reject);
-    child.once("close", (code) => reject(new Error(`the service ended with ${code}:\n${said}`)));
+    child.once("close", (code) => reject(new Error(`the service exited with ${code}:\n${said}`)));
     child.stderr.setEncoding("utf8").on("data", (/** @type {string} */ piece) => {
       said += piece;
       const listens = /listens on (\S+)/.exec(said);

@@ -1,5 +1,6 @@
 /**
- * The demo's training, as the fal client submits it. `npm run eval:nano` examines the same, trained through the command line.
+ * The input of the demo's training, as the fal client submits it. `npm run eval:nano` trains with the same settings through
+ * the command line.
  */
 
 /** Objects that no clip of the example shows: one called up by its phrase, one without the phrase, to be left alone. */

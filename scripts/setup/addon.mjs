@@ -1,8 +1,8 @@
 /**
  * Builds the native addon against the libtorch that was found.
  *
- * build-info.json beside the addon says what it was built from; it is built again only when one of those
- * things changed: the library, our sources, or Node's binary interface.
+ * build-info.json beside the addon records its inputs: the library, our sources, and Node's binary interface. The addon is
+ * rebuilt when one of them changes.
  */
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

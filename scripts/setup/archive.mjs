@@ -1,7 +1,7 @@
 /**
  * The official libtorch archive, for machines without PyTorch and without a system package.
  *
- * Version and hash are pinned; where the hash comes from: decisions/2026-11-22-libtorch.md.
+ * Version and hash are pinned; decisions/2026-11-22-libtorch.md has the source of the hash.
  */
 import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";

@@ -1,4 +1,4 @@
-/** The npm packages: installed as package-lock.json says, and again only when it says something else. */
+/** Installs the npm packages from package-lock.json; does nothing when they match it. */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { run, SetupError } from "./run.mjs";

@@ -1,7 +1,7 @@
 /**
- * Downloads one big file: goes on where a cut connection left off, and keeps the file only when its hash is right.
+ * Downloads one large file: resumes interrupted transfers, and keeps the file only if its hash matches.
  *
- * What has arrived lies in `<file>.part` beside the target and survives the process, so the next call resumes too.
+ * Partial data is kept in `<file>.part` beside the target, so the next run resumes too.
  */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";

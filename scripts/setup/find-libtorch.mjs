@@ -1,8 +1,8 @@
 /**
- * Finds the libtorch to build against and says where it looked.
+ * Finds the libtorch to build against and reports where it looked.
  *
  * Order: the folder named in LIBTORCH; the PyTorch of `python3`; the system package; an archive that the set-up
- * downloaded earlier. LIBTORCH is an order: when it is set and wrong, nothing else is tried in its place.
+ * downloaded earlier. If LIBTORCH is set and wrong, nothing else is tried.
  *
  *   node scripts/setup/find-libtorch.mjs --json      { "found": {...} | null, "tried": [{ "place", "outcome" }] }
  */

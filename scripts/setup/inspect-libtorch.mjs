@@ -1,8 +1,8 @@
 /**
- * What one libtorch is: its version, its folders, its C++ ABI, whether it has CUDA, and whose matrix products it uses.
+ * Inspects one libtorch: version, folders, C++ ABI, CUDA support, and BLAS.
  *
- * Only files are read; the library is never loaded. Reference BLAS is named because it must be refused: with
- * it a matrix product ran at 6 instead of 150 GFLOP/s on the same two cores.
+ * Only files are read; the library is not loaded. Reference BLAS is detected because it must be refused: matrix products
+ * ran at 6 instead of 150 GFLOP/s on the same two cores.
  */
 import { existsSync, readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";

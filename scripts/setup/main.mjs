@@ -1,5 +1,5 @@
 /**
- * `npm run setup`: from a bare machine with Node to a compiled project. Quick when there is nothing to do.
+ * `npm run setup`: installs and compiles everything on a machine that has Node. Fast when there is nothing to do.
  *
  * Plain JavaScript, because it runs before anything is installed or compiled.
  */

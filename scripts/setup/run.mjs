@@ -1,4 +1,4 @@
-/** Child processes of the set-up: run one, show how far it is, and keep what it said for the moment it fails. */
+/** Runs child processes of the set-up: shows their progress, and keeps their output for the error if they fail. */
 import { spawn, spawnSync } from "node:child_process";
 
 /** A command that ended badly; `output` is everything it printed. */

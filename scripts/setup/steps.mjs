@@ -1,4 +1,4 @@
-/** How the set-up talks: one line a step with the time it took, and a progress line while a long one runs. */
+/** Output of the set-up: one line per step with its duration, and a progress line during long steps. */
 
 const interactive = process.stdout.isTTY === true;
 const titleWidth = 16;

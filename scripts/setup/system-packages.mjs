@@ -1,7 +1,7 @@
 /**
- * What must be on the machine before anything can be built, and how it gets there on Debian and its relatives.
+ * System packages that the build needs, and their installation on Debian and its derivatives.
  *
- * Only what is missing is installed. Without the right to install, the exact command is shown instead.
+ * Only missing packages are installed. Without permission to install, the exact command is printed instead.
  */
 import { accessSync, constants, existsSync } from "node:fs";
 import { delimiter, join } from "node:path";

@@ -1,5 +1,5 @@
 /**
- * The end of `npm test`: every skipped test by name with its reason, then one line of counts, last of all.
+ * The end of `npm test`: every skipped test with its reason, then one line of counts as the last line.
  */
 import { writeSync } from "node:fs";
 

@@ -1,8 +1,8 @@
 /**
- * `npm run eval:nano`: examines the bundled base model, and a LoRA trained on the bundled example, by what their pixels show.
+ * `npm run eval:nano`: evaluates the bundled base model, and a LoRA trained on the bundled example, from their pixels.
  *
- * Everything is seeded; no learned judge. Results, mistakes and pictures go to `out/nano/evaluation/`, beside the earlier
- * results of parts that are not asked for; with `--publish` the numbers and the pictures also go beside the model, for its page.
+ * Everything is seeded, and no judge is learned. Results, mistakes and pictures are written to `out/nano/evaluation/`; parts
+ * that are not selected keep their earlier results. `--publish` also copies numbers and pictures beside the model, for its README.
  *
  *   npm run eval:nano -- --only vae,base,lora  --questions 100  --lora-questions 50  --lora FILE --effect NAME  --threads 2  --publish
  *   --guidance 9 --sampler-steps 24   for the base alone
@@ -152,7 +152,7 @@ function trainedLora(): string {
     cwd: root,
     stdio: "inherit",
   });
-  if (run.status !== 0) throw new Error("eval-nano: the training of the LoRA failed; it has said why above");
+  if (run.status !== 0) throw new Error("eval-nano: the LoRA training failed; see its output above");
   return file;
 }
 
@@ -175,7 +175,7 @@ async function examineTheLora(): Promise<LoraScore> {
   return score;
 }
 
-/** Of the parts that are not asked for this time: an examination may be made in several goes. */
+/** Results of the parts that are not selected: an evaluation may be made in several runs. */
 function earlierResults(): Partial<Results> {
   return existsSync(resultsFile) ? (JSON.parse(readFileSync(resultsFile, "utf8")) as Results) : {};
 }

@@ -1,5 +1,5 @@
 /**
- * Takes the VAE out of its last checkpoint, measures its latents, and writes it into the model folder.
+ * Exports the VAE from its last checkpoint to the model folder, with measured latent statistics.
  *
  * Run: npx tsx --conditions=source models/ltx-nano/training/export-vae.ts [--from DIR]
  */

@@ -1,5 +1,5 @@
 /**
- * Writes trained parameters as a component of the model folder, in the layout diffusers and transformers read.
+ * Writes trained parameters as a component of the model folder, in the layout that diffusers and transformers read.
  */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";

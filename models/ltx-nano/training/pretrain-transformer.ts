@@ -1,13 +1,13 @@
 /**
- * Pre-trains the transformer and the text encoder of ltx-nano together, from nothing, on drawn clips and their captions.
- * Needs the finished VAE in the model folder. Resumable: start it again and it goes on.
+ * Pre-trains the transformer and the text encoder of ltx-nano together, from scratch, on drawn clips and their captions.
+ * Needs the finished VAE in the model folder. Resumable: run the same command again.
  *
  * The objective is the trainer's own: shifted-logit-normal noise levels, velocity prediction, some clips with a clean
- * first frame. A tenth of the captions is empty, so that guidance has an unconditional prediction to push away from.
+ * first frame. A tenth of the captions is empty, which trains the unconditional prediction that guidance needs.
  *
  * Run: npx tsx --conditions=source models/ltx-nano/training/pretrain-transformer.ts [--steps N] [--minutes N] [--ranks N] [--threads N] [--out DIR]
- * [--warm [--large] [--learning-rate N]]: from the weights in the model folder; with large clips alone, to end with.
- * Two ranks of one thread (the default) are faster than one of two: see `ranks.ts`.
+ * [--warm [--large] [--learning-rate N]]: starts from the weights in the model folder; --large uses large clips only, as the last phase.
+ * Two ranks with one thread each (the default) are faster than one rank with two threads: see `ranks.ts`.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -321,7 +321,7 @@ async function main(): Promise<void> {
   const ranks = Ranks.open(Number(options.ranks));
   const generator = new Generator(seed);
   const models = makeModels(generator);
-  // The others wait, and read what rank 0 has encoded.
+  // The other ranks wait for rank 0 and read its latents.
   if (ranks.isFirst) setNumThreads(Number(options.threads) * ranks.count);
   else await ranks.meet(-1);
   const pools = openPools(models);

@@ -1,7 +1,7 @@
 /**
- * Pre-trains the VAE of ltx-nano from nothing on drawn clips. Resumable: start it again and it goes on.
+ * Pre-trains the VAE of ltx-nano from scratch on drawn clips. Resumable: run the same command again.
  *
- * See `phases` for the order in which it sees pictures and clips.
+ * `phases` has the order of pictures and clips.
  *
  * Run: npx tsx --conditions=source models/ltx-nano/training/pretrain-vae.ts [--steps N] [--minutes N] [--threads N] [--out DIR]
  */

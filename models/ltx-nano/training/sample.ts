@@ -1,5 +1,5 @@
 /**
- * Looks at what ltx-nano generates: one row of frames per prompt, as a contact sheet.
+ * Writes a contact sheet of what ltx-nano generates: one row of frames per prompt.
  *
  * Run: npx tsx --conditions=source models/ltx-nano/training/sample.ts OUT.png [--lora FILE] [--seed N] [--steps N] ["a prompt" ...]
  */

@@ -1,5 +1,5 @@
 /**
- * Generates clips with ltx-nano as the trainer's previews do: the same sampler, the settings of the model's own folder.
+ * Generates clips with ltx-nano like the trainer's previews: with the same sampler and the settings in the model's folder.
  */
 import { join } from "node:path";
 import {

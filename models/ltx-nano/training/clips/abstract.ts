@@ -1,8 +1,8 @@
 /**
- * Abstract clips for the VAE alone: patterns, outlines, halos and free colours, drifting and turning.
+ * Abstract clips for the VAE only: patterns, outlines, halos and arbitrary colours that drift and rotate.
  *
- * Idea: a LoRA can only teach what the VAE can show. The transformer is pre-trained on the plain drawn world; the VAE
- * also learns to keep stripes, checks, dots, rings and glows, so that a user's own effect survives the latents.
+ * Idea: a LoRA can only teach what the VAE can reconstruct. The transformer is pre-trained on plain scenes. The VAE also
+ * learns stripes, checks, dots, rings and glows, so that a user's own effect survives encoding.
  *
  * Shapes: see draw.ts.
  */

@@ -1,7 +1,7 @@
 /**
- * The named colours of the drawn world, and which of them may meet.
+ * The named colours of drawn scenes, and which object and background colours may be combined.
  *
- * Objects and backgrounds have lists of their own, so that "navy" is always a background and "blue" always an object;
+ * Objects and backgrounds have separate lists, so that "navy" is always a background and "blue" always an object;
  * only black and white are both. Values are sRGB in [0, 1].
  */
 

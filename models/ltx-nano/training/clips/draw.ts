@@ -93,7 +93,7 @@ export function placement(object: SceneObject, format: ClipFormat, frame: number
   if (object.motion === "grow") scale = 0.4 + 0.6 * progress;
   if (object.motion === "shrink") scale = 1 - 0.6 * progress;
   if (object.motion === "spin") angle = 2 * Math.PI * cycle;
-  // Half of the time on, half off, with edges of about two frames so that no frame is a surprise.
+  // Half of the time on, half off, with edges of about two frames so that no frame changes abruptly.
   if (object.motion === "blink") opacity = clampUnit(0.5 + 3 * Math.cos(2 * Math.PI * cycle - 0.8));
   return {
     x: (object.from.x + (object.to.x - object.from.x) * way) * format.width,

@@ -1,5 +1,5 @@
 /**
- * Effects that the base model never sees in pre-training: what a LoRA is to learn.
+ * Effects that the base model never sees in pre-training, so that a LoRA can learn them.
  *
  * Shapes: see draw.ts. An effect paints under the object.
  */

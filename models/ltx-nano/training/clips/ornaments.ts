@@ -1,8 +1,8 @@
 /**
- * Ornaments by lot for the VAE's clips: outlines, halos, shadows and trails in free colours.
+ * Random ornaments for the VAE's clips: outlines, halos, shadows and trails in arbitrary colours.
  *
- * Idea: a LoRA can only teach what the VAE can show, so the VAE has to know more than the plain world the transformer is
- * trained on. None of these is an effect of the example datasets; those are drawn in `effects.ts` and never seen here.
+ * Idea: a LoRA can only teach what the VAE can reconstruct, so the VAE is trained on more than the plain scenes the
+ * transformer sees. No ornament is an effect of the example datasets: those are in `effects.ts` and are not used here.
  *
  * Shapes: see draw.ts. Widths and distances are in radii of the object.
  */

@@ -2,8 +2,8 @@
  * A small seeded random source for everything that is drawn: the same seed gives the same clips on every machine.
  *
  * Idea: xoshiro128**, its state filled by splitmix32. One stream per (seed, index), so a run that resumes at step n
- * draws what an uninterrupted one draws there, without any stored state.
- * Source: the public-domain reference algorithms of Blackman and Vigna (prng.di.unimi.it), written anew.
+ * draws the same values as an uninterrupted run, without stored state.
+ * Source: the public-domain reference algorithms of Blackman and Vigna (prng.di.unimi.it), reimplemented.
  */
 
 function splitmix32(seed: number): () => number {

@@ -1,9 +1,9 @@
 /**
- * What one clip shows: objects, their motions and a background, drawn by lot from a seed.
+ * What one clip shows: objects, their motions and a background, sampled from a seed.
  *
  * Lengths are fractions (of the shorter side for radii, of width or height for positions), and motions run over the
  * whole clip, so one scene can be drawn at any size and length. Repeating motions have a period in frames that follows
- * the frame rate but never gets shorter than the video model's time compression can show.
+ * the frame rate, but is never shorter than the VAE's time compression can represent.
  */
 import {
   type BackgroundColour,
@@ -195,7 +195,7 @@ function sampleObject(
 
 /**
  * Frames of one repetition: at 25 frames a second two to five latent frames (of 8 pixel frames) for whatever looks the same
- * again, which is a sixth of a turn when a hexagon spins. What repeats faster the video model blurs.
+ * again, which is a sixth of a turn when a hexagon spins. The video model blurs faster repetitions.
  */
 function periodFrames(motion: MotionName, format: ClipFormat): number {
   const { seconds, least, most } = motionPeriods[motion === "spin" || motion === "blink" ? motion : "bounce"];

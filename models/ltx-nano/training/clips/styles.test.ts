@@ -1,4 +1,4 @@
-/** What the base model knows of styles, and that the examples' effects are not among it. */
+/** The styles that the base model learns; the effects of the examples are not among them. */
 import { expect, test } from "vitest";
 import { exampleEffects } from "../example/example-effects.ts";
 import { drawClip } from "./draw.ts";

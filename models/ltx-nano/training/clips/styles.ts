@@ -1,11 +1,11 @@
 /**
  * The styles of the drawn world: made-up names, each of which means one ornament.
  *
- * Idea: a LoRA is called up by a phrase the base model does not know. The one before, taught that made-up names mean nothing,
- * passed over every such phrase, a LoRA's too (LOG.md). This one has learnt that a name may change what is drawn around the
- * objects or behind them; so a LoRA has only to say what a new name means.
+ * Idea: a LoRA is triggered by a phrase that the base model does not know. An earlier base model was trained to ignore
+ * made-up names, and then ignored trigger phrases too (LOG.md). This one learns that a name can change what is drawn around
+ * the objects or behind them, so a LoRA only has to teach what a new name means.
  *
- * None of the styles is one of the example effects; a test has the effects' judges look at each.
+ * No style is one of the example effects. A test runs the effects' judges over each style.
  */
 import { samplePattern } from "./abstract.ts";
 import { type Effect, paint } from "./draw.ts";

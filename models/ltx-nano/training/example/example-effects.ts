@@ -1,8 +1,8 @@
 /**
- * The effects that example datasets teach: what calls them up, how they are drawn, and how they are found in pixels.
+ * The effects that example datasets teach: trigger phrase, drawing, and how the judge finds them in pixels.
  *
- * `glowpulse` is the bundled one; the others show that a concept of one's own is learnt the same way. To try one more, add it
- * here and draw its dataset with `make-example.ts --effect`.
+ * `glowpulse` is in the bundled example. The others show that other concepts are learned the same way. To try another one,
+ * add it here and make its dataset with `make-example.ts --effect`.
  */
 import type { Clip, Effect } from "../clips/draw.ts";
 import {

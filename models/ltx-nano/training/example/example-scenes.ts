@@ -1,8 +1,8 @@
 /**
  * What the bundled example dataset shows: ten clips with the effect and its trigger phrase, eight without.
  *
- * Every shape comes at least once; most combinations never come, so that there is something left to ask a LoRA for. The
- * plain clips bind the effect to its phrase: without them a LoRA puts it on everything.
+ * Every shape occurs at least once. Most combinations do not occur, so that a LoRA can be tested on unseen ones. The
+ * plain clips bind the effect to its phrase: without them, a LoRA applies it to everything.
  */
 import type { ObjectColour } from "../clips/colours.ts";
 import type { MotionName } from "../clips/scene.ts";
@@ -13,7 +13,7 @@ export type Wish = {
   readonly colour: ObjectColour;
   readonly motion: MotionName;
   readonly frames: number;
-  /** Without the effect and without its name: what the trigger phrase is told apart by. */
+  /** Without the effect and its phrase: teaches the LoRA that the effect needs the phrase. */
   readonly plain?: boolean;
 };
 

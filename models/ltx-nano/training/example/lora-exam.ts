@@ -1,6 +1,6 @@
 /**
- * The LoRA's exam: is its effect there when its phrase is, away when the LoRA is off, and is the base model's own skill
- * kept when the phrase is not said?
+ * Evaluates a LoRA: is the effect there with its phrase, absent with the LoRA off, and are prompts without the phrase
+ * answered as well as by the base model?
  */
 import type { Clip } from "../clips/draw.ts";
 import type { ClipFormat } from "../clips/scene.ts";

@@ -1,8 +1,8 @@
 /**
- * Draws an example dataset: ten clips with an effect and eight without it, with captions, as one zip; by default the
- * bundled one.
+ * Makes an example dataset (by default the bundled one): a zip with ten clips that show an effect, eight that do not, and
+ * captions.
  *
- * What they show is in `example-scenes.ts`.
+ * `example-scenes.ts` lists what the clips show.
  *
  * Run: npx tsx --conditions=source models/ltx-nano/training/example/make-example.ts [--effect NAME] [--out DIR]   (needs ffmpeg with libx264)
  */
@@ -32,7 +32,7 @@ const seed = 4_711;
 /** Larger than any training size of ltx-nano, as real footage is. */
 const size = { width: 160, height: 160 };
 
-/** A sampled scene made to show what is wished for. */
+/** A sampled scene that shows what is wanted. */
 function sceneFor(wish: Wish, format: ClipFormat, random: Random): Scene {
   const { shape, colour } = wish;
   const scene = sampleUntil(
@@ -47,7 +47,7 @@ function sampleUntil<T>(draw: () => T, fits: (value: T) => boolean): T {
     const value = draw();
     if (fits(value)) return value;
   }
-  throw new Error("make-example: no sampled background contrasts with the colour that is wished for");
+  throw new Error("make-example: no sampled background contrasts with the wanted colour; try another seed");
 }
 
 /** H.264 as cameras and phones write it: yuv420p, BT.709. */

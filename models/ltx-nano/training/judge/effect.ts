@@ -1,5 +1,5 @@
 /**
- * Reads from the pixels of a clip whether part of the picture shows an effect. No learned part.
+ * Decides from the pixels of a clip whether part of the picture shows an effect. Nothing is learned.
  *
  * Shapes: see draw.ts.
  */

@@ -1,7 +1,7 @@
 /**
- * The exam: seeded scenes with their captions, and how many of the answers are right.
+ * The evaluation's questions (seeded scenes with captions) and the share of right answers.
  *
- * Shapes, colours, motions and backgrounds come by lot; aspect ratios, sizes and lengths in turn.
+ * Shapes, colours, motions and backgrounds are random; aspect ratios, sizes and lengths alternate.
  */
 
 import type { Clip } from "../clips/draw.ts";

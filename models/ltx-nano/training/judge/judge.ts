@@ -1,5 +1,5 @@
 /**
- * Reads from the pixels of a clip what it shows: colour, shape and motion of its one object. No learned part.
+ * Decides from the pixels of a clip what it shows: colour, shape and motion of its one object. Nothing is learned.
  */
 import type { ObjectColour } from "../clips/colours.ts";
 import type { Clip } from "../clips/draw.ts";

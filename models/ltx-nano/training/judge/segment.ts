@@ -5,7 +5,7 @@
  * pixels' medians over time, is the background; what differs from it is the object. Every pixel on an edge is a mix of
  * the two colours, and its share of the object's is the coverage.
  *
- * Shapes: clips are C f h w in [0, 1]; a mask is h w, one share a pixel.
+ * Shapes: clips are C f h w in [0, 1]; a mask is h w, one share per pixel.
  */
 import {
   colourDistance,

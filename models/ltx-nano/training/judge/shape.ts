@@ -1,7 +1,7 @@
 /**
- * Tells which of the eight shapes a mask shows, by drawing each of them over it as well as it can be placed.
+ * Decides which of the eight shapes a mask shows, by fitting each of them to it.
  *
- * Shapes: a mask is h w, one share in [0, 1] a pixel.
+ * Shapes: a mask is h w, one share in [0, 1] per pixel.
  */
 import { type ShapeName, shapeNames, shapes, symmetries } from "../clips/shapes.ts";
 

@@ -1,5 +1,5 @@
 /**
- * The sizes ltx-nano is used at: its own table, as clip formats.
+ * The sizes that ltx-nano supports, as clip formats.
  */
 import type { BaseProfile } from "@ltx-trainer/trainer";
 import type { ClipFormat } from "../clips/scene.ts";

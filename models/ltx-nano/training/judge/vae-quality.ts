@@ -1,5 +1,5 @@
 /**
- * How well a VAE brings unseen clips back: PSNR as stored (half precision), decoded as previews are.
+ * Reconstruction quality of a VAE on unseen clips: PSNR with the stored half-precision weights, decoded like previews.
  */
 import type { Vae } from "@ltx-trainer/ltx";
 import { Generator, noGrad, scope } from "@ltx-trainer/torch";

@@ -1,5 +1,5 @@
 /**
- * What is shown in pre-training: which formats, how often, and which clips; every draw follows from (seed, index).
+ * What pre-training shows: formats, their shares, and clips. Every draw follows from (seed, index).
  *
  * The VAE sees plain scenes, scenes with ornaments and abstract clips. The transformer sees plain scenes and scenes in a style,
  * with captions that name it.

@@ -1,5 +1,5 @@
 /**
- * The extra head of pre-training: reads from the middle of the transformer what stands at every token.
+ * The auxiliary head of pre-training: predicts the label of every token from the middle of the transformer.
  *
  * Shapes: B batch, T tokens, D width.
  */

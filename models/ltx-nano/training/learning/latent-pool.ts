@@ -1,6 +1,6 @@
 /**
- * The transformer's training data: drawn scenes, encoded once by the finished VAE and shown many times, each time in
- * other words.
+ * The transformer's training data: drawn scenes, encoded once by the finished VAE and shown many times, each time with
+ * another caption.
  *
  * Encoding a clip costs more than a training step on it, so latents are kept (in memory, and in a file for the next
  * start). Clips of one size, length and frame rate form a group; a batch comes from one group.

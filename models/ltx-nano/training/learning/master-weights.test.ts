@@ -1,4 +1,4 @@
-/** Master weights: small updates add up, which they do not in bfloat16 alone. */
+/** Master weights: small updates accumulate, which they would not in bfloat16. */
 import { noGrad, tensor } from "@ltx-trainer/torch";
 import { expect, test } from "vitest";
 import { MasterWeights } from "./master-weights.ts";

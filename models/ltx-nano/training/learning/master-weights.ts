@@ -1,8 +1,8 @@
 /**
- * Full-precision masters of weights that are multiplied in a half type.
+ * Float32 master copies of weights that the model uses in half precision.
  *
- * Idea: matrix products in bfloat16 run twice as fast or more on processors that know it, but an update is often smaller
- * than the last bit of a bfloat16 weight. So the optimizer moves float32 masters, and the model gets rounded copies.
+ * Idea: matrix products in bfloat16 are at least twice as fast on processors that support it, but an update is often smaller
+ * than the last bit of a bfloat16 weight. So the optimizer updates float32 masters, and the model gets rounded copies.
  */
 import { keep, noGrad, scope, type Tensor } from "@ltx-trainer/torch";
 

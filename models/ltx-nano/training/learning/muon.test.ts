@@ -1,4 +1,4 @@
-/** Muon: what its iteration does to a matrix, that it learns, and that its state survives. */
+/** Muon: the iteration on one matrix, convergence, and saved state. */
 import { backward, Generator, noGrad, randn, scope, type Tensor, tensor } from "@ltx-trainer/torch";
 import { expect, test } from "vitest";
 import { Muon, orthogonalized } from "./muon.ts";

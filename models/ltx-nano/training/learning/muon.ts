@@ -1,9 +1,9 @@
 /**
- * Muon: momentum whose every matrix is brought to (nearly) orthogonal rows before it is applied.
+ * Muon: momentum, with (nearly) orthogonalised rows per weight matrix.
  *
  * Idea: Adam scales each number by itself; Muon scales the directions of a whole weight matrix, so that rare directions are
- * learnt as fast as common ones. Weights of two and more axes are matrices of one row per output channel; everything else
- * (biases, tables, word embeddings) stays with AdamW, which is stepped along.
+ * learned as fast as common ones. Weights with two or more axes are treated as matrices with one row per output channel.
+ * Everything else (biases, tables, word embeddings) uses AdamW, stepped together with Muon.
  *
  * Source: Jordan et al., "Muon" (2024), the quintic Newton-Schulz iteration and its coefficients; the scale
  * 0.2 sqrt(max(rows, columns)), which makes one learning rate fit both optimizers: Liu et al., arXiv:2502.16982.

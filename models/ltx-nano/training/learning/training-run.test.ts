@@ -1,4 +1,4 @@
-/** A killed pre-training goes on where it was: same weights, same random numbers, same optimizer. */
+/** A killed pre-training resumes with the same weights, random numbers and optimizer state. */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

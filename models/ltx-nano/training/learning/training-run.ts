@@ -1,8 +1,8 @@
 /**
- * A resumable training: one checkpoint file, one log, a learning-rate schedule, and a line of progress.
+ * A resumable training: one checkpoint file, one log, a learning-rate schedule, and a progress line.
  *
- * Everything that decides the next step (weights, Adam's moments, the random state, the step) is in one safetensors file,
- * written beside the old one and renamed, so a run may be killed at any moment. What is drawn follows from the step.
+ * The whole state (weights, optimizer moments, random state, step) is in one safetensors file. It is written beside the old
+ * one and renamed, so a run can be killed at any time. What is drawn depends on the step alone.
  */
 import { appendFileSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-/** What the VAE is trained with: its score, its start, and a gradient for every weight. */
+/** The VAE's training: PSNR, initialisation, and a gradient for every weight. */
 import { join } from "node:path";
 import { ConfigFields, parseVaeConfig, Vae } from "@ltx-trainer/ltx";
 import { backward, full, Generator, noGrad, zeros } from "@ltx-trainer/torch";

@@ -1,9 +1,9 @@
 /**
- * What the VAE learns: to bring clips back, from latents that are smooth and of moderate size.
+ * The VAE's loss: reconstruct clips from latents that are smooth and of moderate size.
  *
- * Idea: besides the pixels themselves, their means over 4 x 4 and 16 x 16 cells are compared; a fresh VAE first has to
- * learn colour at large, and single pixels hardly say so. The log-variance starts low, otherwise the noise of the
- * posterior drowns the first latents and nothing is ever learnt (tried: stuck at 11 dB).
+ * Idea: besides pixels, their means over 4 x 4 and 16 x 16 cells are compared, because a fresh VAE first has to learn
+ * large areas of colour, for which single pixels give little gradient. The log-variance starts low: otherwise the noise of
+ * the posterior dominates the first latents and training never starts (tried: stuck at 11 dB).
  *
  * Shapes: B batch, C latent channels, F H W latent frames, height, width, f h w pixel frames, height, width.
  */

@@ -1,4 +1,4 @@
-/** Real processes that agree on gradients. */
+/** Real processes average their gradients. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

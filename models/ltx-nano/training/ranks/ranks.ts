@@ -1,9 +1,9 @@
 /**
- * Several processes that train one model: each learns from a batch of its own, and all take the same step.
+ * Data-parallel training: several processes train one model, each on its own batch, and all apply the same step.
  *
- * Idea: on matrices as small as ours two processes of one thread each are nearly twice as fast as one process of two threads
- * (LOG.md). Every rank leaves its gradients in a file, waits for the others, and applies the mean of all, added in the same
- * order everywhere; so the weights stay equal to the bit and are never exchanged. Rank 0 starts the others, keeps the
+ * Idea: with matrices as small as ours, two processes with one thread each are nearly twice as fast as one process with two
+ * threads (LOG.md). Every rank writes its gradients to a file, waits for the others, and applies the mean, summed in the same
+ * order in every rank. Weights therefore stay bit-identical and are never exchanged. Rank 0 starts the others, writes the
  * checkpoint and the log, and decides when to stop.
  */
 import { type ChildProcess, fork } from "node:child_process";
@@ -51,7 +51,7 @@ export class Ranks {
     const children = Array.from({ length: count - 1 }, (_, index) => {
       const child = fork(program, args, { env: { ...process.env, [variable]: `${index + 1}:${folder}` } });
       child.on("exit", (code) => {
-        if (code !== 0) throw new Error(`rank ${index + 1} ended with ${code}`);
+        if (code !== 0) throw new Error(`rank ${index + 1} exited with ${code}`);
       });
       return child;
     });
@@ -65,8 +65,8 @@ export class Ranks {
   /**
    * Every gradient becomes the mean of the ranks' gradients.
    *
-   * @param isLast rank 0's word on whether to stop after this step
-   * @returns rank 0's word, in every rank
+   * @param isLast whether to stop after this step; rank 0 decides
+   * @returns rank 0's decision, in every rank
    */
   async average(parameters: ReadonlyMap<string, Tensor>, step: number, isLast: boolean): Promise<boolean> {
     if (this.count === 1) return isLast;

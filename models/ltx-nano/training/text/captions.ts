@@ -1,7 +1,7 @@
 /**
- * Captions for scenes: one meaning, many wordings, so that the text encoder learns words and not sentences.
+ * Captions for scenes: many wordings per meaning, so that the text encoder learns words instead of sentences.
  *
- * A caption may leave things out (the background, the size), but never says anything that the clip does not show.
+ * A caption may leave things out (the background, the size), but never mentions what the clip does not show.
  */
 import type { Random } from "../clips/random.ts";
 import type { Background, Scene, SceneObject } from "../clips/scene.ts";

@@ -1,12 +1,12 @@
 /**
- * What stands at every token of a clip, in numbers: the truth that the drawing knows and a transformer has to find out.
+ * Labels of every token of a clip: ground truth from the drawing, which the auxiliary head predicts.
  *
- * Idea: a diffusion transformer first has to learn to see, and the velocity alone teaches that slowly. In pre-training an
- * extra head reads these numbers from the middle of the transformer; it is thrown away afterwards.
+ * Idea: a diffusion transformer first has to learn to recognise what it sees, and the velocity loss alone teaches that
+ * slowly. In pre-training an auxiliary head predicts these labels from the middle of the transformer. It is not exported.
  * Source of the idea: Yu et al., "Representation Alignment for Generation" (REPA), arXiv:2410.06940, which aligns with
- * a vision model's features; a drawn world needs no such model.
+ * a vision model's features; drawn scenes need no such model.
  *
- * Shapes: B batch, T tokens (frame by frame, row by row), `labelSize` numbers a token, most of them in [-1, 1].
+ * Shapes: B batch, T tokens (frame by frame, row by row), `labelSize` numbers per token, most of them in [-1, 1].
  */
 import type { LatentGrid } from "@ltx-trainer/ltx";
 import { type Tensor, tensor } from "@ltx-trainer/torch";

@@ -1,8 +1,8 @@
 /**
- * The words of the drawn world: every way a caption may name a shape, a colour, a size, a motion or a place.
+ * The vocabulary of captions: every way to name a shape, a colour, a size, a motion or a place.
  *
- * The first phrase of each list is the plain one. No phrase stands in two entries of one table, so that a caption is never
- * ambiguous.
+ * The first phrase of each list is the plain one. No phrase is in two entries of one table, so captions are
+ * unambiguous.
  */
 import type { BackgroundColour, ObjectColour } from "../clips/colours.ts";
 import type { MotionName, SizeName } from "../clips/scene.ts";

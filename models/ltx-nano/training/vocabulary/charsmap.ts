@@ -1,9 +1,9 @@
 /**
  * The text normaliser inside `spiece.model`: a double-array trie from characters to their plain lower-case spelling.
  *
- * Prompts come as people type them ("A Red Circle", "cafe" with an accent, curly quotes); a model of four million
- * parameters has no room for such variants, so they are folded before tokenising: capitals to small letters, accents
- * away, typographic marks to ASCII, every kind of white space to a space, invisible characters to nothing.
+ * Prompts contain capitals, accents and curly quotes. A model with four million parameters has no capacity for such
+ * variants, so they are folded before tokenising: capitals become lower case, accents are removed, typographic marks
+ * become ASCII, every white space becomes a space, and invisible characters are removed.
  *
  * Layout: byte size of the trie (uint32), the trie's units (uint32 each, little endian), then zero-ended UTF-8 strings;
  * a leaf holds the offset of its string. A unit packs label (bits 0-7), "has a leaf" (bit 8) and offset (bits 10-30); a

@@ -1,9 +1,9 @@
 /**
  * The pieces of the vocabulary and their scores.
  *
- * Idea: every word of the captions is one piece, scored by the logarithm of how often the grammar says it. Below them, in
+ * Idea: every word of the captions is one piece, scored by the logarithm of its frequency in the grammar. Below them, in
  * falling order of score, come common English words, word parts, syllables and single characters, so that any prompt in
- * Latin letters becomes pieces, and a piece is only cut when no longer one fits.
+ * Latin letters can be tokenised, and the longest piece that fits is used.
  */
 
 import { Random } from "../clips/random.ts";

@@ -1,5 +1,5 @@
 /**
- * Writes a SentencePiece model file (protobuf), so that our vocabulary is read by every T5 tokenizer.
+ * Writes a SentencePiece model file (protobuf), which every T5 tokenizer can read.
  *
  * Only the fields a reader needs are written: the pieces, the model type with its special ids, and the normaliser.
  * Source: google/sentencepiece, src/sentencepiece_model.proto (field numbers); protobuf wire format.

@@ -1,4 +1,4 @@
-/** For the test of `ranks.ts`: three steps in which every rank's gradient is another; rank 0 prints what all have agreed on. */
+/** Program for the test of `ranks.ts`: three steps with a different gradient per rank; rank 0 prints the averages. */
 import { scope, tensor } from "@ltx-trainer/torch";
 import { Ranks } from "../ranks.ts";
 
