@@ -22,8 +22,8 @@ beforeAll(async () => {
   const shared = { S3_BUCKET: bucket.name, S3_ENDPOINT: bucket.endpoint };
   front = await TestService.start({ ...shared, LTX_TRAINER_DEVICES: "" });
   const { host, user, database } = front.databaseAddress;
-  const DATABASE_URL = `postgres://${user}@localhost/${database}?host=${encodeURIComponent(host)}`;
-  worker = await TestService.start({ ...shared, DATABASE_URL });
+  const databaseUrl = `postgres://${user}@localhost/${database}?host=${encodeURIComponent(host)}`;
+  worker = await TestService.start({ ...shared, DATABASE_URL: databaseUrl });
 });
 afterAll(async () => {
   await worker?.end();
