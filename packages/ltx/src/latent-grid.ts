@@ -13,7 +13,7 @@ import type { Tensor } from "@ltx-trainer/torch";
 export type Compression = { readonly temporal: number; readonly spatial: number };
 
 /** The factors of every released VAE. */
-export const ltxvCompression: Compression = Object.freeze({ temporal: 8, spatial: 32 });
+const ltxvCompression: Compression = Object.freeze({ temporal: 8, spatial: 32 });
 
 /** The latent cells of one video, and the factors that lead back to pixels. */
 export type LatentGrid = {

@@ -12,11 +12,9 @@ export {
   emptyCache,
   liveBytes,
   liveTensors,
-  type MemoryStats,
   memoryStats,
   numThreads,
   resetPeakMemory,
-  setDeterministic,
   setNumThreads,
   setTf32,
   synchronize,
@@ -25,34 +23,28 @@ export {
   torchVersion,
 } from "./addon/runtime.ts";
 export {
-  type OpenTensors,
   openTensors,
   SafetensorsFile,
   tensorFiles,
   writeSafetensors,
 } from "./files/safetensors.ts";
 export { SafetensorsError } from "./files/safetensors-header.ts";
-export { Conv2d, Conv3d, Embedding, GroupNorm, LayerNorm, Linear, RmsNorm } from "./nn/layers.ts";
+export { Conv3d, LayerNorm, Linear, RmsNorm } from "./nn/layers.ts";
 export {
-  type Adapter,
   CheckpointError,
-  type Init,
   type LinearLayer,
   Parameters,
   type TensorInfo,
   type TensorSource,
 } from "./nn/parameters.ts";
-export { cat, outer, powScalar, stack, where } from "./ops/combine.ts";
+export { cat, powScalar, stack, where } from "./ops/combine.ts";
 export {
   arange,
-  empty,
-  eye,
   full,
   linspace,
   ones,
   onesLike,
   rand,
-  randint,
   randn,
   randnLike,
   randperm,
@@ -61,9 +53,7 @@ export {
   zerosLike,
 } from "./ops/create.ts";
 export {
-  type AttentionOptions,
   attention,
-  type ConvOptions,
   conv2d,
   conv3d,
   embedding,
@@ -78,16 +68,14 @@ export {
 export {
   type Device,
   type DType,
-  dtypeBytes,
   isDType,
   isHalf,
   parseDevice,
-  type TensorOptions,
 } from "./tensor/dtype.ts";
-export { float8Value } from "./tensor/float8.ts";
-export { defaultGenerator, Generator, manualSeed } from "./tensor/generator.ts";
+
+export { Generator, manualSeed } from "./tensor/generator.ts";
 export { interruptible, keep, scope } from "./tensor/scope.ts";
 export { Tensor } from "./tensor/tensor.ts";
-export { backward, enableGrad, grad, isGradEnabled, noGrad } from "./training/autograd.ts";
-export { AdamW, type AdamWOptions, areFinite, clipGradNorm, linearDecay } from "./training/optim.ts";
+export { backward, grad, noGrad } from "./training/autograd.ts";
+export { AdamW, areFinite, clipGradNorm, linearDecay } from "./training/optim.ts";
 export { backwardThrough, checkpoint } from "./training/recompute.ts";

@@ -5,7 +5,7 @@
 import { z } from "zod";
 
 /** Where a caption came from. */
-export const captionSources = ["text file", "trigger phrase", "file name", "none"] as const;
+const captionSources = ["text file", "trigger phrase", "file name", "none"] as const;
 
 /** A stretch of a file that becomes one training sample. */
 export const ReportSample = z.object({

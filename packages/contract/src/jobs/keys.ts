@@ -5,7 +5,7 @@ export const keysActions = ["create", "list", "revoke"] as const;
 export type KeysAction = (typeof keysActions)[number];
 
 /** What a key may do: `api` calls endpoints and uploads files, `admin` also deletes payloads and empties the queue. */
-export const keyScopes = ["api", "admin"] as const;
+const keyScopes = ["api", "admin"] as const;
 
 export const CreateKeyOptions = z.object({
   /** For people, to tell keys apart. */

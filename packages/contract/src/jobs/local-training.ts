@@ -23,17 +23,16 @@ const files = { group: "Files" } satisfies Heading;
 const expert = { group: "Expert" } satisfies Heading;
 
 /** The projections that LoRA may adapt. The first four, of both attentions, are the default. */
-export const loraTargets = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"] as const;
-export type LoraTarget = (typeof loraTargets)[number];
+const loraTargets = ["to_q", "to_k", "to_v", "to_out.0", "ff.net.0.proj", "ff.net.2"] as const;
 
 /** A prompt to sample, and what to sample it from. */
-export const LocalValidationPrompt = ValidationPrompt.extend({
+const LocalValidationPrompt = ValidationPrompt.extend({
   reference_url: z.string().min(1).nullable().optional().meta({
     description:
       "Video to transform, with reference_videos: a path, URL or data URI, at least as long as the preview.",
   }),
 });
-export type LocalValidationPrompt = z.infer<typeof LocalValidationPrompt>;
+type LocalValidationPrompt = z.infer<typeof LocalValidationPrompt>;
 
 /** The fields by name; CLI flags and jobs are made from them. */
 export const localFields = {

@@ -94,7 +94,7 @@ function adapterMetadata(lora: Lora): Record<string, string> {
 }
 
 /** A file that is no LoRA for this model. */
-export class LoraFileError extends Error {
+class LoraFileError extends Error {
   override readonly name = "LoraFileError";
 }
 

@@ -73,7 +73,7 @@ export type RoundingTolerance = {
  * What a result in bfloat16 is held to. One kernel rounds where another does not, so two right results differ by more than
  * either is off, and by how much depends on the processor. How far each is off does not: it is the number of roundings.
  */
-export const roundingTolerance: RoundingTolerance = {
+const roundingTolerance: RoundingTolerance = {
   l2: 2,
   largest: 3,
   why: "as many bfloat16 roundings as the reference's; at other places, so single elements vary more",

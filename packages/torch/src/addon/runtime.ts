@@ -23,11 +23,6 @@ export function numThreads(): number {
   return native.numThreads();
 }
 
-/** Refuses operators whose result could differ between two runs. */
-export function setDeterministic(on: boolean): void {
-  native.setDeterministic(on);
-}
-
 /**
  * Whether a GPU may round the factors of float32 products and convolutions to TF32, which keeps 10 bits of mantissa.
  * libtorch's own choice, until this is called: convolutions yes, matrix products no.

@@ -1,7 +1,7 @@
 /**
  * The layers with weights. Each asks its `Parameters` for tensors by the names PyTorch modules use.
  */
-import { conv2d, conv3d, embedding, groupNorm, layerNorm, linear, rmsNorm } from "../ops/nn.ts";
+import { conv3d, layerNorm, linear, rmsNorm } from "../ops/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { Adapter, Init, LinearLayer, Parameters } from "./parameters.ts";
 
@@ -57,12 +57,6 @@ class Conv {
   }
 }
 
-export class Conv2d extends Conv {
-  forward(x: Tensor): Tensor {
-    return conv2d(x, this.weight, this.bias, this.options);
-  }
-}
-
 export class Conv3d extends Conv {
   forward(x: Tensor): Tensor {
     return conv3d(x, this.weight, this.bias, this.options);
@@ -102,35 +96,5 @@ export class RmsNorm {
 
   forward(x: Tensor): Tensor {
     return rmsNorm(x, this.weight, this.#eps);
-  }
-}
-
-export class GroupNorm {
-  readonly weight: Tensor;
-  readonly bias: Tensor;
-  readonly #groups: number;
-  readonly #eps: number;
-
-  constructor(p: Parameters, groups: number, channels: number, eps = 1e-5) {
-    this.#groups = groups;
-    this.#eps = eps;
-    this.weight = p.tensor("weight", [channels], "ones");
-    this.bias = p.tensor("bias", [channels], "zeros");
-  }
-
-  forward(x: Tensor): Tensor {
-    return groupNorm(x, this.#groups, this.weight, this.bias, this.#eps);
-  }
-}
-
-export class Embedding {
-  readonly weight: Tensor;
-
-  constructor(p: Parameters, count: number, size: number, init: Init = { normal: 1 }) {
-    this.weight = p.tensor("weight", [count, size], init);
-  }
-
-  forward(ids: Tensor): Tensor {
-    return embedding(this.weight, ids);
   }
 }

@@ -21,7 +21,3 @@ export function where(condition: Tensor, whenTrue: Tensor, whenFalse: Tensor): T
 export function powScalar(base: number, exponent: Tensor): Tensor {
   return aten.pow_Scalar(base, exponent);
 }
-
-export function outer(left: Tensor, right: Tensor): Tensor {
-  return aten.outer(left, right);
-}

@@ -77,11 +77,6 @@ export function full(shape: Shape, value: number, options: TensorOptions = {}): 
   return aten.full(shape, value, options.dtype ?? "float32", undefined, options.device);
 }
 
-/** Whatever the memory held: every element must be written before it is read. */
-export function empty(shape: Shape, options: TensorOptions = {}): Tensor {
-  return aten.empty_memory_format(shape, options.dtype ?? "float32", undefined, options.device);
-}
-
 export function zerosLike(like: Tensor): Tensor {
   return aten.zeros_like(like);
 }
@@ -98,10 +93,6 @@ export function arange(start: number, end: number, step = 1, options: TensorOpti
 /** `steps` values from `start` to `end`, both included. */
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
   return aten.linspace(start, end, steps, options.dtype ?? "float32", undefined, options.device);
-}
-
-export function eye(size: number, options: TensorOptions = {}): Tensor {
-  return aten.eye(size, options.dtype ?? "float32", undefined, options.device);
 }
 
 /**
@@ -132,20 +123,6 @@ export function randperm(size: number, options: RandomOptions = {}): Tensor {
     "int64",
     undefined,
     options.generator?.device ?? "cpu",
-  );
-}
-
-/** Whole numbers in [low, high), int64 unless a dtype is given. */
-export function randint(low: number, high: number, shape: Shape, options: RandomOptions = {}): Tensor {
-  const { generator, dtype = "int64" } = options;
-  return aten.randint_low_generator(
-    low,
-    high,
-    shape,
-    generator,
-    dtype,
-    undefined,
-    generator?.device ?? "cpu",
   );
 }
 

@@ -41,7 +41,7 @@ export class Generator {
 const defaults = new Map<Device, Generator>();
 
 /** The generator that operators without a `generator` argument draw from. */
-export function defaultGenerator(device: Device = "cpu"): Generator {
+function defaultGenerator(device: Device = "cpu"): Generator {
   let generator = defaults.get(device);
   if (!generator) {
     generator = new Generator(0, device, native.defaultGenerator(device));

@@ -50,7 +50,7 @@ export type EncodedSamples = {
 };
 
 /** Pixels as bytes `[f, h, w, 3]` to `[1, 3, f, h, w]` in [-1, 1]. */
-export function pixelsFromBytes(
+function pixelsFromBytes(
   bytes: Uint8Array,
   shape: { readonly frames: number; readonly height: number; readonly width: number },
 ): Tensor {

@@ -5,7 +5,7 @@
  */
 
 /** The shortest sample cut from a video: two latent frames. */
-export const shortestVideo = 9;
+const shortestVideo = 9;
 
 /** A stretch of a clip, in frames of the (resampled) clip. */
 export type Window = { readonly start: number; readonly frames: number };

@@ -27,7 +27,7 @@ export function ffmpeg(args: readonly string[], input?: Uint8Array): void {
 }
 
 /** How many grey levels lie between two frames of a numbered clip; 4 leaves room for 64 frames. */
-export const greyStep = 4;
+const greyStep = 4;
 
 type Numbered = {
   readonly frames: number;
