@@ -9,6 +9,17 @@ import type { KnipConfig } from "knip";
 const production = process.argv.includes("--production");
 const tests = ["!src/**/*.test.ts!", "!src/**/{testing,scenarios}/**!"];
 
+/** Tested code that no program runs yet: released models as single files, long videos, and conditions for generation. */
+const waiting: Record<string, ("exports" | "files")[]> = {
+  "packages/ltx/src/ltxv/vae/tiling.ts": ["exports"],
+  ...(production && {
+    "packages/ltx/src/ltxv/{single-file,config,t5/config}.ts": ["exports"],
+    "packages/ltx/src/ltxv/vae/released.ts": ["files"],
+    "packages/ltx/src/sampling/conditions.ts": ["files"],
+    "packages/ltx/src/{latent-grid,sampling/schedule}.ts": ["exports"],
+  }),
+};
+
 const config: KnipConfig = {
   // A type that occurs in an exported signature may be exported, also when nobody imports it by name.
   ignoreExportsUsedInFile: production ? true : { type: true, interface: true },
@@ -60,8 +71,11 @@ const config: KnipConfig = {
       includeEntryExports: true,
     },
   },
-  // Migrations are called through the namespaces they are imported as.
-  ignoreIssues: { "packages/server/src/db/migrations/*.ts": ["exports"] },
+  ignoreIssues: {
+    // Called through the namespaces that they are imported as.
+    "packages/server/src/db/migrations/*.ts": ["exports"],
+    ...waiting,
+  },
 };
 
 export default config;

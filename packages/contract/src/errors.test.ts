@@ -1,6 +1,6 @@
 /** Error codes, exit statuses and the JSON form of errors. */
 import { expect, test } from "vitest";
-import { AppError, errorKinds, exitCodeOf, toAppError } from "./errors.ts";
+import { AppError, type ErrorCode, errorKinds, toAppError } from "./errors.ts";
 
 test("the list of codes is closed: growing it is a change of the public surface", () => {
   expect(Object.keys(errorKinds).sort()).toMatchInlineSnapshot(`
@@ -45,6 +45,7 @@ test("the list of codes is closed: growing it is a change of the public surface"
 });
 
 test("whose fault it is decides the exit status", () => {
+  const exitCodeOf = (code: ErrorCode): number => new AppError({ code, message: "" }).exitCode;
   expect(exitCodeOf("not_a_zip")).toBe(2);
   expect(exitCodeOf("disk_full")).toBe(1);
   expect(exitCodeOf("interrupted")).toBe(130);

@@ -118,11 +118,6 @@ export class AppError extends Error {
   }
 }
 
-/** The exit status for a code, without an error at hand. */
-export function exitCodeOf(code: ErrorCode): number {
-  return exitCodeOfKind[errorKinds[code]];
-}
-
 /** An `AppError` as it is, anything else as one with code `internal` and the original as its cause. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;

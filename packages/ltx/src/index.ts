@@ -9,6 +9,7 @@ export {
   latentGrid,
   packLatents,
   snapFrames,
+  /** @internal for tests */
   unpackLatents,
 } from "./latent-grid.ts";
 export {
@@ -19,6 +20,7 @@ export {
   LoraAdapter,
 } from "./lora/lora.ts";
 export {
+  /** @internal for tests */
   exportLora,
   type LoadedLora,
   loadLora,
@@ -26,6 +28,7 @@ export {
 } from "./lora/lora-file.ts";
 export { type BaseFamily, BaseModel, type LoadOptions, openBase } from "./ltxv/base.ts";
 export {
+  /** @internal for tests */
   parseTransformerConfig,
   type TransformerConfig,
   transformerWidth,

@@ -16,8 +16,10 @@ export {
   numThreads,
   resetPeakMemory,
   setNumThreads,
+  /** @internal for tests */
   setTf32,
   synchronize,
+  /** @internal for tests */
   timeOnDevice,
   torchConfiguration,
   torchVersion,
@@ -31,6 +33,7 @@ export {
 export { SafetensorsError } from "./files/safetensors-header.ts";
 export { Conv3d, LayerNorm, Linear, RmsNorm } from "./nn/layers.ts";
 export {
+  /** @internal for tests */
   CheckpointError,
   type LinearLayer,
   Parameters,
@@ -41,9 +44,9 @@ export { cat, powScalar, stack, where } from "./ops/combine.ts";
 export {
   arange,
   full,
+  /** @internal for tests */
   linspace,
   ones,
-  onesLike,
   rand,
   randn,
   randnLike,
@@ -54,16 +57,13 @@ export {
 } from "./ops/create.ts";
 export {
   attention,
+  /** @internal for tests */
   conv2d,
   conv3d,
   embedding,
-  groupNorm,
   layerNorm,
   linear,
-  mseLoss,
-  pad,
   rmsNorm,
-  upsampleBicubicAa,
 } from "./ops/nn.ts";
 export {
   type Device,
@@ -73,9 +73,18 @@ export {
   parseDevice,
 } from "./tensor/dtype.ts";
 
-export { Generator, manualSeed } from "./tensor/generator.ts";
+export {
+  Generator,
+  /** @internal for tests */
+  manualSeed,
+} from "./tensor/generator.ts";
 export { interruptible, keep, scope } from "./tensor/scope.ts";
 export { Tensor } from "./tensor/tensor.ts";
-export { backward, grad, noGrad } from "./training/autograd.ts";
+export {
+  backward,
+  /** @internal for tests */
+  grad,
+  noGrad,
+} from "./training/autograd.ts";
 export { AdamW, areFinite, clipGradNorm, linearDecay } from "./training/optim.ts";
 export { backwardThrough, checkpoint } from "./training/recompute.ts";

@@ -4,12 +4,7 @@ import { torchVersion } from "../index.ts";
 import { native } from "./binding.ts";
 
 /** Operators a libtorch may lack; every caller asks `hasOp` first. */
-const optional = new Set([
-  "scaled_dot_product_attention",
-  "rms_norm",
-  "_foreach_lerp_.Scalar",
-  "_fused_adamw_",
-]);
+const optional = new Set(["scaled_dot_product_attention", "rms_norm", "_foreach_lerp_.Scalar"]);
 
 const generated = readFileSync(new URL("./aten.generated.ts", import.meta.url), "utf8");
 const declared = [...generated.matchAll(/^\/\*\* `aten::([\w.]+)\((.*)\) -> /gm)].map(

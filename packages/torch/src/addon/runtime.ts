@@ -26,6 +26,8 @@ export function numThreads(): number {
 /**
  * Whether a GPU may round the factors of float32 products and convolutions to TF32, which keeps 10 bits of mantissa.
  * libtorch's own choice, until this is called: convolutions yes, matrix products no.
+ *
+ * @internal for tests
  */
 export function setTf32(on: boolean): void {
   native.setTf32(on);
@@ -48,6 +50,8 @@ export function synchronize(device: Device): void {
  * Milliseconds that the device spends on what `body` asks of it, by the device's own clock where it has one.
  *
  * @throws TorchError on a GPU with libtorch before 2.0, whose events cannot tell the time
+ *
+ * @internal for tests
  */
 export function timeOnDevice(device: Device, body: () => void): number {
   if (device === "cpu") {

@@ -81,16 +81,16 @@ export function zerosLike(like: Tensor): Tensor {
   return aten.zeros_like(like);
 }
 
-export function onesLike(like: Tensor): Tensor {
-  return aten.ones_like(like);
-}
-
 /** `[start, end)` in steps; int64 unless a dtype is given. */
 export function arange(start: number, end: number, step = 1, options: TensorOptions = {}): Tensor {
   return aten.arange_start_step(start, end, step, options.dtype ?? "int64", undefined, options.device);
 }
 
-/** `steps` values from `start` to `end`, both included. */
+/**
+ * `steps` values from `start` to `end`, both included.
+ *
+ * @internal for tests
+ */
 export function linspace(start: number, end: number, steps: number, options: TensorOptions = {}): Tensor {
   return aten.linspace(start, end, steps, options.dtype ?? "float32", undefined, options.device);
 }

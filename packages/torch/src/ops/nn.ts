@@ -23,7 +23,11 @@ export function linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor {
   return bestLinear(x, weight, bias);
 }
 
-/** Convolution over two axes; x `[B, C, h, w]`, weight `[out, in/groups, kh, kw]`. Zero padding. */
+/**
+ * Convolution over two axes; x `[B, C, h, w]`, weight `[out, in/groups, kh, kw]`. Zero padding.
+ *
+ * @internal for tests
+ */
 export function conv2d(x: Tensor, weight: Tensor, bias?: Tensor, options: ConvOptions = {}): Tensor {
   const { stride = [1, 1], padding = [0, 0], dilation = [1, 1], groups = 1 } = options;
   return bestConv2d(x, weight, bias, { stride, padding, dilation, groups });
@@ -64,33 +68,9 @@ export function rmsNorm(x: Tensor, weight: Tensor | undefined, eps: number): Ten
   return (weight ? normed.mul(weight) : normed).to(x.dtype);
 }
 
-export function groupNorm(
-  x: Tensor,
-  groups: number,
-  weight: Tensor | undefined,
-  bias: Tensor | undefined,
-  eps: number,
-): Tensor {
-  return aten.group_norm(x, groups, weight, bias, eps);
-}
-
 /** Rows of `weight [count, size]` by int64 ids of any shape. */
 export function embedding(weight: Tensor, ids: Tensor): Tensor {
   return aten.embedding(weight, ids);
-}
-
-/** Pads with a constant; amounts are (before, after) pairs from the last axis backwards. */
-export function pad(x: Tensor, amounts: readonly number[], value = 0): Tensor {
-  return aten.constant_pad_nd(x, amounts, value);
-}
-
-export function mseLoss(predicted: Tensor, target: Tensor): Tensor {
-  return aten.mse_loss(predicted, target);
-}
-
-/** Bicubic, antialiased when it shrinks; x `[B, C, h, w]`, size `[h, w]`. */
-export function upsampleBicubicAa(x: Tensor, size: readonly number[]): Tensor {
-  return aten._upsample_bicubic2d_aa(x, size, false);
 }
 
 export type AttentionOptions = {

@@ -50,7 +50,11 @@ function defaultGenerator(device: Device = "cpu"): Generator {
   return generator;
 }
 
-/** Seeds the default generator of a device. */
+/**
+ * Seeds the default generator of a device.
+ *
+ * @internal for tests
+ */
 export function manualSeed(seed: number | bigint, device: Device = "cpu"): void {
   defaultGenerator(device).manualSeed(seed);
 }

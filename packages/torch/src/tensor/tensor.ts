@@ -131,10 +131,6 @@ export function wrapAll(handles: readonly number[]): Tensor[] {
   return handles.map(wrap);
 }
 
-export function wrapTuple(handles: readonly number[]): Tensor[] {
-  return handles.map(wrap);
-}
-
 /** For lists that may hold `undefined` where an operator takes optional tensors. */
 export function handleOf(tensor: Tensor | undefined): number | undefined {
   return tensor?.handle;

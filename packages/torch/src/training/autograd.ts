@@ -44,7 +44,7 @@ export function backward(
   native.backward(handles(outputs), gradOutputs && handles(gradOutputs), options.retainGraph ?? false);
 }
 
-/** The accumulated gradients of many leaves, in their order: one crossing instead of one a leaf. */
+/** The accumulated gradients of many leaves, in their order: one native call instead of one per leaf. */
 export function gradsOf(leaves: readonly Tensor[]): (Tensor | undefined)[] {
   return native.gradsOf(handles(leaves)).map((handle) => (handle === undefined ? undefined : wrap(handle)));
 }
@@ -57,6 +57,8 @@ export function clearGrads(leaves: readonly Tensor[]): void {
 /**
  * Gradients of the outputs with respect to `inputs`, without touching any `.grad`; undefined for an input the outputs
  * do not depend on, which is an error unless `allowUnused`.
+ *
+ * @internal for tests
  */
 export function grad(
   outputs: readonly Tensor[],
