@@ -1,7 +1,7 @@
 /**
  * The one place where a slower and a faster kernel for the same mathematics are told apart.
  *
- * Measured on two AVX-512 cores, float32 (LOG.md has the runs): libtorch 1.13's own conv3d reaches 37-49 GFLOP/s where
+ * Measured on two AVX-512 cores, float32: libtorch 1.13's own conv3d reaches 37-49 GFLOP/s where
  * oneDNN's, called by name, reaches over 300; 2.x picks oneDNN itself, so the choice costs nothing there.
  */
 

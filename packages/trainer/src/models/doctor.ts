@@ -17,7 +17,7 @@ import { findTool } from "../media/ffmpeg/ffmpeg.ts";
 import { openJobBase } from "./base-models.ts";
 import { choosePlacement } from "./device.ts";
 
-/** With reference BLAS a product ran at 3 GFLOP/s a core, with OpenBLAS at 75 or more (LOG.md). */
+/** With reference BLAS a product ran at 3 GFLOP/s a core, with OpenBLAS at 75 or more (decisions/2026-11-22-libtorch.md). */
 const slowPerThread = 12;
 
 export function examine(job: DoctorJob): DoctorOutputs {
