@@ -29,11 +29,18 @@ export function jsonOf(request: FastifyRequest): JsonBody {
   return (request.body as JsonBody | null | undefined) ?? emptyBody;
 }
 
-const filePatterns = new WeakMap<FastifyRequest, readonly FilePattern[]>();
+export type ExpectedBody = {
+  /** Where data URIs become files. */
+  readonly files: readonly FilePattern[];
+  /** Large bodies count against this user's share, whichever key or token comes with them. */
+  readonly userId: string;
+};
 
-/** Says before the body is read where the data URIs in it become files. Default: nowhere. */
-export function expectFiles(request: FastifyRequest, patterns: readonly FilePattern[]): void {
-  filePatterns.set(request, patterns);
+const expectedBodies = new WeakMap<FastifyRequest, ExpectedBody>();
+
+/** Says before the body is read what is in it and whose it is. Default: no files, and no user. */
+export function expectBody(request: FastifyRequest, expected: ExpectedBody): void {
+  expectedBodies.set(request, expected);
 }
 
 const heldBodies = new WeakMap<FastifyRequest, LargeBody>();
@@ -94,7 +101,7 @@ async function read(request: FastifyRequest, payload: Readable, options: JsonOpt
     const limits = {
       mostBytes: Math.min(smallBodyBytes, limit),
       mostValues: options.mostValues ?? mostValues,
-      files: filePatterns.get(request) ?? [],
+      files: expectedBodies.get(request)?.files ?? [],
     };
     large?.write(gathered.take());
     return large === undefined ? readJson(gathered.take(), limits) : await large.end(limits);
@@ -110,7 +117,7 @@ function beginLarge(
   lengthBytes: number,
   { largeBodies }: JsonOptions,
 ): LargeBody | undefined {
-  const large = largeBodies?.begin(lengthBytes, request.headers.authorization ?? "");
+  const large = largeBodies?.begin(lengthBytes, expectedBodies.get(request)?.userId ?? "");
   if (large !== undefined) heldBodies.set(request, large);
   return large;
 }

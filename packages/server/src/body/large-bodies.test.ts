@@ -6,7 +6,7 @@ import { pino } from "pino";
 import { afterEach, expect, test, vi } from "vitest";
 import { handleErrors } from "../http/error-handler.ts";
 import { Memory } from "./gathered.ts";
-import { expectFiles, jsonOf, parseJsonBodies } from "./json-body.ts";
+import { expectBody, jsonOf, parseJsonBodies } from "./json-body.ts";
 import { LargeBodies } from "./large-bodies.ts";
 import { limitUnreadBodies } from "./unread-body.ts";
 
@@ -25,7 +25,10 @@ async function listen(limits = { most: 1, timeMs: 60_000 }, memory = new Memory(
   app.addHook("onClose", async () => bodies.close());
   await app.register(async (scope) => {
     parseJsonBodies(scope, { largeBodies: bodies, memory });
-    scope.addHook("onRequest", async (incoming) => expectFiles(incoming, [["training_data_url"]]));
+    scope.addHook("onRequest", async (incoming) => {
+      const userId = incoming.headers.authorization ?? "";
+      expectBody(incoming, { files: [["training_data_url"]], userId });
+    });
     scope.post("/", async (incoming) => jsonOf(incoming).files.map(({ bytes }) => bytes?.length));
   });
   await app.listen({ port: 0, host: "127.0.0.1" });

@@ -37,14 +37,14 @@ export class LargeBodies {
   }
 
   /**
-   * Takes a place for a body.
+   * Reserves a place for a body.
    *
-   * @param owner whoever sends it, in any words: nobody gets more than half of the places
-   * @throws WireError 503 when all are taken
+   * @param userId a user gets at most half of the places
+   * @throws WireError 503 when the user's share or all places are taken
    */
-  begin(lengthBytes: number, owner: string): LargeBody {
+  begin(lengthBytes: number, userId: string): LargeBody {
     const { most } = this.#limits;
-    const own = [...this.#open].filter((body) => body.owner === owner).length;
+    const own = [...this.#open].filter((body) => body.userId === userId).length;
     if (this.#open.size >= most || own >= Math.ceil(most / 2)) {
       throw comeAgain(
         "Too many large requests are being read already; send it again, or upload the file first",
@@ -52,7 +52,7 @@ export class LargeBodies {
     }
     const body: LargeBody = new LargeBody({
       lengthBytes,
-      owner,
+      userId,
       timeMs: this.#limits.timeMs,
       log: this.#log,
       onRelease: () => this.#open.delete(body),
@@ -68,7 +68,7 @@ export class LargeBodies {
 
 type Options = {
   readonly lengthBytes: number;
-  readonly owner: string;
+  readonly userId: string;
   readonly timeMs: number;
   readonly log: Pick<Logger, "error">;
   readonly onRelease: () => void;
@@ -93,8 +93,8 @@ export class LargeBody {
     this.#send({ kind: "start", lengthBytes: options.lengthBytes });
   }
 
-  get owner(): string {
-    return this.#options.owner;
+  get userId(): string {
+    return this.#options.userId;
   }
 
   write(piece: Uint8Array): void {

@@ -1,5 +1,6 @@
 /** Data URIs in requests: read as they are written, moved into the store, read back from there by the trainer alone. */
 import { existsSync, readFileSync } from "node:fs";
+import { request } from "node:http";
 import { type AppError, TrainJob } from "@ltx-trainer/contract";
 import { parseDataUri } from "@ltx-trainer/host";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -148,6 +149,25 @@ test("one of megabytes takes the way through a thread to the same place, also un
   expect((await submit(body)).body).toMatchObject({ request_id: first.request_id });
   const other = { training_data_url: body.training_data_url.replace("ZGF0", "ZGF1") };
   expect((await submit(other)).status).toBe(422);
+});
+
+test("of a user's large ones two are read at a time, whichever keys they come with", async () => {
+  const { key: second } = await createKey(db, { name: "second", userId: "local", scope: "api" });
+  const body = JSON.stringify({ training_data_url: `data:video/mp4;base64,${"AAAA".repeat(2 ** 19)}` });
+  const statuses: Promise<number | undefined>[] = [];
+  const open = [service.authorization, `Key ${second}`, `Key ${second}`].map((authorization) => {
+    const headers = { authorization, "content-length": body.length };
+    const sending = request(`${service.url}${endpoint}`, { method: "POST", headers });
+    sending.on("error", () => {});
+    statuses.push(new Promise((done) => sending.once("response", ({ statusCode }) => done(statusCode))));
+    sending.write(body.slice(0, 1000));
+    return sending;
+  });
+  // The two that are taken wait for the rest of their body.
+  expect(await Promise.race(statuses)).toBe(503);
+  const headers = { authorization: `Key ${strangersKey}` };
+  expect((await fetch(service.url + endpoint, { method: "POST", headers, body })).status).toBe(200);
+  for (const sending of open) sending.destroy();
 });
 
 describe("an address of our own storage", () => {

@@ -2,7 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { type Authenticator, authorizationOf } from "../../access/authenticate.ts";
 import type { Caller } from "../../access/caller.ts";
-import { expectFiles, jsonOf } from "../../body/json-body.ts";
+import { expectBody, jsonOf } from "../../body/json-body.ts";
 import type { Config } from "../../config/config.ts";
 import type { RequestAnswer } from "../../db/requests/requests.ts";
 import type { Endpoint } from "../../endpoints/endpoint.ts";
@@ -53,7 +53,7 @@ export function admit(
   return new Admission(async (request) => {
     const { target, endpoint } = targetOf(request, partOf(request), endpoints);
     const caller = await authenticator.caller(authorizationOf(request), endpoint.name);
-    expectFiles(request, endpoint.files);
+    expectBody(request, { files: endpoint.files, userId: caller.userId });
     return { target, endpoint, caller };
   });
 }
