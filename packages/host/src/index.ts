@@ -1,5 +1,6 @@
-/** What every program needs of the machine: starting programs, places, public addresses, data URIs. */
+/** What every program needs of the machine: starting programs, places, public addresses, data URIs, files that survive a power cut. */
 export * from "./data-uri.ts";
+export * from "./durable.ts";
 export * from "./places.ts";
 export * from "./public-address.ts";
 export * from "./spawn-tied.ts";

@@ -7,7 +7,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
-import { isNameBeside, writeDurably } from "./files/durable.ts";
+import { isNameBeside, writeDurably } from "@ltx-trainer/host";
 import { type FolderLock, isLockName, lockFolder, refuseHeld } from "./files/folder-lock.ts";
 
 /** Where a training keeps downloads, unpacked media and its lock, in its output folder. */

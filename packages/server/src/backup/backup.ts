@@ -5,9 +5,10 @@
  * they can be copied afterwards. The manifest is written last: a folder without one is no backup.
  */
 import { constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { copyFile, cp, lstat, mkdir, open, writeFile } from "node:fs/promises";
+import { copyFile, cp, lstat, mkdir } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { AppError, type BackupManifest, type BackupResult } from "@ltx-trainer/contract";
+import { writeDurably } from "@ltx-trainer/host";
 import { sql } from "kysely";
 import type { Config } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
@@ -52,7 +53,7 @@ export async function makeBackup(
   try {
     mkdirSync(join(beside, "database"), { recursive: true, mode: 0o700 });
     const manifest = await writeEverything({ db, config }, beside, onProgress);
-    await writeDurably(backupPaths(beside).manifest, `${JSON.stringify(manifest, null, 2)}\n`);
+    writeDurably(backupPaths(beside).manifest, `${JSON.stringify(manifest, null, 2)}\n`, 0o600);
     renameSync(beside, folder);
     return resultOf(folder, manifest);
   } finally {
@@ -149,13 +150,6 @@ async function copyRequestFolders(ids: readonly string[], home: string, folder: 
 async function isPlain(path: string): Promise<boolean> {
   const status = await lstat(path).catch(() => undefined);
   return status !== undefined && (status.isFile() || status.isDirectory());
-}
-
-async function writeDurably(path: string, text: string): Promise<void> {
-  await writeFile(path, text, { mode: 0o600, flush: true });
-  const parent = await open(dirname(path), "r");
-  await parent.sync();
-  await parent.close();
 }
 
 /** What is told to people about a backup. */

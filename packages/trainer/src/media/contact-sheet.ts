@@ -5,7 +5,7 @@
  */
 import { rename, rm, writeFile } from "node:fs/promises";
 import type { Size } from "@ltx-trainer/contract";
-import { nameBeside } from "../files/durable.ts";
+import { nameBeside } from "@ltx-trainer/host";
 import { type OverlayOptions, sharp } from "./fenced-sharp.ts";
 
 export type SheetRow = {

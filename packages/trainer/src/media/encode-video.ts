@@ -8,8 +8,8 @@
 import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
+import { nameBeside } from "@ltx-trainer/host";
 import { diskFull } from "../files/disk.ts";
-import { nameBeside } from "../files/durable.ts";
 import { ffmpegThreads, findTool, firstComplaint, runTool } from "./ffmpeg/ffmpeg.ts";
 
 export type VideoFormat = {

@@ -7,6 +7,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
+import { syncFolder } from "@ltx-trainer/host";
 import type { Lora } from "@ltx-trainer/ltx";
 import {
   type AdamW,
@@ -18,7 +19,6 @@ import {
   writeSafetensors,
 } from "@ltx-trainer/torch";
 import { z } from "zod";
-import { syncFolder } from "../files/durable.ts";
 import { DamagedFileError, openIntact, toFileFault } from "../files/tensor-file.ts";
 import { writeJson } from "../job-folder.ts";
 

@@ -3,7 +3,7 @@
  */
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { writeDurably } from "../files/durable.ts";
+import { writeDurably } from "@ltx-trainer/host";
 import type { StepResult } from "./step.ts";
 
 /** Upper ends of the noise-level bins; a loss at low noise says little about one at high noise. */

@@ -1,12 +1,10 @@
-/**
- * Files that survive a power cut: written beside, flushed, renamed, and the folder flushed too.
- */
+/** Files that survive a power cut: written beside, flushed, renamed, and the folder flushed too. */
 import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 /**
- * Where a file is written before it is renamed to `path`. One form for all writers, the one safetensors files have too:
- * what a killed training leaves is recognised by it.
+ * Where a file is written before it is renamed to `path`. All writers use this form, safetensors files too, so that
+ * leftovers of a killed process are recognised.
  */
 export function nameBeside(path: string): string {
   return `${path}.${process.pid}.tmp`;
@@ -18,11 +16,15 @@ export function isNameBeside(name: string, isOurs: (file: string) => boolean): b
   return file !== undefined && isOurs(file);
 }
 
-/** Readers find the old text or the new one, never half of it. */
-export function writeDurably(path: string, text: string): void {
+/**
+ * Replaces a file. Readers find the old text or the new one, never half of it.
+ *
+ * @param mode of a new file, before the umask
+ */
+export function writeDurably(path: string, text: string, mode = 0o666): void {
   const beside = nameBeside(path);
   try {
-    const descriptor = openSync(beside, "w");
+    const descriptor = openSync(beside, "w", mode);
     try {
       writeFileSync(descriptor, text);
       fsyncSync(descriptor);
