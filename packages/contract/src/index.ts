@@ -2,6 +2,7 @@
 export * from "./endpoints/ltx-video-trainer.ts";
 export * from "./endpoints/output-file.ts";
 export * from "./errors.ts";
+export * from "./is-record.ts";
 export * from "./jobs/backup.ts";
 export * from "./jobs/dataset-report.ts";
 export * from "./jobs/job-events.ts";

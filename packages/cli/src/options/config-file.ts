@@ -5,7 +5,7 @@
  * its default. Keys that begin with `_` or `$` are comments.
  */
 import { readFileSync } from "node:fs";
-import { AppError, type parseOptions, unknownKeys } from "@ltx-trainer/contract";
+import { AppError, isRecord, type parseOptions, unknownKeys } from "@ltx-trainer/contract";
 
 type Options = Readonly<Record<string, unknown>>;
 type Schema = Parameters<typeof parseOptions>[0];
@@ -24,7 +24,7 @@ export type ConfigFile = {
  */
 export function readConfig(path: string, schema: Schema): ConfigFile {
   const value = parse(path);
-  if (isObject(value.input) && isObject(value.plan)) {
+  if (isRecord(value.input) && isRecord(value.plan)) {
     // Another version may have written it: what this one does not know is said, and the rest applies.
     const ignored = unknownKeys(schema, value.input);
     return { options: value.input, ignored: ignored.map((key) => `input.${key}`) };
@@ -53,16 +53,12 @@ function parse(path: string): Options {
   } catch (cause) {
     throw refused(path, (cause as Error).message, [], cause);
   }
-  if (!isObject(value)) throw refused(path, "got something else than an object", []);
+  if (!isRecord(value)) throw refused(path, "got something else than an object", []);
   return value;
 }
 
 function isUtf16([first, second]: Uint8Array): boolean {
   return (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff);
-}
-
-function isObject(value: unknown): value is Options {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** The option a key was probably meant to be: equal but for dashes and capitals, or one or two letters off. */

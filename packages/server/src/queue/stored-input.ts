@@ -1,8 +1,8 @@
 /** What of a body is stored with its request: all that its endpoint reads, and an excerpt of the rest. */
-import { resolved, type SchemaNode, shorten } from "@ltx-trainer/contract";
+import { isRecord, resolved, type SchemaNode, shorten } from "@ltx-trainer/contract";
 import { z } from "zod";
 import type { Endpoint } from "../endpoints/endpoint.ts";
-import { filesIn, isRecord, withFileAt } from "../wire/files-in.ts";
+import { filesIn, withFileAt } from "../wire/files-in.ts";
 
 /** A body that was refused is kept only to see what was wrong with it. */
 const refusedLength = 4_000;

@@ -1,4 +1,5 @@
 /** Where an endpoint's input takes files, and reading or replacing them there. */
+import { isRecord } from "@ltx-trainer/contract/is-record";
 
 /** A path into an input; `*` stands for every item of a list: `["validation", "*", "image_url"]`. */
 export type FilePattern = readonly string[];
@@ -28,8 +29,4 @@ export function withFileAt(input: unknown, [key, ...rest]: FilePlace, file: unkn
   if (Array.isArray(input)) return input.with(Number(key), withFileAt(input[Number(key)], rest, file));
   const record = input as Record<string, unknown>;
   return { ...record, [key]: withFileAt(record[key], rest, file) };
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
