@@ -14,4 +14,5 @@ export * from "./options/flags.ts";
 export * from "./options/schema-node.ts";
 export * from "./options/shorten.ts";
 export * from "./options/validate.ts";
+export * from "./secrets.ts";
 export * from "./sizes.ts";

@@ -1,9 +1,10 @@
 /**
  * Structured logs, one JSON object per line, without secrets.
  *
- * Two walls: fields that can hold secrets (errors, headers, bodies) are written by allow list, and every finished line
- * passes `withoutSecrets`, so that an address inside a message or a stack is covered too.
+ * Two barriers: fields that can hold secrets (errors, headers, bodies) are written by allow-list, and every finished line
+ * passes `withoutSecrets`, which covers addresses inside a message or a stack.
  */
+import { queryWithoutSecrets, withoutSecrets } from "@ltx-trainer/contract";
 import { type DestinationStream, type Logger, pino, stdSerializers } from "pino";
 
 /** Header fields whose values are logged. All others may identify or authorise the caller, `x-fal-*` included. */
@@ -40,7 +41,7 @@ export function makeLogger(level: string, destination?: DestinationStream): Logg
       censor: (value: unknown, path: string[]) =>
         path.at(-1) === "headers" ? describeHeaders(value) : hidden,
     },
-    hooks: { streamWrite: withoutSecrets },
+    hooks: { streamWrite: (line: string) => withoutSecrets(line, shownParameters) },
   };
   return destination === undefined ? pino(options) : pino(options, destination);
 }
@@ -51,7 +52,8 @@ type RequestLike = { readonly method: string; readonly url: string; readonly ip?
 
 function describeRequest({ method, url, ip }: RequestLike): Record<string, unknown> {
   const [path = "", ...query] = url.split("?");
-  const shown = query.length === 0 ? path : `${path}?${describeQuery(query.join("?"))}`;
+  const shown =
+    query.length === 0 ? path : `${path}?${queryWithoutSecrets(query.join("?"), shownParameters)}`;
   return { method, url: shown, ip };
 }
 
@@ -74,27 +76,4 @@ function describeError(error: unknown): unknown {
     stack: stack.slice(0, longestText),
     ...Object.fromEntries(shown.map((name) => [name, fields[name]])),
   };
-}
-
-/** A text without credentials: in addresses, in the values of their parameters, and after `Key` or `Bearer`. */
-export function withoutSecrets(text: string): string {
-  return text
-    .replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s"\\/?#]{1,2000}@/gi, `$1${hidden}@`)
-    .replace(/([a-z][a-z0-9+.-]{0,20}%3A%2F%2F)[^\s"\\/?#&]+/gi, `$1${hidden}`)
-    .replace(/\?([\w%.~-][^\s"\\'<>#]*)/g, (_query, query: string) => `?${describeQuery(query)}`)
-    .replace(/#key=[^\s"\\'<>]*/gi, `#key=${hidden}`)
-    .replace(/\b(Bearer\s+)[\w.~+/=-]{8,}/gi, `$1${hidden}`)
-    .replace(/\b(Key\s+[\w-]+:)[\w-]+/gi, `$1${hidden}`);
-}
-
-function describeQuery(query: string): string {
-  return query
-    .split("&")
-    .map((pair) => {
-      const [name = "", ...value] = pair.split("=");
-      if (!/^[\w.~-]{1,40}$/.test(name)) return hidden;
-      if (value.length === 0) return shownParameters.has(name) ? name : hidden;
-      return shownParameters.has(name) ? pair : `${name}=${hidden}`;
-    })
-    .join("&");
 }

@@ -1,6 +1,7 @@
 /** What is repeated of a client's input: small values as they are, large ones bounded in every direction. */
 import { expect, test } from "vitest";
-import { shorten, withoutCredentials } from "./shorten.ts";
+import { withoutCredentials } from "../secrets.ts";
+import { shorten } from "./shorten.ts";
 
 test.each([
   7,

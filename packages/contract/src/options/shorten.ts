@@ -1,4 +1,5 @@
 /** Values of a client's that go into answers and into the database: bounded in size, and without credentials. */
+import { withoutCredentials } from "../secrets.ts";
 
 export type ShortenLimits = {
   /** Of a string, in characters. */
@@ -36,7 +37,7 @@ function shortenText(text: string, budget: Budget): string {
   const limit = Math.max(0, Math.min(budget.stringLength, budget.left));
   const isCut = text.length > limit;
   // The cut may fall between a password and the @ that gives it away.
-  const start = isCut ? text.slice(0, limit).replace(/:\/\/[^\s"'\\/?#]*$/, "://") : text;
+  const start = isCut ? text.slice(0, limit).replace(/:\/\/[^\s"\\/?#]*$/, "://") : text;
   const kept = withoutCredentials(start);
   budget.left -= kept.length;
   return isCut ? `${kept}... (${text.length} characters)` : kept;
@@ -68,9 +69,4 @@ function shortenObject(
   }
   // Not by assignment: a key may be called __proto__.
   return Object.fromEntries(kept);
-}
-
-/** A text without the user and password of the addresses in it. */
-export function withoutCredentials(text: string): string {
-  return text.replace(/([a-z][a-z0-9+.-]{0,20}:\/\/)[^\s"'\\/?#]+@/gi, "$1[secret]@");
 }

@@ -10,7 +10,7 @@ import { dirname } from "node:path";
 import { Readable, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
-import { AppError } from "@ltx-trainer/contract";
+import { AppError, withoutSecrets } from "@ltx-trainer/contract";
 import { checkLiteralAddress, makeCheckedLookup } from "@ltx-trainer/host";
 import { Agent, buildConnector, fetch, type Response } from "undici";
 import { asDiskFull } from "../files/disk.ts";
@@ -234,6 +234,7 @@ function explainFailure({ url, path }: Where, error: unknown, timedOutMs: number
     });
   }
   const plain = /wrong version number/.test(reason) ? "it does not answer in TLS (try http://)" : reason;
+  // Messages of libraries may quote the whole address.
   return failed(url, withoutSecrets(plain.trim()), { retryable: true, cause: error });
 }
 
@@ -246,11 +247,6 @@ function wrongPort(url: string, cause: unknown): AppError {
     facts: { url: where },
     cause,
   });
-}
-
-/** Messages of libraries may quote the whole address. */
-function withoutSecrets(text: string): string {
-  return text.replace(/\bhttps?:\/\/\S+/gi, (url) => withoutQuery(url));
 }
 
 type Failure = {
