@@ -7,8 +7,8 @@
 
 /** @typedef {import("dependency-cruiser").IForbiddenRuleType} Rule */
 
-/** What packages export: index.ts, and host/data-uri for a thread that should load as little as possible. */
-const exported = "^packages/([^/]+/src/index|host/src/data-uri)\\.ts$";
+/** What packages export: index.ts, and two files for a thread that should load as little as possible. */
+const exported = "^packages/([^/]+/src/index|host/src/data-uri|contract/src/is-record)\\.ts$";
 
 const test = "\\.test\\.(ts|mjs)$|/(testing|scenarios)/";
 
@@ -31,13 +31,13 @@ const packages = {
  */
 const layers = {
   "packages/contract/src": [
-    "errors.ts media-extensions.ts sizes.ts",
+    "errors.ts is-record.ts media-extensions.ts secrets.ts sizes.ts",
     "endpoints options",
     "jobs",
     "index.ts",
   ],
   "packages/host/src": [
-    "data-uri.ts each-line.ts places.ts public-address.ts spawn-tied.ts stop-signals.ts",
+    "data-uri.ts durable.ts each-line.ts places.ts public-address.ts spawn-tied.ts stop-signals.ts",
     "trainer-process.ts",
     "index.ts",
   ],
@@ -83,7 +83,6 @@ const layers = {
   "packages/server/src": [
     "wire log.ts",
     "config",
-    "start/data-folder.ts",
     "postgres",
     "db",
     "access body metrics.ts",
