@@ -204,8 +204,8 @@ function layerRules(root, rows) {
       const [ownParts, lowerParts] = [within([name], []), within(higher, higher)];
       /** @type {Rule} */
       const rule = {
-        name: `layers of ${root}`,
-        comment: `${name} imports only layers below it; see layers in dependency-rules.mjs.`,
+        name: `layer ${name} in ${root}`,
+        comment: `${name} imports only layers below it (dependency-rules.mjs, layers).`,
         severity: "error",
         from: { path: pathOf([name]), pathNot: ownParts.length > 0 ? [test, pathOf(ownParts)] : [test] },
         to: { path: pathOf(higher), pathNot: lowerParts.length > 0 ? [test, pathOf(lowerParts)] : [test] },
@@ -215,8 +215,8 @@ function layerRules(root, rows) {
   );
   /** @type {Rule} */
   const placed = {
-    name: `layers of ${root}`,
-    comment: "A file without a layer escapes the rule: give it a place in dependency-rules.mjs.",
+    name: `unplaced in ${root}`,
+    comment: "The imported file has no layer yet: give it one (dependency-rules.mjs, layers).",
     severity: "error",
     from: {},
     to: { path: `^${root}/`, pathNot: [pathOf(names), test] },

@@ -135,9 +135,9 @@ describe("dependency-cruiser", () => {
     ["resolves", "main.ts", "left-pad"],
     ["no-test-code", "main.ts", "./testing/fake.ts"],
     ["package-only", "main.ts", "../../../scripts/lock.mjs"],
-    ["layers of packages/cli/src", "commands/train.ts", "../program.ts"],
-    ["layers of packages/cli/src", "program.ts", "./unplaced.ts"],
-  ])("%s: %s imports %s", async (rule, file, request) => {
+    ["layer commands in packages/cli/src", "commands/train.ts", "../program.ts"],
+    ["unplaced in packages/cli/src", "program.ts", "./unplaced.ts"],
+  ])("%s: %s may not import %s", async (rule, file, request) => {
     const found = await brokenRules({
       "scripts/lock.mjs": "// lock\n",
       "packages/cli/src/testing/fake.ts": "// fake\n",
