@@ -93,7 +93,7 @@ const layers = {
     "jobs",
     "http start",
     "backup service.ts",
-    "index.ts main.ts access/keys-main.ts backup/backup-main.ts",
+    "main.ts access/keys-main.ts backup/backup-main.ts",
   ],
   "models/ltx-nano/training": [
     "clips export.ts ranks",

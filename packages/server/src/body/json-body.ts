@@ -22,7 +22,7 @@ export const smallBodyBytes = 2 ** 20;
 const mostValues = 10_000;
 
 /** What a route finds when nothing was sent. */
-export const emptyBody: JsonBody = { text: "", value: undefined, files: [] };
+const emptyBody: JsonBody = { text: "", value: undefined, files: [] };
 
 /** The body of a request to a route under `parseJsonBodies`. */
 export function jsonOf(request: FastifyRequest): JsonBody {

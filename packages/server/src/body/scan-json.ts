@@ -21,7 +21,7 @@ export type Span = { readonly start: number; readonly end: number };
 
 const deepest = 100;
 /** Shorter ones stay where they are: a file would cost more than it saves. */
-export const shortestCut = 1024;
+const shortestCut = 1024;
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];

@@ -37,7 +37,7 @@ export async function persistently<Result>(
 }
 
 /** Whether an error is of the kind that trying again gets over. */
-export function isPassing(error: unknown): boolean {
+function isPassing(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (typeof code === "string") return passing.test(code);
   // The driver's own words for a connection that ended under a statement; they carry no code.

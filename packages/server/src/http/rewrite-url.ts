@@ -14,7 +14,7 @@ import { falHosts } from "../wire/public-urls.ts";
 import { WireError } from "../wire/wire-error.ts";
 
 /** Where the JS client's `proxyUrl` points. */
-export const proxyPath = "/api/fal/proxy";
+const proxyPath = "/api/fal/proxy";
 
 const targetHeader = "x-fal-target-url";
 

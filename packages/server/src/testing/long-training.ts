@@ -42,7 +42,7 @@ export function signal(pid: number | undefined, name: NodeJS.Signals): void {
   }
 }
 
-export function count(text: string, pattern: RegExp): number {
+function count(text: string, pattern: RegExp): number {
   return [...text.matchAll(pattern)].length;
 }
 

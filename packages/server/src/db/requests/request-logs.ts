@@ -117,23 +117,6 @@ export async function readLogs(db: Database, requestId: string, after = 0): Prom
   return { lines, last: rows.at(-1)?.sequence ?? after };
 }
 
-/** The steps of a request in order. */
-export async function readSteps(db: Database, requestId: string): Promise<StepMetrics[]> {
-  const query = db
-    .selectFrom("request_metrics")
-    .select([
-      "step",
-      "at",
-      "loss",
-      "learning_rate as learningRate",
-      "seconds_per_step as secondsPerStep",
-      "memory_bytes as memoryBytes",
-    ])
-    .where("request_id", "=", requestId)
-    .orderBy("step");
-  return persistently(() => query.execute());
-}
-
 /** Of a message, in characters. A program that was started may print anything. */
 const longestMessage = { stringLength: 4_000, total: 4_000 } as const;
 
