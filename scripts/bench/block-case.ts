@@ -12,6 +12,7 @@ import {
   type LatentGrid,
   LoraAdapter,
   latentGrid,
+  ltxvCompression,
   type TransformerConfig,
 } from "@ltx-trainer/ltx";
 import {
@@ -51,7 +52,10 @@ const frameRate = 25;
 export function gridOfVideo(video: string): LatentGrid {
   const [, width, height, frames] = /^(\d+)x(\d+)x(\d+)$/.exec(video) ?? [];
   if (!frames) throw new RangeError(`video: got ${video}, expected <width>x<height>x<frames>`);
-  return latentGrid({ width: Number(width), height: Number(height), frames: Number(frames) });
+  return latentGrid(
+    { width: Number(width), height: Number(height), frames: Number(frames) },
+    ltxvCompression,
+  );
 }
 
 /**

@@ -6,6 +6,7 @@ import {
   gridOf,
   injectLora,
   LoraAdapter,
+  ltxvCompression,
   Transformer,
   type TransformerConfig,
 } from "@ltx-trainer/ltx";
@@ -125,7 +126,13 @@ function block(): Body {
     text_BLD: normal(1, textLength, width),
     textBias_B11L: zeros([1, 1, 1, textLength]),
     modulation_BG6D: normal(1, 1, 6, width).mul(0.02),
-    rope: buildRope({ width, grid: gridOf(shapes), frameRate: 25, timeRule: "causal", device: "cpu" }),
+    rope: buildRope({
+      width,
+      grid: gridOf(shapes, ltxvCompression),
+      frameRate: 25,
+      timeRule: "causal",
+      device: "cpu",
+    }),
   };
   return () => scope(() => one.forward(x, inputs).sum().backward());
 }
@@ -155,7 +162,7 @@ export function trainingStep(): Body {
   } = {
     text_BLD: normal(1, textLength, shapes.caption),
     textMask_BL: zeros([1, textLength], { dtype: "int64" }).add(1),
-    grid: gridOf(shapes),
+    grid: gridOf(shapes, ltxvCompression),
     frameRate: 25,
   };
   return () => void step.update(0, noised, conditions);

@@ -14,9 +14,9 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import {
-  type BaseModel,
+  type LtxvBase,
   latentGrid,
-  openBase,
+  openLtxvBase,
   T5Encoder,
   type T5Tokenizer,
   Transformer,
@@ -166,7 +166,7 @@ const steps = Number(options.steps);
 const learningRate = Number(options["learning-rate"]);
 
 type Models = {
-  readonly base: BaseModel;
+  readonly base: LtxvBase;
   readonly tokenizer: T5Tokenizer;
   readonly encoder: T5Encoder;
   readonly transformer: Transformer;
@@ -177,7 +177,7 @@ type Models = {
 };
 
 function makeModels(generator: Generator): Models {
-  const base = openBase(modelFolder);
+  const base = openLtxvBase(modelFolder);
   const encoder = new T5Encoder(Parameters.random({ generator, trainable: true }), base.t5Config);
   const transformer = new Transformer(
     Parameters.random({ generator, trainable: true, dtype: "bfloat16" }),
@@ -232,7 +232,7 @@ function learnFrom(
     grid,
     keepFirstFrame: random.chance(firstFrameShare),
   });
-  const text = encodeCaptions(models.tokenizer, models.encoder, captions, models.base.textLength);
+  const text = encodeCaptions(models.tokenizer, models.encoder, captions, models.base.defaults.textLength);
   const scenes = shown.map(({ scene }) => scene);
   const truth = labelTokens(scenes, group.format, grid);
   let labelLoss: Tensor | undefined;
@@ -243,7 +243,7 @@ function learnFrom(
     timestep_BT: noised.timestep_BG,
     grid,
     frameRate: fps,
-    causalTime: models.base.causalTimeCoordinates,
+    causalTime: models.base.defaults.causalTime,
     onBlock: (x_BTD, block) => {
       if (block === labelledBlock) labelLoss = keep(models.labels.loss(x_BTD, truth));
     },

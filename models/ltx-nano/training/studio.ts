@@ -3,13 +3,13 @@
  */
 import { join } from "node:path";
 import {
-  type BaseModel,
   decodeVideo,
   encodePrompt,
   type Lora,
+  type LtxvBase,
   latentGrid,
   loadLora,
-  openBase,
+  openLtxvBase,
   type PromptEmbedding,
   sampleLatents,
   type T5Encoder,
@@ -34,7 +34,7 @@ export type SampleOptions = {
 };
 
 export class Studio {
-  readonly base: BaseModel;
+  readonly base: LtxvBase;
   readonly profile: BaseProfile;
   readonly vae: Vae;
   readonly #tokenizer: T5Tokenizer;
@@ -45,7 +45,7 @@ export class Studio {
   /** @param loraFile a LoRA to put on; it begins switched on */
   constructor(loraFile?: string, folder = nanoFolder) {
     const dtype = "float32";
-    this.base = openBase(folder);
+    this.base = openLtxvBase(folder);
     this.profile = profileOf(this.base);
     this.#tokenizer = this.base.loadTokenizer();
     this.#encoder = this.base.loadTextEncoder({ dtype });
@@ -68,11 +68,11 @@ export class Studio {
         positive: this.#embed(prompt),
         negative: this.#embed(""),
         guidance: guidance ?? sampler.guidance,
-        schedule: this.base.scheduleRule,
+        schedule: this.base.defaults.schedule,
         steps: steps ?? sampler.steps,
         grid: latentGrid(format, this.base.compression),
         frameRate: format.fps,
-        causalTime: this.base.causalTimeCoordinates,
+        causalTime: this.base.defaults.causalTime,
         generator,
       });
       const { decodeTimestep, decodeNoiseScale } = sampler;
@@ -82,6 +82,8 @@ export class Studio {
   }
 
   #embed(text: string): PromptEmbedding {
-    return encodePrompt(this.#tokenizer, this.#encoder, text, this.base.textLength, { maskPadding: true });
+    return encodePrompt(this.#tokenizer, this.#encoder, text, this.base.defaults.textLength, {
+      maskPadding: true,
+    });
   }
 }

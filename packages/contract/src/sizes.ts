@@ -1,9 +1,4 @@
-/**
- * Named sizes: what `low`, `medium` and `high` mean in pixels for the released LTX-Video models.
- *
- * The hosted service never published its sizes. These are ours: multiples of 32, about equal tokens for the three aspect
- * ratios of one row. A base model may bring its own table (`ltx-nano` does, in its model folder).
- */
+/** Names of sizes. What they are in pixels depends on the base model (`ltx/src/ltxv/sizes.ts`). */
 
 export const resolutions = ["low", "medium", "high"] as const;
 export type Resolution = (typeof resolutions)[number];
@@ -13,23 +8,3 @@ export type AspectRatio = (typeof aspectRatios)[number];
 
 /** Pixels. */
 export type Size = { readonly width: number; readonly height: number };
-
-export type SizeTable = Readonly<Record<Resolution, Readonly<Record<AspectRatio, Size>>>>;
-
-export const ltxvSizes: SizeTable = {
-  low: {
-    "16:9": { width: 512, height: 288 },
-    "1:1": { width: 384, height: 384 },
-    "9:16": { width: 288, height: 512 },
-  },
-  medium: {
-    "16:9": { width: 768, height: 448 },
-    "1:1": { width: 576, height: 576 },
-    "9:16": { width: 448, height: 768 },
-  },
-  high: {
-    "16:9": { width: 1024, height: 576 },
-    "1:1": { width: 768, height: 768 },
-    "9:16": { width: 576, height: 1024 },
-  },
-};

@@ -1,8 +1,18 @@
 /**
  * The LTX video model: base folders, transformer, VAE, text encoder, schedules, sampling, LoRA.
+ *
+ * The first part works with every model family; the second is LTX-Video's own.
  */
-
 export { ConfigFields } from "./config-fields.ts";
+export type {
+  BaseModel,
+  ModelDefaults,
+  PromptEmbedding,
+  Tokenizer,
+  VelocityInputs,
+  VideoTransformer,
+  VideoVae,
+} from "./family.ts";
 export {
   gridOf,
   type LatentGrid,
@@ -12,13 +22,7 @@ export {
   /** @internal for tests */
   unpackLatents,
 } from "./latent-grid.ts";
-export {
-  attentionTargets,
-  feedForwardTargets,
-  injectLora,
-  Lora,
-  LoraAdapter,
-} from "./lora/lora.ts";
+export { injectLora, Lora, LoraAdapter } from "./lora/lora.ts";
 export {
   /** @internal for tests */
   exportLora,
@@ -26,24 +30,22 @@ export {
   loadLora,
   saveLora,
 } from "./lora/lora-file.ts";
-export { type BaseFamily, BaseModel, type LoadOptions, openBase } from "./ltxv/base.ts";
+export { type LtxvBase, openLtxvBase } from "./ltxv/base.ts";
 export {
+  ltxvCompression,
   /** @internal for tests */
   parseTransformerConfig,
   type TransformerConfig,
   transformerWidth,
 } from "./ltxv/config.ts";
-export { decodeVideo, encodePrompt } from "./ltxv/pipeline.ts";
-
+export { encodePrompt } from "./ltxv/encode-prompt.ts";
+export { attentionTargets, feedForwardTargets } from "./ltxv/lora-targets.ts";
 export { T5Encoder } from "./ltxv/t5/encoder.ts";
 export { T5Tokenizer } from "./ltxv/t5/tokenizer.ts";
-
 export { buildRope } from "./ltxv/transformer/rope.ts";
 export { Transformer, type TransformerInputs } from "./ltxv/transformer/transformer.ts";
 export { parseVaeConfig } from "./ltxv/vae/config.ts";
-
 export { Vae } from "./ltxv/vae/vae.ts";
-
-export type { PromptEmbedding } from "./sampling/guidance.ts";
-
+export { openBase } from "./open-base.ts";
+export { decodeVideo } from "./sampling/decode-video.ts";
 export { sampleLatents } from "./sampling/sampler.ts";

@@ -2,10 +2,11 @@
 import { arange } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { gridOf, latentGrid, packLatents, pixelSize, snapFrames, unpackLatents } from "./latent-grid.ts";
+import { ltxvCompression } from "./ltxv/config.ts";
 
 describe("the grid of a video", () => {
   test("has one frame for the first picture and one for every eight that follow", () => {
-    const grid = latentGrid({ frames: 161, height: 480, width: 704 });
+    const grid = latentGrid({ frames: 161, height: 480, width: 704 }, ltxvCompression);
     expect(grid).toMatchObject({ F: 21, H: 15, W: 22, tokens: 6930 });
     expect(pixelSize(grid)).toEqual({ frames: 161, height: 480, width: 704 });
   });
@@ -16,13 +17,13 @@ describe("the grid of a video", () => {
   });
 
   test("refuses what the VAE cannot encode", () => {
-    expect(() => latentGrid({ frames: 90, height: 32, width: 32 })).toThrow(
+    expect(() => latentGrid({ frames: 90, height: 32, width: 32 }, ltxvCompression)).toThrow(
       "frames: got 90, expected 8k + 1",
     );
-    expect(() => latentGrid({ frames: 9, height: 40, width: 32 })).toThrow(
+    expect(() => latentGrid({ frames: 9, height: 40, width: 32 }, ltxvCompression)).toThrow(
       "height: got 40, expected a multiple of 32",
     );
-    expect(() => latentGrid({ frames: 9, height: 32, width: 0 })).toThrow(
+    expect(() => latentGrid({ frames: 9, height: 32, width: 0 }, ltxvCompression)).toThrow(
       "width: got 0, expected a multiple of 32",
     );
   });
@@ -35,11 +36,11 @@ test.each([
   [90, 89],
   [96.9, 89],
 ])("%d frames snap to %d", (frames, snapped) => {
-  expect(snapFrames(frames)).toBe(snapped);
+  expect(snapFrames(frames, ltxvCompression.temporal)).toBe(snapped);
 });
 
 test("less than one frame cannot be snapped", () => {
-  expect(() => snapFrames(0)).toThrow("frames: got 0");
+  expect(() => snapFrames(0, ltxvCompression.temporal)).toThrow("frames: got 0");
 });
 
 describe("packing", () => {
@@ -52,13 +53,13 @@ describe("packing", () => {
   });
 
   test("is undone by unpacking", () => {
-    const grid = gridOf({ F: 2, H: 2, W: 3 });
+    const grid = gridOf({ F: 2, H: 2, W: 3 }, ltxvCompression);
     expect(unpackLatents(packLatents(latents_BCFHW), grid).toArray()).toEqual(latents_BCFHW.toArray());
   });
 
   test("refuses tokens of another grid", () => {
     const tokens = packLatents(latents_BCFHW);
-    expect(() => unpackLatents(tokens, gridOf({ F: 2, H: 2, W: 2 }))).toThrow(
+    expect(() => unpackLatents(tokens, gridOf({ F: 2, H: 2, W: 2 }, ltxvCompression))).toThrow(
       /got \[1,12,2\], expected \[B, 8, C\]/,
     );
   });

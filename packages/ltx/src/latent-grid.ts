@@ -1,8 +1,8 @@
 /**
  * Pixels, latents and tokens: how many there are of each and how they are laid out.
  *
- * The only home of the compression factors. A video of `8k + 1` frames becomes `k + 1` latent frames, because the
- * first frame is encoded alone. Tokens are one per latent cell, ordered by frame, then row, then column.
+ * The only place that converts between them. With a temporal compression of 8, a video of `8k + 1` frames becomes `k + 1`
+ * latent frames, because the first frame is encoded alone. Tokens are one per latent cell, ordered by frame, then row, then column.
  *
  * Shapes: B batch, C latent channels, F H W latent frames, height, width, T video tokens (F * H * W).
  * Source: huggingface/diffusers@58eb52c, `pipeline_ltx.py` (`_pack_latents`, `_unpack_latents`).
@@ -11,9 +11,6 @@ import type { Tensor } from "@ltx-trainer/torch";
 
 /** How many pixels (frames in time, pixels in space) one latent cell covers. */
 export type Compression = { readonly temporal: number; readonly spatial: number };
-
-/** The factors of every released VAE. */
-const ltxvCompression: Compression = Object.freeze({ temporal: 8, spatial: 32 });
 
 /** The latent cells of one video, and the factors that lead back to pixels. */
 export type LatentGrid = {
@@ -31,7 +28,7 @@ export type LatentGrid = {
  */
 export function latentGrid(
   video: { readonly frames: number; readonly height: number; readonly width: number },
-  compression: Compression = ltxvCompression,
+  compression: Compression,
 ): LatentGrid {
   const { temporal, spatial } = compression;
   if (!Number.isInteger(video.frames) || video.frames < 1 || (video.frames - 1) % temporal !== 0) {
@@ -51,7 +48,7 @@ export function latentGrid(
 /** The grid of latents whose size is already known in cells. */
 export function gridOf(
   cells: { readonly F: number; readonly H: number; readonly W: number },
-  compression: Compression = ltxvCompression,
+  compression: Compression,
 ): LatentGrid {
   const { F, H, W } = cells;
   return { F, H, W, tokens: F * H * W, compression };
@@ -68,7 +65,7 @@ export function pixelSize(grid: LatentGrid): { frames: number; height: number; w
  *
  * @throws RangeError below one frame
  */
-export function snapFrames(frames: number, temporal: number = ltxvCompression.temporal): number {
+export function snapFrames(frames: number, temporal: number): number {
   if (!(frames >= 1)) throw new RangeError(`frames: got ${frames}, expected at least 1`);
   return Math.floor((Math.floor(frames) - 1) / temporal) * temporal + 1;
 }

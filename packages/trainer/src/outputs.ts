@@ -4,7 +4,7 @@
  * The previews are made from the LoRA file as written, read back and applied: what is shown is what will be shipped.
  */
 import type { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
-import { type Lora, loadLora, saveLora, type Transformer } from "@ltx-trainer/ltx";
+import { type Lora, loadLora, saveLora, type VideoTransformer } from "@ltx-trainer/ltx";
 import type { Dataset } from "./dataset/types.ts";
 import { type JobFolder, writeJson } from "./job-folder.ts";
 import { type SheetRow, writeContactSheet } from "./media/contact-sheet.ts";
@@ -20,7 +20,7 @@ export type OutputContext = {
   readonly plan: Plan;
   readonly folder: JobFolder;
   readonly dataset: Dataset;
-  readonly transformer: Transformer;
+  readonly transformer: VideoTransformer;
   readonly lora: Lora;
   readonly previewer: Previewer;
   readonly reporter: Reporter;

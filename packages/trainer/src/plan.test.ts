@@ -1,10 +1,18 @@
 /** What a plan makes of options, for the tiny model and for wishes of a model's own. */
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TrainJob } from "@ltx-trainer/contract";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { openJobBase, profileOf } from "./models/base-models.ts";
 import type { Placement } from "./models/device.ts";
 import { makePlan } from "./plan.ts";
+
+const made: string[] = [];
+afterAll(() => {
+  for (const folder of made) rmSync(folder, { recursive: true });
+});
 
 const tiny = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.meta.url));
 const cpu: Placement = { device: "cpu", dtype: "float32" };
@@ -85,15 +93,25 @@ test("validation prompts carry what they are sampled from, and the trigger where
   expect(prompts).toEqual([{ prompt: "TOK melts", image: "a.png", reference: null }]);
 });
 
+/** The tiny base, named as another member of its family. */
+function tinyOf(family: "13b" | "2b"): string {
+  const folder = join(mkdtempSync(join(tmpdir(), "ltx-plan-")), family);
+  made.push(dirname(folder));
+  cpSync(tiny, folder, { recursive: true });
+  const index = join(folder, "model_index.json");
+  const values = JSON.parse(readFileSync(index, "utf8"));
+  writeFileSync(index, JSON.stringify({ ...values, _ltx_trainer: { ...values._ltx_trainer, family } }));
+  return folder;
+}
+
 test("blocks are recomputed for the 13B models on a GPU, and elsewhere when asked", () => {
   const gpu: Placement = { device: "cuda:0", dtype: "bfloat16" };
   const recomputes = (setting: string, placement: Placement, family: "13b" | "2b") => {
-    const base = openJobBase(tiny, "/nonexistent", false);
+    const base = openJobBase(tinyOf(family), "/nonexistent", false);
     const job = TrainJob.parse({
       ...{ training_data_url: "x", out: "o", home: "h" },
       gradient_checkpointing: setting,
     });
-    Object.defineProperty(base, "family", { value: family });
     const around = { base, baseHash: "hash", profile: profileOf(base), placement };
     return makePlan(job, around).objective.checkpointBlocks;
   };

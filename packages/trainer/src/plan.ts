@@ -98,7 +98,7 @@ export function makePlan(job: PlanOptions, around: Surroundings): Plan {
   const sample = sampleShape(job, around, notes);
   if (job.split_input_into_scenes) notes.push(scenesNote);
   return {
-    base: { name: base.name, family: base.family, hash: around.baseHash },
+    base: { name: base.name, family: base.variant, hash: around.baseHash },
     device: placement.device,
     dtype: placement.dtype,
     threads: numThreads(),
@@ -165,7 +165,7 @@ function validationOf(job: PlanOptions, around: Surroundings, notes: string[]): 
     guidance: job.validation_guidance ?? profile.sampler.guidance,
     decodeTimestep: profile.sampler.decodeTimestep,
     decodeNoiseScale: profile.sampler.decodeNoiseScale,
-    causalTime: base.causalTimeCoordinates,
+    causalTime: base.defaults.causalTime,
     reverse: job.validation_reverse,
   };
 }
@@ -183,18 +183,18 @@ export function requireVideoAfterImage(frames: number, field: string, base: Base
 function objectiveOf(job: PlanOptions, { base, profile, placement }: Surroundings): Plan["objective"] {
   return {
     firstFrameConditioningP: job.first_frame_conditioning_p ?? profile.firstFrameConditioningP,
-    causalTime: job.same_rope_in_training && base.causalTimeCoordinates,
+    causalTime: job.same_rope_in_training && base.defaults.causalTime,
     clampSigmaShift: job.clamp_sigma_shift,
-    maskTextPadding: base.causalTimeCoordinates,
-    textLength: base.textLength,
+    maskTextPadding: base.defaults.maskTextPadding,
+    textLength: base.defaults.textLength,
     checkpointBlocks: wantsCheckpoints(job, base, placement),
   };
 }
 
-/** Recomputing pays where activations would not fit: the released 13B models on a GPU. */
+/** Recomputing activations pays where they would not fit. */
 function wantsCheckpoints(job: PlanOptions, base: BaseModel, placement: Placement): boolean {
   if (job.gradient_checkpointing !== "auto") return job.gradient_checkpointing === "on";
-  return placement.device !== "cpu" && base.family === "13b";
+  return placement.device !== "cpu" && base.defaults.recomputesOnGpu;
 }
 
 function improvementsOf(job: PlanOptions, base: BaseModel): string[] {
@@ -204,10 +204,13 @@ function improvementsOf(job: PlanOptions, base: BaseModel): string[] {
       "LoRA weights and Adam's moments are float32: bfloat16 loses small updates",
     ],
     [
-      job.same_rope_in_training && base.causalTimeCoordinates,
+      job.same_rope_in_training && base.defaults.causalTime,
       "training places frames in time as sampling does (causal coordinates)",
     ],
-    [base.causalTimeCoordinates, "the text encoder does not see padding, as in this model's own inference"],
+    [
+      base.defaults.maskTextPadding,
+      "the text encoder does not see padding, as in this model's own inference",
+    ],
     [job.resample_frame_rate, "videos are resampled to frame_rate"],
     [job.use_all_footage, "all footage is used, not only the first window of each clip"],
     [job.mixed_shapes, "clips of several lengths and images train together"],

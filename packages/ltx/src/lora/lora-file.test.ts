@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { Generator, noGrad, SafetensorsFile, type Tensor, tensor, zeros } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
 import { gridOf } from "../latent-grid.ts";
-import { parseTransformerConfig } from "../ltxv/config.ts";
+import { ltxvCompression, parseTransformerConfig } from "../ltxv/config.ts";
 import { Transformer } from "../ltxv/transformer/transformer.ts";
 import { compare, expectClose } from "../testing/expect-close.ts";
 import { Fixture, fixturePath } from "../testing/fixture.ts";
@@ -33,7 +33,7 @@ function outputOf(model: Transformer): Tensor {
       text_BLD: fixture.tensor("in.encoder_hidden_states"),
       textMask_BL: fixture.tensor("in.encoder_attention_mask"),
       timestep_BT: fixture.tensor("in.timestep_token"),
-      grid: gridOf({ F: 3, H: 2, W: 3 }),
+      grid: gridOf({ F: 3, H: 2, W: 3 }, ltxvCompression),
       frameRate: 24,
     }),
   );

@@ -19,8 +19,7 @@ import {
   type TensorSource,
   writeSafetensors,
 } from "@ltx-trainer/torch";
-import { originalTransformerKey, transformerKeyFromOriginal } from "../ltxv/single-file.ts";
-import type { Transformer } from "../ltxv/transformer/transformer.ts";
+import type { KeyNames, VideoTransformer } from "../family.ts";
 import { Lora, LoraAdapter, type LoraModule } from "./lora.ts";
 
 export type LoraDialect = "diffusers" | "comfyui";
@@ -45,7 +44,7 @@ export function exportLora(
     scope(() => {
       const tensors = new Map<string, Tensor>();
       for (const [path, { adapter }] of lora.modules) {
-        const name = prefixes[dialect] + (dialect === "comfyui" ? originalTransformerKey(path) : path);
+        const name = prefixes[dialect] + (dialect === "comfyui" ? lora.keyNames.toOriginal(path) : path);
         const b_DR = adapter.scale === 1 ? adapter.b_DR : adapter.b_DR.mul(adapter.scale);
         tensors.set(`${name}.lora_A.weight`, adapter.a_RD.detach().to(options.dtype ?? adapter.a_RD.dtype));
         tensors.set(`${name}.lora_B.weight`, b_DR.detach().to(options.dtype ?? adapter.b_DR.dtype));
@@ -118,7 +117,7 @@ export type LoadedLora = {
  * @throws LoraFileError when no layer matches, a pair is incomplete, or shapes belong to another model
  */
 export function loadLora(
-  transformer: Transformer,
+  transformer: VideoTransformer,
   file: string | LoraSource,
   options: { dtype?: DType; trainable?: boolean; strength?: number } = {},
 ): LoadedLora {
@@ -134,12 +133,12 @@ export function loadLora(
 type LoraSource = TensorSource & { readonly metadata?: Readonly<Record<string, string>>; close?(): void };
 
 function loadFrom(
-  transformer: Transformer,
+  transformer: VideoTransformer,
   source: LoraSource,
   options: { dtype: DType; trainable: boolean; strength: number },
 ): LoadedLora {
   const { dtype, trainable, strength } = options;
-  const { pairs, unmatched } = readPairs(source);
+  const { pairs, unmatched } = readPairs(source, transformer.keyNames);
   const alphas = alphaReader(source);
   const modules = new Map<string, LoraModule>();
   for (const [path, linear] of transformer.parameters.linears) {
@@ -164,7 +163,13 @@ function loadFrom(
   }
   const first = [...modules.values()][0]!.adapter;
   const rank = Math.max(...[...modules.values()].map(({ adapter }) => adapter.rank));
-  const lora = new Lora({ rank, alpha: first.alpha, targets: targetsOf([...modules.keys()]), modules });
+  const lora = new Lora({
+    rank,
+    alpha: first.alpha,
+    targets: targetsOf([...modules.keys()]),
+    modules,
+    keyNames: transformer.keyNames,
+  });
   return { lora, matched: [...modules.keys()], unmatched };
 }
 
@@ -174,7 +179,10 @@ type PairKeys = { a?: string; b?: string; alpha?: string };
 const loraKey = /^(.+?)\.(?:lora_(A|B|down|up)(?:\.default)?\.weight|(alpha))$/;
 const keyPrefix = /^(?:transformer|diffusion_model|base_model\.model)\./;
 
-function readPairs(source: TensorSource): { pairs: Map<string, PairKeys>; unmatched: string[] } {
+function readPairs(
+  source: TensorSource,
+  names: KeyNames,
+): { pairs: Map<string, PairKeys>; unmatched: string[] } {
   const pairs = new Map<string, PairKeys>();
   const unmatched: string[] = [];
   for (const key of source.names()) {
@@ -183,7 +191,7 @@ function readPairs(source: TensorSource): { pairs: Map<string, PairKeys>; unmatc
       unmatched.push(key);
       continue;
     }
-    const path = transformerKeyFromOriginal(found[1]!.replace(keyPrefix, ""));
+    const path = names.fromOriginal(found[1]!.replace(keyPrefix, ""));
     const pair = pairs.get(path) ?? {};
     if (found[3] !== undefined) pair.alpha = key;
     else if (found[2] === "A" || found[2] === "down") pair.a = key;

@@ -2,11 +2,12 @@
 import { type DType, Generator, liveTensors, noGrad, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { gridOf } from "../latent-grid.ts";
-import { ltxv2bTransformer, parseTransformerConfig } from "../ltxv/config.ts";
+import { ltxv2bTransformer, ltxvCompression, parseTransformerConfig } from "../ltxv/config.ts";
+import { attentionTargets, feedForwardTargets } from "../ltxv/lora-targets.ts";
 import { Transformer } from "../ltxv/transformer/transformer.ts";
 import { compare, cosine, expectClose } from "../testing/expect-close.ts";
 import { Fixture, fixturePath } from "../testing/fixture.ts";
-import { attentionTargets, feedForwardTargets, injectLora } from "./lora.ts";
+import { injectLora } from "./lora.ts";
 import { loadLora } from "./lora-file.ts";
 
 const outputTolerance = {
@@ -31,7 +32,7 @@ function forward(model: Transformer): Tensor {
     text_BLD: fixture.tensor("in.encoder_hidden_states"),
     textMask_BL: fixture.tensor("in.encoder_attention_mask"),
     timestep_BT: fixture.tensor("in.timestep_token"),
-    grid: gridOf({ F: 3, H: 2, W: 3 }),
+    grid: gridOf({ F: 3, H: 2, W: 3 }, ltxvCompression),
     frameRate: 24,
   });
 }

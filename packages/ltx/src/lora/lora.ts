@@ -20,13 +20,7 @@ import {
   type Tensor,
   zeros,
 } from "@ltx-trainer/torch";
-import type { Transformer } from "../ltxv/transformer/transformer.ts";
-
-/** The projections of both attentions: what the Lightricks trainer adapts. */
-export const attentionTargets: readonly string[] = Object.freeze(["to_k", "to_q", "to_v", "to_out.0"]);
-
-/** Both layers of the feed-forward; in-context LoRAs train these too. */
-export const feedForwardTargets: readonly string[] = Object.freeze(["ff.net.0.proj", "ff.net.2"]);
+import type { KeyNames, VideoTransformer } from "../family.ts";
 
 /** The pair of matrices of one layer. */
 export class LoraAdapter {
@@ -76,6 +70,7 @@ export class Lora {
   readonly targets: readonly string[];
   /** By module path, for example `transformer_blocks.0.attn1.to_q`, in the order of the model. */
   readonly modules: ReadonlyMap<string, LoraModule>;
+  readonly keyNames: KeyNames;
   #originals: Map<string, Tensor> | undefined;
 
   constructor(options: {
@@ -83,11 +78,13 @@ export class Lora {
     alpha: number;
     targets: readonly string[];
     modules: Map<string, LoraModule>;
+    keyNames: KeyNames;
   }) {
     this.rank = options.rank;
     this.alpha = options.alpha;
     this.targets = options.targets;
     this.modules = options.modules;
+    this.keyNames = options.keyNames;
     this.setEnabled(true);
   }
 
@@ -158,10 +155,10 @@ export class Lora {
  * @throws RangeError when no layer matches a target
  */
 export function injectLora(
-  transformer: Transformer,
+  transformer: VideoTransformer,
   options: { rank: number; alpha?: number; targets?: readonly string[]; generator: Generator; dtype?: DType },
 ): Lora {
-  const { rank, alpha = rank, targets = attentionTargets, generator, dtype = "float32" } = options;
+  const { rank, alpha = rank, targets = transformer.loraTargets, generator, dtype = "float32" } = options;
   if (!Number.isInteger(rank) || rank < 1)
     throw new RangeError(`rank: got ${rank}, expected a whole number from 1`);
   const modules = new Map<string, LoraModule>();
@@ -171,7 +168,7 @@ export function injectLora(
     pair.b_DR.requiresGrad_();
     modules.set(path, { linear, adapter: new LoraAdapter(pair, alpha) });
   }
-  return new Lora({ rank, alpha, targets, modules });
+  return new Lora({ rank, alpha, targets, modules, keyNames: transformer.keyNames });
 }
 
 function freshPair(
@@ -193,7 +190,7 @@ function freshPair(
   };
 }
 
-function matchTargets(transformer: Transformer, targets: readonly string[]): [string, LinearLayer][] {
+function matchTargets(transformer: VideoTransformer, targets: readonly string[]): [string, LinearLayer][] {
   const matches = [...transformer.parameters.linears].filter(([path]) => {
     return targets.some((target) => path === target || path.endsWith(`.${target}`));
   });

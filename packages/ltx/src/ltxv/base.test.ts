@@ -17,16 +17,16 @@ import { ConfigError, ConfigFields } from "../config-fields.ts";
 import { gridOf } from "../latent-grid.ts";
 import { expectClose } from "../testing/expect-close.ts";
 import { Fixture, fixturePath } from "../testing/fixture.ts";
-import { openBase } from "./base.ts";
-import { parseTransformerConfig } from "./config.ts";
+import { openLtxvBase } from "./base.ts";
+import { ltxvCompression, parseTransformerConfig } from "./config.ts";
 import { Transformer } from "./transformer/transformer.ts";
 
 const tiny = fixturePath("folder/tiny");
 
 test("a folder is described by its configurations", () => {
-  const base = openBase(tiny);
+  const base = openLtxvBase(tiny);
   expect(base.name).toBe("tiny");
-  expect(base.family).toBe("custom");
+  expect(base.variant).toBe("custom");
   expect(base.transformerConfig).toMatchObject({
     numLayers: 2,
     numAttentionHeads: 4,
@@ -34,13 +34,13 @@ test("a folder is described by its configurations", () => {
     captionChannels: 32,
   });
   expect(base.compression).toEqual({ temporal: 8, spatial: 32 });
-  expect(base.causalTimeCoordinates, "its VAE is the kind of 0.9.5").toBe(true);
-  expect(base.scheduleRule).toEqual({ kind: "linear-quadratic", config: base.schedulerConfig });
-  expect(base.textLength, "what its tokenizer says").toBe(128);
+  expect(base.defaults.causalTime, "its VAE is the kind of 0.9.5").toBe(true);
+  expect(base.defaults.schedule).toEqual({ kind: "linear-quadratic", config: base.schedulerConfig });
+  expect(base.defaults.textLength, "what its tokenizer says").toBe(128);
 });
 
 test("every component loads, shards included, with no key missing or left over", () => {
-  const base = openBase(tiny);
+  const base = openLtxvBase(tiny);
   const models = [base.loadTransformer(), base.loadVae(), base.loadTextEncoder()];
   const stored = ["transformer", "vae", "text_encoder"].map((component) => {
     const source = openTensors(join(tiny, component));
@@ -54,7 +54,7 @@ test("every component loads, shards included, with no key missing or left over",
 });
 
 test("weights are cast as asked", () => {
-  const model = openBase(tiny).loadTransformer({ dtype: "bfloat16" });
+  const model = openLtxvBase(tiny).loadTransformer({ dtype: "bfloat16" });
   expect(model.dtype).toBe("bfloat16");
   model.free();
 });
@@ -74,7 +74,7 @@ test("a sharded transformer answers like the one in a single file", () => {
       tokens_BTC: fixture.tensor("in.hidden_states"),
       text_BLD: fixture.tensor("in.encoder_hidden_states"),
       timestep_BT: fixture.tensor("in.timestep_scalar"),
-      grid: gridOf({ F: 3, H: 2, W: 3 }),
+      grid: gridOf({ F: 3, H: 2, W: 3 }, ltxvCompression),
       frameRate: 25,
     }),
   );
@@ -100,36 +100,40 @@ describe("a copy that was changed", () => {
   }
 
   test("is a nano by its name, or whatever its index says", () => {
-    expect(openBase(folder).family).toBe("nano");
+    expect(openLtxvBase(folder).variant).toBe("nano");
     edit("model_index.json", (json) => {
       json._ltx_trainer = { name: "mine", family: "2b", text_length: 64, causal_time: false };
     });
-    const base = openBase(folder);
-    expect(base).toMatchObject({ name: "mine", family: "2b", textLength: 64, causalTimeCoordinates: false });
-    expect(base.scheduleRule.kind).toBe("flow-match");
+    const base = openLtxvBase(folder);
+    expect(base).toMatchObject({
+      name: "mine",
+      variant: "2b",
+      defaults: { textLength: 64, causalTime: false },
+    });
+    expect(base.defaults.schedule.kind).toBe("flow-match");
   });
 
   test("has another hash when a weight changes, and the same when nothing does", async () => {
-    const before = await openBase(folder).hash();
+    const before = await openLtxvBase(folder).hash();
     expect(before).toMatch(/^[0-9a-f]{64}$/);
-    expect(await openBase(tiny).hash()).toBe(before);
+    expect(await openLtxvBase(tiny).hash()).toBe(before);
     const path = join(folder, "text_encoder", "model.safetensors");
     const bytes = readFileSync(path);
     bytes[bytes.length - 1]! ^= 1;
     writeFileSync(path, bytes);
-    expect(await openBase(folder).hash()).not.toBe(before);
+    expect(await openLtxvBase(folder).hash()).not.toBe(before);
   });
 
   test("keeps its hash whatever lies beside the files that are loaded", async () => {
-    const before = await openBase(folder).hash();
+    const before = await openLtxvBase(folder).hash();
     for (const component of ["scheduler", "text_encoder", "tokenizer", "transformer", "vae"]) {
       mkdirSync(join(folder, component, ".ipynb_checkpoints"));
       mkdirSync(join(folder, component, "old"));
       for (const name of [".DS_Store", "._diffusion_pytorch_model.safetensors", "README.md", "model.bin"])
         writeFileSync(join(folder, component, name), "left behind");
     }
-    expect(await openBase(folder).hash()).toBe(before);
-    openBase(folder).loadVae().parameters.free();
+    expect(await openLtxvBase(folder).hash()).toBe(before);
+    openLtxvBase(folder).loadVae().parameters.free();
   });
 
   test.each([
@@ -139,20 +143,20 @@ describe("a copy that was changed", () => {
     "transformer/config.json",
     "vae/config.json",
   ])("has another hash when %s changes", async (file) => {
-    const before = await openBase(folder).hash();
+    const before = await openLtxvBase(folder).hash();
     edit(file, (json) => {
       json.note = "changed";
     });
-    expect(await openBase(folder).hash()).not.toBe(before);
+    expect(await openLtxvBase(folder).hash()).not.toBe(before);
   });
 
   test("has another hash when a shard or its index changes", async () => {
-    const hashes = [await openBase(folder).hash()];
+    const hashes = [await openLtxvBase(folder).hash()];
     const names = readdirSync(join(folder, "transformer")).filter((name) => name.includes(".safetensors"));
     expect(names).toHaveLength(3);
     for (const name of names) {
       appendFileSync(join(folder, "transformer", name), " ");
-      hashes.push(await openBase(folder).hash());
+      hashes.push(await openLtxvBase(folder).hash());
     }
     expect(new Set(hashes).size).toBe(4);
   });
@@ -161,8 +165,8 @@ describe("a copy that was changed", () => {
     edit("text_encoder/config.json", (json) => {
       json.vocab_size = 50;
     });
-    expect(() => openBase(folder)).toThrow(ConfigError);
-    expect(() => openBase(folder)).toThrow(
+    expect(() => openLtxvBase(folder)).toThrow(ConfigError);
+    expect(() => openLtxvBase(folder)).toThrow(
       /tokenizer: got \d+ token ids, expected at most 50, the text_encoder's vocab_size.*copy both folders/,
     );
   });
@@ -171,13 +175,13 @@ describe("a copy that was changed", () => {
     edit("transformer/config.json", (json) => {
       json.num_layers = 3;
     });
-    expect(() => openBase(folder).loadTransformer()).toThrow(CheckpointError);
-    expect(() => openBase(folder).loadTransformer()).toThrow(/missing:\n.*transformer_blocks\.2\./);
+    expect(() => openLtxvBase(folder).loadTransformer()).toThrow(CheckpointError);
+    expect(() => openLtxvBase(folder).loadTransformer()).toThrow(/missing:\n.*transformer_blocks\.2\./);
   });
 
   test("without a component is refused", () => {
     rmSync(join(folder, "vae"), { recursive: true });
-    expect(() => openBase(folder)).toThrow(/got no vae, expected the components scheduler, text_encoder/);
+    expect(() => openLtxvBase(folder)).toThrow(/got no vae, expected the components scheduler, text_encoder/);
   });
 
   test.each([
@@ -219,13 +223,13 @@ describe("a copy that was changed", () => {
     ],
   ])("%s with %j is refused", (file, change, message) => {
     edit(file, (json) => Object.assign(json, change));
-    expect(() => openBase(folder)).toThrow(ConfigError);
-    expect(() => openBase(folder)).toThrow(message);
+    expect(() => openLtxvBase(folder)).toThrow(ConfigError);
+    expect(() => openLtxvBase(folder)).toThrow(message);
   });
 });
 
 test("a folder that is not there says which file was looked for", () => {
-  expect(() => openBase("/nowhere")).toThrow(
+  expect(() => openLtxvBase("/nowhere")).toThrow(
     "/nowhere/model_index.json: got no readable file, expected a JSON file",
   );
 });

@@ -12,24 +12,20 @@ import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
-import {
-  type Device,
-  type DType,
-  openTensors,
-  Parameters,
-  type TensorSource,
-  tensorFiles,
-} from "@ltx-trainer/torch";
+import { openTensors, Parameters, type TensorSource, tensorFiles } from "@ltx-trainer/torch";
 import { ConfigError, ConfigFields } from "../config-fields.ts";
+import type { BaseModel, LoadOptions, ModelDefaults, ModelFamily, PromptEncoder } from "../family.ts";
 import type { Compression } from "../latent-grid.ts";
-import type { ScheduleRule } from "../sampling/schedule.ts";
+import type { SchedulerConfig } from "../sampling/schedule.ts";
 import {
   parseSchedulerConfig,
   parseTransformerConfig,
-  type SchedulerConfig,
   type TransformerConfig,
   transformerWidth,
 } from "./config.ts";
+import { defaultsOf } from "./defaults.ts";
+import { encodePrompt } from "./encode-prompt.ts";
+import { attentionTargets, feedForwardTargets } from "./lora-targets.ts";
 import { textEncoderSource } from "./t5/checkpoint.ts";
 import { parseT5Config, type T5Config } from "./t5/config.ts";
 import { T5Encoder } from "./t5/encoder.ts";
@@ -40,46 +36,44 @@ import { Vae } from "./vae/vae.ts";
 
 const componentNames = ["scheduler", "text_encoder", "tokenizer", "transformer", "vae"] as const;
 const pipelines = ["LTXPipeline", "LTXConditionPipeline", "LTXImageToVideoPipeline"] as const;
-const families = ["nano", "2b", "13b", "custom"] as const;
+const variants = ["nano", "2b", "13b", "custom"] as const;
 
-export type BaseFamily = (typeof families)[number];
+export type LtxvVariant = (typeof variants)[number];
 
-export type LoadOptions = {
-  /** Type the weights are held and multiplied in; default as stored. */
-  readonly dtype?: DType;
-  /** Default "cpu". */
-  readonly device?: Device;
-  /** Whether weights collect gradients. Default false. */
-  readonly trainable?: boolean;
+/** Checkpoints of LTX-Video 0.9.0 to 0.9.8, and ltx-nano. */
+export const ltxv: ModelFamily = {
+  name: "ltxv",
+  pipelines,
+  open: (folder, index) => new LtxvBase(folder, index),
 };
 
 /**
- * Opens a base model folder.
+ * Opens a folder that is known to be LTX-Video's, with the parts that only this family has.
  *
  * @throws ConfigError when a component or a configuration is missing or is not LTX
  */
-export function openBase(folder: string): BaseModel {
-  return new BaseModel(resolve(folder));
+export function openLtxvBase(folder: string): LtxvBase {
+  const path = resolve(folder);
+  const index = ConfigFields.fromFile(join(path, "model_index.json"));
+  index.oneOf("_class_name", pipelines);
+  return new LtxvBase(path, index);
 }
 
-export class BaseModel {
+export class LtxvBase implements BaseModel {
   readonly folder: string;
   readonly name: string;
-  readonly family: BaseFamily;
+  readonly variant: LtxvVariant;
   readonly transformerConfig: TransformerConfig;
   readonly vaeConfig: VaeConfig;
   readonly t5Config: T5Config;
   readonly schedulerConfig: SchedulerConfig;
-  /** Whether latent frames are placed at their true start in time (checkpoints from 0.9.5). */
-  readonly causalTimeCoordinates: boolean;
-  /** Tokens a caption is padded to. */
-  readonly textLength: number;
+  readonly defaults: ModelDefaults;
+  readonly loraTargets: readonly string[] = [...attentionTargets, ...feedForwardTargets];
   readonly #tokenizer: T5Tokenizer;
 
-  constructor(folder: string) {
+  /** @param index `model_index.json` */
+  constructor(folder: string, index: ConfigFields) {
     this.folder = folder;
-    const index = ConfigFields.fromFile(join(folder, "model_index.json"));
-    index.oneOf("_class_name", pipelines);
     for (const component of componentNames) requireComponent(folder, index, component);
     const own = new ConfigFields(index.raw("_ltx_trainer") ?? {}, `${index.where}, _ltx_trainer`);
     const config = (component: string, file = "config.json") =>
@@ -89,12 +83,16 @@ export class BaseModel {
     this.t5Config = parseT5Config(config("text_encoder"));
     this.schedulerConfig = parseSchedulerConfig(config("scheduler", "scheduler_config.json"));
     this.name = own.string("name", basename(folder));
-    this.family = own.oneOf("family", families, familyOf(this.name, this.transformerConfig));
-    this.causalTimeCoordinates = own.boolean("causal_time", isSpaceToDepth(config("vae")));
-    this.textLength = own.count(
-      "text_length",
-      defaultTextLength(folder, this.family, this.causalTimeCoordinates),
-    );
+    this.variant = own.oneOf("family", variants, variantOf(this.name, this.transformerConfig));
+    const causalTime = own.boolean("causal_time", isSpaceToDepth(config("vae")));
+    this.defaults = {
+      ...defaultsOf(this.variant, {
+        causalTime,
+        scheduler: this.schedulerConfig,
+        isTimestepConditioned: this.vaeConfig.decoder.timestepConditioning,
+      }),
+      textLength: own.count("text_length", defaultTextLength(folder, this.variant, causalTime)),
+    };
     this.#tokenizer = T5Tokenizer.fromFolder(join(folder, "tokenizer"));
     this.#check();
   }
@@ -104,10 +102,12 @@ export class BaseModel {
     return { temporal: this.vaeConfig.temporalCompression, spatial: this.vaeConfig.spatialCompression };
   }
 
-  /** How this model's noise levels are spaced: linear-quadratic with causal time, else by its scheduler. */
-  get scheduleRule(): ScheduleRule {
-    const isLinearQuadratic = this.causalTimeCoordinates && !this.schedulerConfig.useDynamicShifting;
-    return { kind: isLinearQuadratic ? "linear-quadratic" : "flow-match", config: this.schedulerConfig };
+  get latentChannels(): number {
+    return this.vaeConfig.latentChannels;
+  }
+
+  get textWidth(): number {
+    return this.t5Config.dModel;
   }
 
   /** @throws CheckpointError naming every missing, unexpected and misshapen key */
@@ -123,6 +123,15 @@ export class BaseModel {
   /** @throws CheckpointError naming every missing, unexpected and misshapen key */
   loadTextEncoder(options: LoadOptions = {}): T5Encoder {
     return this.#load("text_encoder", options, (p) => new T5Encoder(p, this.t5Config), textEncoderSource);
+  }
+
+  loadPromptEncoder(options: LoadOptions = {}): PromptEncoder {
+    const encoder = this.loadTextEncoder(options);
+    return {
+      parameters: encoder.parameters,
+      encode: (text, { length, maskPadding }) =>
+        encodePrompt(this.#tokenizer, encoder, text, length, { maskPadding }),
+    };
   }
 
   loadTokenizer(): T5Tokenizer {
@@ -202,7 +211,7 @@ function loadedFiles(folder: string, component: (typeof componentNames)[number])
   return ["config.json", ...tensorFiles(path)].toSorted();
 }
 
-function familyOf(name: string, config: TransformerConfig): BaseFamily {
+function variantOf(name: string, config: TransformerConfig): LtxvVariant {
   if (name.startsWith("ltx-nano")) return "nano";
   const width = transformerWidth(config);
   if (config.numLayers === 28 && width === 2048) return "2b";
@@ -218,8 +227,8 @@ function isSpaceToDepth(vae: ConfigFields): boolean {
  * Released checkpoints from 0.9.5 on: 256, as LTXConditionPipeline and Lightricks' code use; their tokenizers say 128
  * only because the converter writes it into every one. All others: what the tokenizer says.
  */
-function defaultTextLength(folder: string, family: BaseFamily, causalTime: boolean): number {
-  if (causalTime && (family === "2b" || family === "13b")) return 256;
+function defaultTextLength(folder: string, variant: LtxvVariant, causalTime: boolean): number {
+  if (causalTime && (variant === "2b" || variant === "13b")) return 256;
   const file = join(folder, "tokenizer", "tokenizer_config.json");
   const stated = existsSync(file) ? ConfigFields.fromFile(file).raw("model_max_length") : undefined;
   return typeof stated === "number" && stated <= 512 ? stated : 128;

@@ -5,6 +5,11 @@
  * `scripts/convert_ltx_to_diffusers.py` (the values of the released checkpoints).
  */
 import { ConfigError, type ConfigFields } from "../config-fields.ts";
+import type { Compression } from "../latent-grid.ts";
+import type { SchedulerConfig } from "../sampling/schedule.ts";
+
+/** Pixels per latent cell of every released VAE. */
+export const ltxvCompression: Compression = Object.freeze({ temporal: 8, spatial: 32 });
 
 /** Sizes of the video transformer. The width D is `numAttentionHeads * attentionHeadDim`. */
 export type TransformerConfig = {
@@ -80,22 +85,6 @@ export function parseTransformerConfig(fields: ConfigFields): TransformerConfig 
 export function transformerWidth(config: TransformerConfig): number {
   return config.numAttentionHeads * config.attentionHeadDim;
 }
-
-/** How noise levels are spaced; see `schedule.ts`. */
-export type SchedulerConfig = {
-  readonly numTrainTimesteps: number;
-  readonly shift: number;
-  readonly useDynamicShifting: boolean;
-  readonly baseShift: number;
-  readonly maxShift: number;
-  readonly baseImageSeqLen: number;
-  readonly maxImageSeqLen: number;
-  /** The last noise level before 0, or undefined when the schedule is not stretched. */
-  readonly shiftTerminal: number | undefined;
-  readonly timeShiftType: "exponential" | "linear";
-  /** Draw fresh noise at every step (0.9.6-distilled). */
-  readonly stochasticSampling: boolean;
-};
 
 /** 0.9.0 and 0.9.1: shift grows with the number of tokens, last level 0.1. */
 export const ltxv090Scheduler: SchedulerConfig = Object.freeze({

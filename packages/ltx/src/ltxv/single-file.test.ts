@@ -11,12 +11,12 @@ import {
   ltxv13bTransformer,
   ltxv090Scheduler,
   ltxv095Scheduler,
+  ltxvCompression,
   parseTransformerConfig,
 } from "./config.ts";
+import { originalTransformerKey, transformerKeyFromOriginal } from "./key-names.ts";
 import {
-  originalTransformerKey,
   recogniseFile,
-  transformerKeyFromOriginal,
   transformerSource,
   type VaeVersion,
   vaeKeyFromOriginal,
@@ -117,7 +117,7 @@ describe.each(fileVersions)("a single file with VAE %s", (name, version) => {
         tokens_BTC: transformerFixture.tensor("in.hidden_states"),
         text_BLD: transformerFixture.tensor("in.encoder_hidden_states"),
         timestep_BT: transformerFixture.tensor("in.timestep_scalar"),
-        grid: gridOf({ F: 3, H: 2, W: 3 }),
+        grid: gridOf({ F: 3, H: 2, W: 3 }, ltxvCompression),
         frameRate: 25,
       }),
     );

@@ -7,13 +7,9 @@
  * Source: huggingface/diffusers@58eb52c, `scripts/convert_ltx_to_diffusers.py`, `loaders/single_file_utils.py`.
  */
 import type { TensorSource } from "@ltx-trainer/torch";
-import {
-  ltxv2bTransformer,
-  ltxv090Scheduler,
-  ltxv095Scheduler,
-  type SchedulerConfig,
-  type TransformerConfig,
-} from "./config.ts";
+import type { SchedulerConfig } from "../sampling/schedule.ts";
+import { ltxv2bTransformer, ltxv090Scheduler, ltxv095Scheduler, type TransformerConfig } from "./config.ts";
+import { transformerKeyFromOriginal } from "./key-names.ts";
 
 /** The three VAE architectures, by the version that brought them. */
 export type VaeVersion = "0.9.0" | "0.9.1" | "0.9.5";
@@ -81,31 +77,6 @@ export function vaeSource(source: TensorSource, version: VaeVersion): TensorSour
     if (key.startsWith(transformerPrefix)) return undefined;
     return vaeKeyFromOriginal(key.startsWith(vaePrefix) ? key.slice(vaePrefix.length) : key, version);
   });
-}
-
-const transformerWords: readonly (readonly [original: string, ours: string])[] = [
-  ["patchify_proj", "proj_in"],
-  ["adaln_single", "time_embed"],
-  ["q_norm", "norm_q"],
-  ["k_norm", "norm_k"],
-];
-
-/** A transformer key of Lightricks' code under its diffusers name; names that agree pass through. */
-export function transformerKeyFromOriginal(key: string): string {
-  const words = new Map(transformerWords);
-  return key
-    .split(".")
-    .map((part) => words.get(part) ?? part)
-    .join(".");
-}
-
-/** The reverse: a diffusers name (or path of a layer) as Lightricks' code and ComfyUI spell it. */
-export function originalTransformerKey(key: string): string {
-  const words = new Map(transformerWords.map(([original, ours]) => [ours, original]));
-  return key
-    .split(".")
-    .map((part) => words.get(part) ?? part)
-    .join(".");
 }
 
 /** Widths grow in the first two blocks only, so only those have a `conv_out`. */

@@ -6,17 +6,10 @@
  * LTXPipeline does; LTXConditionPipeline combines in the model's type.
  */
 import { cat, scope, type Tensor } from "@ltx-trainer/torch";
-import type { Transformer, TransformerInputs } from "../ltxv/transformer/transformer.ts";
+import type { PromptEmbedding, VelocityInputs, VideoTransformer } from "../family.ts";
 
-/** A caption as the transformer reads it. `encodePrompt` makes one row; several rows are several videos. */
-export type PromptEmbedding = {
-  readonly text_1LD: Tensor;
-  /** 1 for text, 0 for padding. */
-  readonly mask_1L: Tensor;
-};
-
-export type GuidanceOptions = {
-  readonly transformer: Transformer;
+export type GuidanceOptions<Inputs extends VelocityInputs = VelocityInputs> = {
+  readonly transformer: VideoTransformer<Inputs>;
   readonly positive: PromptEmbedding;
   /** Needed when `guidance` is above 1. */
   readonly negative?: PromptEmbedding | undefined;
@@ -26,17 +19,21 @@ export type GuidanceOptions = {
   readonly guidanceRescale?: number | undefined;
 };
 
-type Place = Pick<TransformerInputs, "grid" | "videos" | "frameRate" | "causalTime" | "rope">;
+/** All that stays the same from step to step: where the tokens are. */
+type Place<Inputs extends VelocityInputs> = Omit<
+  Inputs,
+  "tokens_BTC" | "timestep_BT" | "text_BLD" | "textMask_BL"
+>;
 
 /** Predicts velocities for one sampling. Holds the joined embeddings: use it inside the scope that made it. */
-export class GuidedModel {
-  readonly #options: GuidanceOptions;
+export class GuidedModel<Inputs extends VelocityInputs = VelocityInputs> {
+  readonly #options: GuidanceOptions<Inputs>;
   readonly #text_BLD: Tensor;
   readonly #mask_BL: Tensor;
-  readonly #place: Place;
+  readonly #place: Place<Inputs>;
 
   /** @throws RangeError when guidance is asked for without a negative prompt */
-  constructor(options: GuidanceOptions, place: Place) {
+  constructor(options: GuidanceOptions<Inputs>, place: Place<Inputs>) {
     if (options.guidance > 1 && options.negative === undefined) {
       throw new RangeError(
         `guidance: got ${options.guidance} without a negative prompt. Give one ("" is common), or 1`,
@@ -55,15 +52,14 @@ export class GuidedModel {
     return scope(() => {
       const { transformer, guidance, guidanceRescale = 0 } = this.#options;
       const isGuided = guidance > 1;
-      const output_BTC = transformer
-        .forward({
-          ...this.#place,
-          tokens_BTC: isGuided ? cat([tokens_BTC, tokens_BTC], 0) : tokens_BTC,
-          timestep_BT: isGuided ? cat([timestep_BG, timestep_BG], 0) : timestep_BG,
-          text_BLD: this.#text_BLD,
-          textMask_BL: this.#mask_BL,
-        })
-        .to("float32");
+      const inputs = {
+        ...this.#place,
+        tokens_BTC: isGuided ? cat([tokens_BTC, tokens_BTC], 0) : tokens_BTC,
+        timestep_BT: isGuided ? cat([timestep_BG, timestep_BG], 0) : timestep_BG,
+        text_BLD: this.#text_BLD,
+        textMask_BL: this.#mask_BL,
+      } as unknown as Inputs;
+      const output_BTC = transformer.forward(inputs).to("float32");
       if (!isGuided) return output_BTC;
       const [without_BTC, with_BTC] = output_BTC.chunk(2, 0) as [Tensor, Tensor];
       return guide({ without_BTC, with_BTC }, guidance, guidanceRescale);

@@ -1,7 +1,7 @@
 /** Whole samplings on a GPU against the three diffusers pipelines. */
 import { Generator, noGrad } from "@ltx-trainer/torch";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { encodePrompt } from "../ltxv/pipeline.ts";
+import { encodePrompt } from "../ltxv/encode-prompt.ts";
 import { compare } from "../testing/expect-close.ts";
 import { Fixture } from "../testing/fixture.ts";
 import { describeOnGpu, onGpu, testDevice } from "../testing/gpu.ts";

@@ -2,7 +2,9 @@
 import { cat, full, Generator, liveTensors, randn, scope, zeros } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
 import { type LatentGrid, latentGrid, packLatents, unpackLatents } from "../latent-grid.ts";
-import { decodeVideo, encodePrompt } from "../ltxv/pipeline.ts";
+import { sampleConditioned } from "../ltxv/conditions.ts";
+import { ltxvCompression } from "../ltxv/config.ts";
+import { encodePrompt } from "../ltxv/encode-prompt.ts";
 import { causalCoords, secondsOf } from "../ltxv/transformer/rope.ts";
 import { expectClose } from "../testing/expect-close.ts";
 import { Fixture } from "../testing/fixture.ts";
@@ -15,7 +17,7 @@ import {
   runOf,
   samplingTolerances,
 } from "../testing/sampling-checks.ts";
-import { sampleConditioned } from "./conditions.ts";
+import { decodeVideo } from "./decode-video.ts";
 import { sampleLatents } from "./sampler.ts";
 
 const models = new Models();
@@ -75,7 +77,7 @@ describe("decoding", () => {
 });
 
 describe("sampling", () => {
-  const grid: LatentGrid = latentGrid({ frames: 9, height: 32, width: 32 });
+  const grid: LatentGrid = latentGrid({ frames: 9, height: 32, width: 32 }, ltxvCompression);
   const { positive } = runOf(new Fixture("pipeline/t2v_stochastic"), models).options;
   const schedule = { kind: "flow-match", config: base.schedulerConfig } as const;
   const options = { transformer, positive, guidance: 1, grid, frameRate: 25, steps: 2, schedule };
@@ -91,7 +93,7 @@ describe("sampling", () => {
 
   test("a reference stands clean in front, at the video's own positions", () => {
     scope(() => {
-      const long = latentGrid({ frames: 17, height: 32, width: 64 });
+      const long = latentGrid({ frames: 17, height: 32, width: 64 }, ltxvCompression);
       const shape = [1, transformer.config.inChannels, long.F, long.H, long.W];
       const [reference, noise] = [1, 2].map((seed) => randn(shape, { generator: new Generator(seed) }));
       const sampled = sampleLatents({
@@ -139,7 +141,7 @@ describe("sampling", () => {
 
   test("refuses a first frame where there is nothing else", () => {
     scope(() => {
-      const still = latentGrid({ frames: 1, height: 32, width: 32 });
+      const still = latentGrid({ frames: 1, height: 32, width: 32 }, ltxvCompression);
       const firstFrame_BC1HW = new Fixture("pipeline/i2v_plain").tensor("in.noise_0");
       const run = () =>
         sampleLatents({ ...options, grid: still, firstFrame_BC1HW, generator: new Generator(5) });

@@ -33,7 +33,7 @@ export type SampleOptions = GuidanceOptions &
     readonly grid: LatentGrid;
     /** Frames per second of the video in pixels. */
     readonly frameRate: number;
-    /** Time positions of checkpoints from 0.9.5 on (`BaseModel.causalTimeCoordinates`). Default false. */
+    /** Whether latent frames are placed at their true start in time (`ModelDefaults`). Default false. */
     readonly causalTime?: boolean | undefined;
     /** Normalised latents of the first frame. */
     readonly firstFrame_BC1HW?: Tensor | undefined;
@@ -103,8 +103,8 @@ function startTokens(options: SampleOptions): Tensor {
 /** Noise, with the first latent frame replaced by the given one. */
 function startLatents(options: SampleOptions): Tensor {
   const { F, H, W } = options.grid;
-  const { device, config } = options.transformer;
-  const shape = [options.positive.text_1LD.size(0), config.inChannels, F, H, W];
+  const { device, latentChannels } = options.transformer;
+  const shape = [options.positive.text_1LD.size(0), latentChannels, F, H, W];
   const noise_BCFHW = drawNoise(options, shape, { dtype: "float32", device });
   if (options.firstFrame_BC1HW === undefined) return noise_BCFHW;
   const firstFrame_BC1HW = options.firstFrame_BC1HW.to({ dtype: "float32", device });

@@ -9,7 +9,22 @@
  * rounding, `pipeline_ltx.py` (calculate_shift), `pipeline_ltx_condition.py` (linear_quadratic_schedule).
  */
 import type { Tensor } from "@ltx-trainer/torch";
-import type { SchedulerConfig } from "../ltxv/config.ts";
+
+/** How noise levels are spaced; see `schedule.ts`. */
+export type SchedulerConfig = {
+  readonly numTrainTimesteps: number;
+  readonly shift: number;
+  readonly useDynamicShifting: boolean;
+  readonly baseShift: number;
+  readonly maxShift: number;
+  readonly baseImageSeqLen: number;
+  readonly maxImageSeqLen: number;
+  /** The last noise level before 0, or undefined when the schedule is not stretched. */
+  readonly shiftTerminal: number | undefined;
+  readonly timeShiftType: "exponential" | "linear";
+  /** Draw fresh noise at every step (0.9.6-distilled). */
+  readonly stochasticSampling: boolean;
+};
 
 /** The levels of one sampling. */
 export type SigmaSchedule = {

@@ -3,6 +3,7 @@ import { AdamW, clipGradNorm, linearDecay, scope } from "@ltx-trainer/torch";
 import { expect } from "vitest";
 import { gridOf } from "../latent-grid.ts";
 import { exportLora, loadLora } from "../lora/lora-file.ts";
+import { ltxvCompression } from "../ltxv/config.ts";
 import { expectClose, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 import { transformerOf } from "./transformer-checks.ts";
@@ -44,7 +45,7 @@ export function checkLoraSteps(
         text_BLD: fixture.tensor("in.text"),
         textMask_BL: fixture.tensor("in.text_mask"),
         timestep_BT: at("timesteps"),
-        grid: gridOf({ F: 3, H: 2, W: 3 }),
+        grid: gridOf({ F: 3, H: 2, W: 3 }, ltxvCompression),
         frameRate: asked.fps,
       });
       const loss = prediction.sub(at("target")).square().mul(at("mask")).div(at("mask").mean()).mean();

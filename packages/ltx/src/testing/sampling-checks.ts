@@ -1,15 +1,16 @@
 /** For tests: recorded runs of the diffusers pipelines, replayed with their noise on any device. */
 import type { Tensor } from "@ltx-trainer/torch";
 import { expect } from "vitest";
+import type { LoadOptions, PromptEmbedding } from "../family.ts";
 import { latentGrid } from "../latent-grid.ts";
-import { type BaseModel, type LoadOptions, openBase } from "../ltxv/base.ts";
-import { ltxv090Scheduler, type SchedulerConfig } from "../ltxv/config.ts";
-import { decodeVideo } from "../ltxv/pipeline.ts";
+import { type LtxvBase, openLtxvBase } from "../ltxv/base.ts";
+import { type Condition, sampleConditioned } from "../ltxv/conditions.ts";
+import { ltxv090Scheduler, ltxvCompression } from "../ltxv/config.ts";
 import type { Transformer } from "../ltxv/transformer/transformer.ts";
 import type { Vae } from "../ltxv/vae/vae.ts";
-import { type Condition, sampleConditioned } from "../sampling/conditions.ts";
-import type { PromptEmbedding } from "../sampling/guidance.ts";
+import { decodeVideo } from "../sampling/decode-video.ts";
 import { type SampleProgress, sampleLatents } from "../sampling/sampler.ts";
+import type { SchedulerConfig } from "../sampling/schedule.ts";
 import { expectClose, type Tolerance } from "./expect-close.ts";
 import { type Fixture, fixturePath } from "./fixture.ts";
 
@@ -36,12 +37,12 @@ export type PipelineCase = {
 
 /** The models the pipelines were recorded with. */
 export class Models {
-  readonly base: BaseModel;
+  readonly base: LtxvBase;
   readonly transformer: Transformer;
   readonly vae: Vae;
 
   constructor(options: LoadOptions = {}) {
-    this.base = openBase(fixturePath("folder/tiny"));
+    this.base = openLtxvBase(fixturePath("folder/tiny"));
     this.transformer = this.base.loadTransformer({ dtype: "float32", ...options });
     this.vae = this.base.loadVae({ dtype: "float32", ...options });
   }
@@ -82,7 +83,7 @@ export function runOf(fixture: Fixture, { transformer }: Models) {
     negative: guided ? rows(0) : undefined,
     guidance: asked.guidance_scale,
     guidanceRescale: asked.guidance_rescale,
-    grid: latentGrid({ frames, height, width }),
+    grid: latentGrid({ frames, height, width }, ltxvCompression),
     frameRate: asked.frame_rate,
     draw: () => noises.shift()!,
   };
@@ -150,7 +151,7 @@ export function checkConditioned(fixture: Fixture, models: Models, tolerance: To
 export function checkDecoded(fixture: Fixture, { vae }: Models, tolerance: Tolerance): void {
   type Names = "decode_timestep" | "decode_noise_scale" | "row_step" | "column_step";
   const asked = fixture.case<Record<Names, number>>();
-  const grid = latentGrid({ frames: 9, height: 64, width: 96 });
+  const grid = latentGrid({ frames: 9, height: 64, width: 96 }, ltxvCompression);
   const latents = fixture.tensor("in.latents").transpose(1, 2).unflatten(2, [grid.F, grid.H, grid.W]);
   const pixels = decodeVideo(vae, latents, {
     decodeTimestep: asked.decode_timestep,

@@ -10,7 +10,7 @@ import {
   type TensorSource,
 } from "@ltx-trainer/torch";
 import { gridOf } from "../latent-grid.ts";
-import { parseTransformerConfig } from "../ltxv/config.ts";
+import { ltxvCompression, parseTransformerConfig } from "../ltxv/config.ts";
 import { Transformer, type TransformerInputs } from "../ltxv/transformer/transformer.ts";
 import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
@@ -54,7 +54,7 @@ export function inputsOf(fixture: Fixture, name: string): TransformerInputs {
     text_BLD: fixture.tensor("in.encoder_hidden_states"),
     textMask_BL: asked.masked ? fixture.tensor("in.encoder_attention_mask") : undefined,
     timestep_BT: fixture.tensor(asked.timestep),
-    grid: gridOf({ F, H, W }),
+    grid: gridOf({ F, H, W }, ltxvCompression),
     frameRate: asked.fps,
     coords_B3T: asked.coords === "video_coords" ? fixture.tensor("in.video_coords") : undefined,
   };

@@ -5,11 +5,10 @@
  */
 import {
   type BaseModel,
-  encodePrompt,
   type LatentGrid,
   latentGrid,
   type PromptEmbedding,
-  type Vae,
+  type VideoVae,
 } from "@ltx-trainer/ltx";
 import { Generator, keep, noGrad, scope, type Tensor, type TensorInfo, tensor } from "@ltx-trainer/torch";
 import type { Excerpt, Sample } from "../dataset/types.ts";
@@ -165,7 +164,7 @@ function lostSamples(
 /** What the cache holds of an excerpt. */
 function latentsInfo(excerpt: Excerpt, { base, placement }: EncodeContext): Map<"latents", TensorInfo> {
   const { F, H, W } = latentGrid(excerpt, base.compression);
-  const shape = [1, base.vaeConfig.latentChannels, F, H, W];
+  const shape = [1, base.latentChannels, F, H, W];
   return new Map([["latents", { dtype: placement.dtype, shape }]]);
 }
 
@@ -174,7 +173,7 @@ function warnOfDamage(reporter: Reporter) {
     reporter.warn(`cache: damaged entry removed, encoding it again: ${entry}: ${reason}`, { entry });
 }
 
-function encodeClip(vae: Vae, bytes: Uint8Array, excerpt: Excerpt): Tensor {
+function encodeClip(vae: VideoVae, bytes: Uint8Array, excerpt: Excerpt): Tensor {
   return noGrad(() => {
     const posterior = vae.encode(pixelsFromBytes(bytes, excerpt));
     const generator = new Generator(seedFor("posterior", excerpt.id));
@@ -186,7 +185,7 @@ function encodeClip(vae: Vae, bytes: Uint8Array, excerpt: Excerpt): Tensor {
 
 /** Latents of a picture (one frame) or video to sample from, normalised: `[1, C, F, H, W]` on the CPU. */
 export function encodePixels(
-  vae: Vae,
+  vae: VideoVae,
   bytes: Uint8Array,
   shape: { readonly frames: number; readonly height: number; readonly width: number },
 ): Tensor {
@@ -216,14 +215,13 @@ export async function encodeTexts(
     total: distinct.length,
   });
   if (missing.length > 0) {
-    const tokenizer = base.loadTokenizer();
-    const encoder = base.loadTextEncoder(placement);
+    const encoder = base.loadPromptEncoder(placement);
     try {
       for (const [index, text] of missing.entries()) {
         stopIfAsked(signal);
         scope(() => {
           const made = stoppable(signal, () =>
-            encodePrompt(tokenizer, encoder, text, textLength, { maskPadding: maskTextPadding }),
+            encoder.encode(text, { length: textLength, maskPadding: maskTextPadding }),
           );
           store.write("captions", keyOf(text), {
             text: made.text_1LD.to("cpu"),
@@ -249,7 +247,7 @@ export async function encodeTexts(
 /** What the cache holds of a caption. */
 function captionInfo(length: number, { base, placement }: EncodeContext): Map<"text" | "mask", TensorInfo> {
   return new Map<"text" | "mask", TensorInfo>([
-    ["text", { dtype: placement.dtype, shape: [1, length, base.t5Config.dModel] }],
+    ["text", { dtype: placement.dtype, shape: [1, length, base.textWidth] }],
     ["mask", { dtype: "int64", shape: [1, length] }],
   ]);
 }

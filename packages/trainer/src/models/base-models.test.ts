@@ -56,7 +56,11 @@ describe("a damaged model is the user's to mend", () => {
       (f) => writeFileSync(weights(f, "vae"), Buffer.alloc(999)),
       (base) => base.loadVae(),
     ],
-    ["text encoder empty", (f) => truncateSync(weights(f, "text_encoder")), (base) => base.loadTextEncoder()],
+    [
+      "text encoder empty",
+      (f) => truncateSync(weights(f, "text_encoder")),
+      (base) => base.loadPromptEncoder(),
+    ],
     ["tokenizer cut short", (f) => cut(join(f, "tokenizer", "spiece.model")), (base) => base.loadTokenizer()],
   ];
 

@@ -1,29 +1,14 @@
 /**
  * Which base models there are, and what each wants that diffusers' configuration files do not say.
  *
- * A model's own wishes stand in `model_index.json` under `_ltx_trainer`; released models have none and get their
- * family's.
+ * A model's own values are in `model_index.json` under `_ltx_trainer`; released models have none and get the defaults of
+ * their family.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  AppError,
-  type InstalledModel,
-  ltxvSizes,
-  type ModelsOutputs,
-  type SizeTable,
-} from "@ltx-trainer/contract";
-import {
-  type BaseFamily,
-  BaseModel,
-  type LoadOptions,
-  openBase,
-  type T5Encoder,
-  type T5Tokenizer,
-  type Transformer,
-  type Vae,
-} from "@ltx-trainer/ltx";
+import { AppError, type InstalledModel, type ModelsOutputs } from "@ltx-trainer/contract";
+import { type BaseModel, type ModelDefaults, openBase } from "@ltx-trainer/ltx";
 import { TorchError } from "@ltx-trainer/torch";
 import { z } from "zod";
 
@@ -47,25 +32,7 @@ const Profile = z.object({
 });
 
 /** How a model is best sampled and trained. */
-export type BaseProfile = {
-  readonly sizes: SizeTable;
-  readonly sampler: {
-    readonly steps: number;
-    readonly guidance: number;
-    readonly decodeTimestep: number;
-    readonly decodeNoiseScale: number;
-  };
-  /** Share of training steps with a clean first frame. */
-  readonly firstFrameConditioningP: number;
-};
-
-/** Source: Lightricks/LTX-Video-Trainer@31b1273, `configs/`: 0.5 for 13B, 0.1 for 2B. */
-const firstFrameConditioning: Readonly<Record<BaseFamily, number>> = {
-  nano: 0.5,
-  "13b": 0.5,
-  "2b": 0.1,
-  custom: 0.1,
-};
+export type BaseProfile = Pick<ModelDefaults, "sizes" | "sampler" | "firstFrameConditioningP">;
 
 /**
  * Opens the model a job asks for: a folder, an installed name, or the default.
@@ -85,45 +52,33 @@ export function openJobBase(wanted: string | undefined, home: string, hasGpu: bo
     });
   }
   try {
-    return new JobBase(resolve(folder));
+    return withBaseFaults(openBase(folder));
   } catch (cause) {
     throw toBaseFault(folder, cause);
   }
 }
 
-/** A base model whose damaged files are the user's to mend: loading throws AppError `base_invalid` with the folder. */
-class JobBase extends BaseModel {
-  override loadTransformer(options: LoadOptions = {}): Transformer {
-    return this.#guard(() => super.loadTransformer(options));
-  }
-
-  override loadVae(options: LoadOptions = {}): Vae {
-    return this.#guard(() => super.loadVae(options));
-  }
-
-  override loadTextEncoder(options: LoadOptions = {}): T5Encoder {
-    return this.#guard(() => super.loadTextEncoder(options));
-  }
-
-  override loadTokenizer(): T5Tokenizer {
-    return this.#guard(() => super.loadTokenizer());
-  }
-
-  override async hash(): Promise<string> {
-    try {
-      return await super.hash();
-    } catch (cause) {
-      throw toBaseFault(this.folder, cause);
-    }
-  }
-
-  #guard<T>(load: () => T): T {
+/** The same base with damaged files as the user's to mend: loading throws AppError `base_invalid` with the folder. */
+function withBaseFaults(base: BaseModel): BaseModel {
+  const guard = <T>(load: () => T): T => {
     try {
       return load();
     } catch (cause) {
-      throw toBaseFault(this.folder, cause);
+      throw toBaseFault(base.folder, cause);
     }
-  }
+  };
+  const { folder, name, variant, latentChannels, textWidth, compression, defaults, loraTargets } = base;
+  return {
+    ...{ folder, name, variant, latentChannels, textWidth, compression, defaults, loraTargets },
+    loadTransformer: (options) => guard(() => base.loadTransformer(options)),
+    loadVae: (options) => guard(() => base.loadVae(options)),
+    loadPromptEncoder: (options) => guard(() => base.loadPromptEncoder(options)),
+    loadTokenizer: () => guard(() => base.loadTokenizer()),
+    hash: () =>
+      base.hash().catch((cause: unknown) => {
+        throw toBaseFault(folder, cause);
+      }),
+  };
 }
 
 /** What libtorch says (memory, devices) is no fault of the files, and a TypeError is one of this program. */
@@ -151,16 +106,16 @@ export function profileOf(base: BaseModel): BaseProfile {
     });
   }
   const { sizes, sampler = {}, first_frame_conditioning_p: share } = parsed.data;
-  const isConditioned = base.vaeConfig.decoder.timestepConditioning;
+  const { defaults } = base;
   return {
-    sizes: sizes ?? ltxvSizes,
+    sizes: sizes ?? defaults.sizes,
     sampler: {
-      steps: sampler.steps ?? 40,
-      guidance: sampler.guidance ?? 3,
-      decodeTimestep: sampler.decode_timestep ?? (isConditioned ? 0.05 : 0),
-      decodeNoiseScale: sampler.decode_noise_scale ?? (isConditioned ? 0.025 : 0),
+      steps: sampler.steps ?? defaults.sampler.steps,
+      guidance: sampler.guidance ?? defaults.sampler.guidance,
+      decodeTimestep: sampler.decode_timestep ?? defaults.sampler.decodeTimestep,
+      decodeNoiseScale: sampler.decode_noise_scale ?? defaults.sampler.decodeNoiseScale,
     },
-    firstFrameConditioningP: share ?? firstFrameConditioning[base.family],
+    firstFrameConditioningP: share ?? defaults.firstFrameConditioningP,
   };
 }
 
@@ -183,7 +138,7 @@ export function listModels(home: string): ModelsOutputs {
 function describe(name: string, folder: string, source: InstalledModel["source"]): InstalledModel {
   const facts = { name, folder, source, sizeBytes: bytesUnder(folder) };
   try {
-    return { ...facts, family: openBase(folder).family };
+    return { ...facts, family: openBase(folder).variant };
   } catch (error) {
     return { ...facts, family: "unknown", problem: messageOf(error) };
   }

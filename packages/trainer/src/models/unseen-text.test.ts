@@ -6,7 +6,11 @@ import { describeUnseenBy, describeUnseenPrompts } from "./unseen-text.ts";
 
 const folder = fileURLToPath(new URL("../../../../models/ltx-nano/tokenizer", import.meta.url));
 const tokenizer = T5Tokenizer.fromFolder(folder);
-const describeUnseen = describeUnseenBy({ name: "ltx-nano", textLength: 64, loadTokenizer: () => tokenizer });
+const describeUnseen = describeUnseenBy({
+  name: "ltx-nano",
+  defaults: { textLength: 64 },
+  loadTokenizer: () => tokenizer,
+});
 
 test("a text that fits is not mentioned, to the token", () => {
   let text = "a red square moves right";

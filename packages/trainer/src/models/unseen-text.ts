@@ -1,17 +1,23 @@
 /** Says what the text encoder of a base model does not see of a text: what is cut, and words that it has no tokens for. */
-import type { BaseModel, T5Tokenizer } from "@ltx-trainer/ltx";
+import type { BaseModel, Tokenizer } from "@ltx-trainer/ltx";
 
 /** What is not seen of a text, each as the end of a sentence. */
 export type DescribeUnseen = (text: string) => readonly string[];
 
 /** For the tokenizer and text length of one base model. The tokenizer is read at the first question. */
 export function describeUnseenBy(
-  base: Pick<BaseModel, "name" | "textLength" | "loadTokenizer">,
+  base: Pick<BaseModel, "name" | "loadTokenizer"> & {
+    readonly defaults: Pick<BaseModel["defaults"], "textLength">;
+  },
 ): DescribeUnseen {
-  let tokenizer: T5Tokenizer | undefined;
+  let tokenizer: Tokenizer | undefined;
   return (text) => {
     tokenizer ??= base.loadTokenizer();
-    return [...describeCut(text, base, tokenizer), ...describeUnknown(text, base.name, tokenizer)];
+    const { name, defaults } = base;
+    return [
+      ...describeCut(text, { name, textLength: defaults.textLength }, tokenizer),
+      ...describeUnknown(text, base.name, tokenizer),
+    ];
   };
 }
 
@@ -27,8 +33,8 @@ export function describeUnseenPrompts(
 
 function describeCut(
   text: string,
-  { name, textLength }: Pick<BaseModel, "name" | "textLength">,
-  tokenizer: T5Tokenizer,
+  { name, textLength }: { readonly name: string; readonly textLength: number },
+  tokenizer: Tokenizer,
 ): string[] {
   const tokens = tokenizer.count(text);
   if (tokens <= textLength) return [];
@@ -37,7 +43,7 @@ function describeCut(
 }
 
 /** Words of alphabets that the tokenizer was not made for: all of them look the same to the model. */
-function describeUnknown(text: string, name: string, tokenizer: T5Tokenizer): string[] {
+function describeUnknown(text: string, name: string, tokenizer: Tokenizer): string[] {
   const [unknown, ...others] = tokenizer.tokenize("<unk>");
   if (unknown === undefined || others.length > 0) return [];
   const words = text.split(/\s+/).filter((word) => {
@@ -52,7 +58,7 @@ function describeUnknown(text: string, name: string, tokenizer: T5Tokenizer): st
 }
 
 /** From the first word that does not fit; within it, where it is as long as a sentence without blanks. */
-function findUnseenPart(text: string, textLength: number, tokenizer: T5Tokenizer): string {
+function findUnseenPart(text: string, textLength: number, tokenizer: Tokenizer): string {
   const fits = (end: number) => tokenizer.count(text.slice(0, end)) <= textLength;
   const wordEnds = Array.from(text.matchAll(/\S+/g), (word) => word.index + word[0].length);
   const fitting = wordEnds.slice(0, countFitting(wordEnds, fits));

@@ -9,11 +9,10 @@ import {
 } from "@ltx-trainer/contract";
 import {
   type BaseModel,
-  encodePrompt,
   type LoadedLora,
   loadLora,
   snapFrames,
-  type Transformer,
+  type VideoTransformer,
 } from "@ltx-trainer/ltx";
 import { areFinite, cudaIsAvailable, keep } from "@ltx-trainer/torch";
 import { requireWritable } from "../files/output-file.ts";
@@ -111,7 +110,7 @@ function settingsOf(
     decodeTimestep: wishes.decode_timestep ?? sampler.decodeTimestep,
     decodeNoiseScale: wishes.decode_noise_scale ?? sampler.decodeNoiseScale,
     negativePrompt: job.negative_prompt ?? wishes.negative_prompt ?? fallbacks.negativePrompt,
-    causalTime: base.causalTimeCoordinates,
+    causalTime: base.defaults.causalTime,
     seed: job.seed,
   };
 }
@@ -177,12 +176,9 @@ async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
   reporter.phase("generate", "Reading the prompt");
   const texts = { prompt: job.prompt, negative_prompt: negativePrompt };
   for (const note of describeUnseenPrompts(texts, describeUnseenBy(base))) reporter.warn(note);
-  const tokenizer = base.loadTokenizer();
-  const encoder = base.loadTextEncoder(placement);
-  const embed = (text: string) =>
-    keep(
-      encodePrompt(tokenizer, encoder, text, base.textLength, { maskPadding: base.causalTimeCoordinates }),
-    );
+  const encoder = base.loadPromptEncoder(placement);
+  const { textLength: length, maskTextPadding: maskPadding } = base.defaults;
+  const embed = (text: string) => keep(encoder.encode(text, { length, maskPadding }));
   const positive = embed(job.prompt);
   const negative = embed(negativePrompt);
   releaseModel(encoder.parameters);
@@ -201,7 +197,7 @@ async function prepareSampling(parts: SamplingParts): Promise<PreviewContext> {
 
 /** @throws AppError `lora_invalid` when the file is no LoRA for this model, or holds no numbers */
 function applyLora(
-  transformer: Transformer,
+  transformer: VideoTransformer,
   path: string,
   { job, base, reporter }: Pick<SamplingParts, "job" | "base" | "reporter">,
 ): LoadedLora {
@@ -224,7 +220,7 @@ function applyLora(
   return loaded;
 }
 
-function loadOrRefuse(transformer: Transformer, path: string, strength: number): LoadedLora {
+function loadOrRefuse(transformer: VideoTransformer, path: string, strength: number): LoadedLora {
   try {
     return loadLora(transformer, path, { strength });
   } catch (cause) {

@@ -3,7 +3,7 @@
  */
 import { mkdirSync } from "node:fs";
 import { join, sep } from "node:path";
-import type { Lora, PromptEmbedding, Transformer } from "@ltx-trainer/ltx";
+import type { Lora, PromptEmbedding, VideoTransformer } from "@ltx-trainer/ltx";
 import { emptyCache } from "@ltx-trainer/torch";
 import { type EncodeContext, encodeTexts } from "../cache/encode.ts";
 import type { JobFolder } from "../job-folder.ts";
@@ -76,7 +76,7 @@ export class Previewer {
    *
    * @throws AppError `interrupted`
    */
-  async duringTraining(transformer: Transformer, lora: Lora, step: number): Promise<void> {
+  async duringTraining(transformer: VideoTransformer, lora: Lora, step: number): Promise<void> {
     const { signal, reporter } = this.#context;
     lora.setEnabled(true);
     try {
@@ -107,7 +107,7 @@ export class Previewer {
   }
 
   /** Every prompt with and without the LoRA. Frees the transformer before the VAE is loaded. */
-  async atTheEnd(transformer: Transformer, lora: Lora, step: number): Promise<FinalPreviews> {
+  async atTheEnd(transformer: VideoTransformer, lora: Lora, step: number): Promise<FinalPreviews> {
     const { on, off } = await sampleOnAndOff(transformer, lora, this.#context);
     lora.remove();
     releaseModel(transformer);

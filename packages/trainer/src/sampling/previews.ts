@@ -13,7 +13,7 @@ import {
   latentGrid,
   type PromptEmbedding,
   sampleLatents,
-  type Transformer,
+  type VideoTransformer,
 } from "@ltx-trainer/ltx";
 import { Generator, keep, scope, type Tensor } from "@ltx-trainer/torch";
 import { bytesFromPixels, nextTurn } from "../cache/encode.ts";
@@ -61,7 +61,7 @@ export type PreviewContext = {
 
 /** Latents of every prompt with the model as it stands, on the CPU, kept. */
 export async function samplePrompts(
-  transformer: Transformer,
+  transformer: VideoTransformer,
   title: string,
   context: PreviewContext,
 ): Promise<Sampled[]> {
@@ -83,7 +83,7 @@ export async function samplePrompts(
 }
 
 function sampleOne(
-  transformer: Transformer,
+  transformer: VideoTransformer,
   prompt: PreviewPrompt,
   generator: Generator,
   onStep: (done: number) => void,
@@ -98,7 +98,7 @@ function sampleOne(
   return scope(() =>
     sampleLatents({
       transformer,
-      schedule: base.scheduleRule,
+      schedule: base.defaults.schedule,
       positive: moved(prompt.positive),
       negative: moved(context.negative),
       guidance: settings.guidance,
@@ -146,7 +146,7 @@ export async function decodeSampled(
 
 /** Every prompt with the LoRA and without it, in the order of the prompts. */
 export async function sampleOnAndOff(
-  transformer: Transformer,
+  transformer: VideoTransformer,
   lora: Lora,
   context: PreviewContext,
 ): Promise<{ readonly on: Sampled[]; readonly off: Sampled[] }> {

@@ -1,9 +1,9 @@
-import { gridOf } from "@ltx-trainer/ltx";
+import { gridOf, ltxvCompression } from "@ltx-trainer/ltx";
 import { cat, full, Generator, randn, tensor, zeros } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
 import { addNoise, drawSigmas, prependReference, sigmaShift, velocityLoss } from "./objective.ts";
 
-const grid = gridOf({ F: 3, H: 1, W: 2 });
+const grid = gridOf({ F: 3, H: 1, W: 2 }, ltxvCompression);
 const generator = new Generator(1);
 const latents = randn([1, 4, 3, 1, 2], { generator });
 const noise = randn([1, 4, 3, 1, 2], { generator });
@@ -41,7 +41,7 @@ describe("addNoise", () => {
 
   test("a clip of one latent frame is never given away", () => {
     const image = addNoise(latents.narrow(2, 0, 1), noise.narrow(2, 0, 1), tensor([0.5]), {
-      grid: gridOf({ F: 1, H: 1, W: 2 }),
+      grid: gridOf({ F: 1, H: 1, W: 2 }, ltxvCompression),
       keepFirstFrame: true,
     });
     expect(image.givenTokens).toBe(0);

@@ -1,7 +1,7 @@
 /**
  * One optimizer step: a sample, a noise level, the loss, its gradient, the update.
  */
-import type { Lora, PromptEmbedding, Transformer, TransformerInputs } from "@ltx-trainer/ltx";
+import type { Lora, PromptEmbedding, VelocityInputs, VideoTransformer } from "@ltx-trainer/ltx";
 import {
   AdamW,
   backwardThrough,
@@ -41,7 +41,7 @@ export type TrainingData = {
 };
 
 /** What the model is given besides the noisy tokens. */
-type Conditions = Pick<TransformerInputs, "text_BLD" | "textMask_BL" | "grid" | "videos" | "frameRate">;
+type Conditions = Pick<VelocityInputs, "text_BLD" | "textMask_BL" | "grid" | "videos" | "frameRate">;
 
 /** Whether a step may change the weights. */
 export function isFiniteStep({ loss, gradNorm }: Pick<StepResult, "loss" | "gradNorm">): boolean {
@@ -50,14 +50,14 @@ export function isFiniteStep({ loss, gradNorm }: Pick<StepResult, "loss" | "grad
 
 export class TrainingStep {
   readonly optimizer: AdamW;
-  readonly #transformer: Transformer;
+  readonly #transformer: VideoTransformer;
   readonly #lora: Lora;
   readonly #data: TrainingData;
   readonly #plan: Plan;
   readonly #order: SampleOrder;
   readonly #generator = new Generator(0);
 
-  constructor(transformer: Transformer, lora: Lora, data: TrainingData, plan: Plan) {
+  constructor(transformer: VideoTransformer, lora: Lora, data: TrainingData, plan: Plan) {
     const { learningRate, weightDecay } = plan.optimizer;
     this.#transformer = transformer;
     this.#lora = lora;

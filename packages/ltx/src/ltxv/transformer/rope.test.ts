@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { gridOf } from "../../latent-grid.ts";
 import { compare, expectClose } from "../../testing/expect-close.ts";
 import { Fixture } from "../../testing/fixture.ts";
+import { ltxvCompression } from "../config.ts";
 import {
   applyRope,
   buildRope,
@@ -84,7 +85,7 @@ describe.each([
 /** The wanted rows of a case's tables, `[1,N,D]`. */
 function tablesOf(width: number, asked: Case, rows: Tensor): RopeTables {
   const [F, H, W] = asked.grid;
-  const grid = gridOf({ F, H, W });
+  const grid = gridOf({ F, H, W }, ltxvCompression);
   if (asked.causal) {
     const coords_B3T = secondsOf(causalCoords(grid, asked.frame_index), asked.fps);
     return ropeFromCoords({ width, coords_B3T: coords_B3T.indexSelect(2, rows), device: "cpu" });
@@ -107,7 +108,7 @@ test("rotation keeps lengths and turns a pair by its angle", () => {
   const x_BTD = randn([2, 4, 12]);
   const rope = buildRope({
     width: 12,
-    grid: gridOf({ F: 1, H: 2, W: 2 }),
+    grid: gridOf({ F: 1, H: 2, W: 2 }, ltxvCompression),
     frameRate: 25,
     timeRule: "plain",
     device: "cpu",
@@ -123,14 +124,14 @@ test("rotation keeps lengths and turns a pair by its angle", () => {
 });
 
 test("causal time starts the second latent frame one pixel frame in", () => {
-  const [f_T] = causalCoords(gridOf({ F: 3, H: 1, W: 1 }))
+  const [f_T] = causalCoords(gridOf({ F: 3, H: 1, W: 1 }, ltxvCompression))
     .select(0, 0)
     .unbind(0) as [Tensor];
   expect(f_T.toArray()).toEqual([0, 1, 9]);
 });
 
 test("a causal grid has the tables of its positions", () => {
-  const grid = gridOf({ F: 2, H: 2, W: 1 });
+  const grid = gridOf({ F: 2, H: 2, W: 1 }, ltxvCompression);
   const built = buildRope({ width: 16, grid, frameRate: 24, timeRule: "causal", device: "cpu" });
   const given = ropeFromCoords({ width: 16, coords_B3T: secondsOf(causalCoords(grid), 24), device: "cpu" });
   expect(compare(built.cos_BTD, given.cos_BTD).abs + compare(built.sin_BTD, given.sin_BTD).abs).toBe(0);
@@ -138,7 +139,7 @@ test("a causal grid has the tables of its positions", () => {
 
 describe("the cache", () => {
   const place = (F: number, timeRule: TimeRule = "plain") => {
-    return { grid: gridOf({ F, H: 1, W: 1 }), frameRate: 25, timeRule };
+    return { grid: gridOf({ F, H: 1, W: 1 }, ltxvCompression), frameRate: 25, timeRule };
   };
 
   test("hands out the same tables until it is freed", () => {
@@ -166,7 +167,7 @@ describe("the cache", () => {
 test.each(["plain", "causal"] as const)("two videos stand at the same positions, %s", (timeRule) => {
   const places = {
     width: 14,
-    grid: gridOf({ F: 2, H: 1, W: 2 }),
+    grid: gridOf({ F: 2, H: 1, W: 2 }, ltxvCompression),
     frameRate: 24,
     timeRule,
     device: "cpu",
@@ -177,7 +178,7 @@ test.each(["plain", "causal"] as const)("two videos stand at the same positions,
 });
 
 test("stacked coordinates of two grids give each its own rows", () => {
-  const coords_B3T = secondsOf(causalCoords(gridOf({ F: 2, H: 1, W: 1 })), 25);
+  const coords_B3T = secondsOf(causalCoords(gridOf({ F: 2, H: 1, W: 1 }, ltxvCompression)), 25);
   const both = ropeFromCoords({
     width: 12,
     coords_B3T: stack([coords_B3T.select(0, 0), coords_B3T.select(0, 0).mul(0)], 0),

@@ -14,6 +14,7 @@ import {
   forwardsOf,
   transformerTolerances,
 } from "../../testing/transformer-checks.ts";
+import { ltxvCompression } from "../config.ts";
 import { buildRope } from "./rope.ts";
 
 const { output, loss, gradient, recomputed } = transformerTolerances;
@@ -41,7 +42,12 @@ describeOnGpu("transformer", () => {
 
   test.each([2048, 4096])("position tables of width %i are the CPU's", (width) => {
     for (const timeRule of ["plain", "causal"] as const) {
-      const options = { width, grid: gridOf({ F: 21, H: 15, W: 22 }), frameRate: 24, timeRule };
+      const options = {
+        width,
+        grid: gridOf({ F: 21, H: 15, W: 22 }, ltxvCompression),
+        frameRate: 24,
+        timeRule,
+      };
       const here = noGrad(() => buildRope({ ...options, device: "cpu" }));
       const there = noGrad(() => buildRope({ ...options, device: testDevice }));
       // Angles are equal to the bit; only sine and cosine themselves may round differently.

@@ -24,7 +24,7 @@ import {
   transformerOf,
   transformerTolerances,
 } from "../../testing/transformer-checks.ts";
-import { parseTransformerConfig } from "../config.ts";
+import { ltxvCompression, parseTransformerConfig } from "../config.ts";
 import { Transformer } from "./transformer.ts";
 
 describe.each(["t_a", "t_b", "t_c"])("transformer %s", (name) => {
@@ -51,7 +51,7 @@ test.each(["scalar", "token", "coords"])(
 
 describe("timesteps", () => {
   const fixture = new Fixture("transformer/t_a");
-  const grid = gridOf({ F: 3, H: 2, W: 3 });
+  const grid = gridOf({ F: 3, H: 2, W: 3 }, ltxvCompression);
   const base = inputsOf(fixture, "scalar");
 
   test("given per latent frame answer like the same ones given per token", () => {
@@ -76,14 +76,14 @@ describe("timesteps", () => {
 test("refuses tokens that do not fill the grid", () => {
   const fixture = new Fixture("transformer/t_a");
   const model = transformerOf(fixture);
-  const inputs = { ...inputsOf(fixture, "scalar"), grid: gridOf({ F: 2, H: 2, W: 3 }) };
+  const inputs = { ...inputsOf(fixture, "scalar"), grid: gridOf({ F: 2, H: 2, W: 3 }, ltxvCompression) };
   expect(() => model.forward(inputs)).toThrow(/got 18 tokens, expected 12 for 2x2x3 cells/);
   expect(() => model.forward({ ...inputs, videos: 2 })).toThrow(/expected 24 for 2 videos of 2x2x3 cells/);
   model.free();
 });
 
 test("a forward pass leaves nothing behind but its answer and one cached position table", () => {
-  const grid: LatentGrid = gridOf({ F: 2, H: 2, W: 2 });
+  const grid: LatentGrid = gridOf({ F: 2, H: 2, W: 2 }, ltxvCompression);
   const model = scope(() => {
     const p = Parameters.random({ generator: new Generator(1) });
     return new Transformer(p, parseTransformerConfig(new Fixture("transformer/t_c").config));

@@ -16,37 +16,21 @@ import {
   scope,
   type Tensor,
 } from "@ltx-trainer/torch";
-import type { LatentGrid } from "../../latent-grid.ts";
+import type { KeyNames, VelocityInputs } from "../../family.ts";
 import { type TransformerConfig, transformerWidth } from "../config.ts";
+import { ltxvKeyNames } from "../key-names.ts";
+import { attentionTargets } from "../lora-targets.ts";
 import { type BlockInputs, TransformerBlock } from "./block.ts";
 import { CaptionProjection, modulate, TimeEmbedding, textBias } from "./conditioning.ts";
 import { RopeCache, type RopeTables, ropeFromCoords } from "./rope.ts";
 
 const normOutEps = 1e-6;
 
-export type TransformerInputs = {
-  readonly tokens_BTC: Tensor;
-  readonly text_BLD: Tensor;
-  /** 1 (or true) for real text tokens; left out, every token counts. */
-  readonly textMask_BL?: Tensor | undefined;
-  /**
-   * Noise level times 1000, any number type: `[B]`, `[B,1]`, `[B,G]` with one value for every T/G consecutive tokens
-   * (G = latent frames conditions whole frames), or `[B,T]`.
-   */
-  readonly timestep_BT: Tensor;
-  readonly grid: LatentGrid;
-  /** Videos of this grid in the sequence, all at the same positions: 2 with a reference in front. Default 1. */
-  readonly videos?: number | undefined;
-  /** Frames per second of the video in pixels. */
-  readonly frameRate: number;
-  /** Time positions of checkpoints from 0.9.5 on; see `TimeRule`. Default false. */
-  readonly causalTime?: boolean;
+export type TransformerInputs = VelocityInputs & {
   /** Positions that are not a plain grid: seconds, pixel rows, pixel columns. Overrides grid and frame rate. */
   readonly coords_B3T?: Tensor | undefined;
   /** Tables already made from such positions; the caller's to free. */
   readonly rope?: RopeTables | undefined;
-  /** Inside `backwardThrough`, recompute each block in the backward pass instead of keeping its activations. */
-  readonly checkpointBlocks?: boolean;
   /** Shown what each block puts out, `[B,T,D]`, in the order they run; it is freed with the forward pass. */
   readonly onBlock?: (x_BTD: Tensor, block: number) => void;
 };
@@ -54,6 +38,8 @@ export type TransformerInputs = {
 export class Transformer {
   readonly config: TransformerConfig;
   readonly parameters: Parameters;
+  readonly keyNames: KeyNames = ltxvKeyNames;
+  readonly loraTargets: readonly string[] = attentionTargets;
   readonly #projIn: Linear;
   readonly #scaleShiftTable_2D: Tensor;
   readonly #timeEmbed: TimeEmbedding;
@@ -90,6 +76,10 @@ export class Transformer {
 
   get device(): Device {
     return this.#projIn.weight.device;
+  }
+
+  get latentChannels(): number {
+    return this.config.inChannels;
   }
 
   /**

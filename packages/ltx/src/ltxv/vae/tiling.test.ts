@@ -1,9 +1,10 @@
 import { cat, Generator, noGrad, randn, type Tensor } from "@ltx-trainer/torch";
 import { describe, expect, test } from "vitest";
+import type { VaeTiling } from "../../family.ts";
 import { expectClose } from "../../testing/expect-close.ts";
 import { Fixture } from "../../testing/fixture.ts";
 import { parseVaeConfig } from "./config.ts";
-import { decodeInTiles, encodeInTiles, type VaeTiling } from "./tiling.ts";
+import { decodeInTiles, encodeInTiles } from "./tiling.ts";
 import { Vae } from "./vae.ts";
 
 // A stand-in for a VAE that has no context at all: averages 4x4 pixels and, after the first frame, 2 frames.

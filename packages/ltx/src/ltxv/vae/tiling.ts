@@ -13,14 +13,7 @@
  * frame of a clip does; the reference drops the last one, and so shows every later tile one frame late.
  */
 import { arange, cat, scope, type Tensor } from "@ltx-trainer/torch";
-
-/** Sizes in pixels and frames. Give `space`, `time` or both; a smaller clip is done in one piece. */
-export type VaeTiling = {
-  /** Side of a square tile and the distance between two, multiples of the spatial compression. */
-  readonly space?: { readonly tile: number; readonly stride: number };
-  /** Frames of a tile beyond its first, and between two tiles, multiples of the temporal compression. */
-  readonly time?: { readonly tile: number; readonly stride: number };
-};
+import type { VaeTiling } from "../../family.ts";
 
 /** The reference's sizes: 512 pixels every 448, 16 + 1 frames every 8. */
 export const ltxvTiling: VaeTiling = Object.freeze({

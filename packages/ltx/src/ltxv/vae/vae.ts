@@ -19,18 +19,12 @@ import {
   type Tensor,
   tensor,
 } from "@ltx-trainer/torch";
+import type { Posterior, VaeTiling } from "../../family.ts";
 import { drawnNoise, type NoiseSource } from "./blocks/resnet.ts";
 import type { VaeConfig } from "./config.ts";
 import { VaeDecoder } from "./decoder.ts";
 import { VaeEncoder } from "./encoder.ts";
-import { decodeInTiles, encodeInTiles, type VaeTiling } from "./tiling.ts";
-
-/** What the encoder knows of a clip's latents: a Gaussian per cell. */
-export type Posterior = {
-  readonly mean_BCFHW: Tensor;
-  /** One log-variance for all channels of a cell, clamped to [-30, 20]. */
-  readonly logvar_B1FHW: Tensor;
-};
+import { decodeInTiles, encodeInTiles } from "./tiling.ts";
 
 export type EncodeOptions = {
   /** Encode in overlapping tiles, to save memory; the result is close to the whole clip's, not equal. */
@@ -81,6 +75,10 @@ export class Vae {
 
   get device(): Device {
     return this.latentsMean_C.device;
+  }
+
+  get isTimestepConditioned(): boolean {
+    return this.config.timestepConditioning;
   }
 
   /** Pixels of height or width in one latent cell. */

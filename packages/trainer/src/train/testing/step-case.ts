@@ -5,6 +5,7 @@ import {
   gridOf,
   injectLora,
   type Lora,
+  ltxvCompression,
   parseTransformerConfig,
   Transformer,
   unpackLatents,
@@ -104,7 +105,7 @@ export function setUp(name: string, place: Place = {}) {
   const conditions = {
     text_BLD: at("in.text"),
     textMask_BL: at("in.text_mask"),
-    grid: gridOf({ F, H, W }),
+    grid: gridOf({ F, H, W }, ltxvCompression),
     videos: file.has("in.reference") ? 2 : 1,
     frameRate: facts.fps,
   };
@@ -176,7 +177,7 @@ export function freshTraining(
   const transformer = transformerOn(place);
   const { inChannels, captionChannels } = transformer.config;
   const generator = new Generator(21);
-  const grid = gridOf({ F: 3, H: 2, W: 2 });
+  const grid = gridOf({ F: 3, H: 2, W: 2 }, ltxvCompression);
   const samples = ["one", "two", "three"].map(
     (caption): EncodedSample => ({
       id: caption,

@@ -13,11 +13,12 @@
  */
 import { cat, noGrad, scope, stack, type Tensor, tensor } from "@ltx-trainer/torch";
 import { gridOf, type LatentGrid, packLatents, unpackLatents } from "../latent-grid.ts";
-import { causalCoords, ropeFromCoords, secondsOf } from "../ltxv/transformer/rope.ts";
-import { type GuidanceOptions, GuidedModel } from "./guidance.ts";
-import { drawNoise, type NoiseOptions } from "./noise.ts";
-import type { SampleProgress } from "./sampler.ts";
-import { makeSchedule, type ScheduleRule, type SigmaSchedule, tokenLevels } from "./schedule.ts";
+import { type GuidanceOptions, GuidedModel } from "../sampling/guidance.ts";
+import { drawNoise, type NoiseOptions } from "../sampling/noise.ts";
+import type { SampleProgress } from "../sampling/sampler.ts";
+import { makeSchedule, type ScheduleRule, type SigmaSchedule, tokenLevels } from "../sampling/schedule.ts";
+import { causalCoords, ropeFromCoords, secondsOf } from "./transformer/rope.ts";
+import type { Transformer, TransformerInputs } from "./transformer/transformer.ts";
 
 const prefixFrames = 2;
 const epsilon = 1e-6;
@@ -31,8 +32,9 @@ export type Condition = {
   readonly strength: number;
 };
 
-export type ConditionedSampleOptions = GuidanceOptions &
+export type ConditionedSampleOptions = Omit<GuidanceOptions, "transformer"> &
   NoiseOptions & {
+    readonly transformer: Transformer;
     readonly schedule: ScheduleRule;
     readonly steps: number;
     readonly grid: LatentGrid;
@@ -60,7 +62,7 @@ export function sampleConditioned(options: ConditionedSampleOptions): Tensor {
       const { config, device } = options.transformer;
       const width = config.numAttentionHeads * config.attentionHeadDim;
       const rope = ropeFromCoords({ width, coords_B3T: secondsOf(sequence.coords_13T, frameRate), device });
-      const model = new GuidedModel(options, { grid, frameRate, rope });
+      const model = new GuidedModel<TransformerInputs>(options, { grid, frameRate, rope });
       let tokens_BTC = sequence.tokens_BTC;
       for (let i = first; i < schedule.timesteps.length; i++) {
         const timestep = schedule.timesteps[i]!;
@@ -90,7 +92,7 @@ type Sequence = {
 };
 
 type Loop = {
-  readonly model: GuidedModel;
+  readonly model: GuidedModel<TransformerInputs>;
   readonly sequence: Sequence;
   readonly schedule: SigmaSchedule;
   readonly timestep: number;
