@@ -57,12 +57,14 @@ const layers = {
   ],
   "packages/ltx/src": [
     "config-fields.ts latent-grid.ts",
-    "ltxv/config.ts",
     "sampling/noise.ts sampling/schedule.ts",
-    "ltxv/single-file.ts ltxv/t5 ltxv/transformer",
+    "family.ts",
+    "lora sampling",
+    "ltxv/config.ts ltxv/key-names.ts ltxv/lora-targets.ts ltxv/sizes.ts",
+    "ltxv/defaults.ts ltxv/single-file.ts ltxv/t5 ltxv/transformer",
     "ltxv/vae",
-    "lora ltxv/base.ts sampling/guidance.ts",
-    "ltxv/pipeline.ts sampling",
+    "ltxv",
+    "open-base.ts",
     "index.ts",
   ],
   "packages/trainer/src": [

@@ -43,7 +43,7 @@ export { attentionTargets, feedForwardTargets } from "./ltxv/lora-targets.ts";
 export { T5Encoder } from "./ltxv/t5/encoder.ts";
 export { T5Tokenizer } from "./ltxv/t5/tokenizer.ts";
 export { buildRope } from "./ltxv/transformer/rope.ts";
-export { Transformer, type TransformerInputs } from "./ltxv/transformer/transformer.ts";
+export { Transformer } from "./ltxv/transformer/transformer.ts";
 export { parseVaeConfig } from "./ltxv/vae/config.ts";
 export { Vae } from "./ltxv/vae/vae.ts";
 export { openBase } from "./open-base.ts";

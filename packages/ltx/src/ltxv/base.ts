@@ -18,6 +18,8 @@ import type { BaseModel, LoadOptions, ModelDefaults, ModelFamily, PromptEncoder 
 import type { Compression } from "../latent-grid.ts";
 import type { SchedulerConfig } from "../sampling/schedule.ts";
 import {
+  type LtxvVariant,
+  ltxvVariants,
   parseSchedulerConfig,
   parseTransformerConfig,
   type TransformerConfig,
@@ -36,9 +38,6 @@ import { Vae } from "./vae/vae.ts";
 
 const componentNames = ["scheduler", "text_encoder", "tokenizer", "transformer", "vae"] as const;
 const pipelines = ["LTXPipeline", "LTXConditionPipeline", "LTXImageToVideoPipeline"] as const;
-const variants = ["nano", "2b", "13b", "custom"] as const;
-
-export type LtxvVariant = (typeof variants)[number];
 
 /** Checkpoints of LTX-Video 0.9.0 to 0.9.8, and ltx-nano. */
 export const ltxv: ModelFamily = {
@@ -83,7 +82,7 @@ export class LtxvBase implements BaseModel {
     this.t5Config = parseT5Config(config("text_encoder"));
     this.schedulerConfig = parseSchedulerConfig(config("scheduler", "scheduler_config.json"));
     this.name = own.string("name", basename(folder));
-    this.variant = own.oneOf("family", variants, variantOf(this.name, this.transformerConfig));
+    this.variant = own.oneOf("family", ltxvVariants, variantOf(this.name, this.transformerConfig));
     const causalTime = own.boolean("causal_time", isSpaceToDepth(config("vae")));
     this.defaults = {
       ...defaultsOf(this.variant, {

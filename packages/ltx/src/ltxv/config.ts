@@ -8,6 +8,10 @@ import { ConfigError, type ConfigFields } from "../config-fields.ts";
 import type { Compression } from "../latent-grid.ts";
 import type { SchedulerConfig } from "../sampling/schedule.ts";
 
+/** Checkpoints by size; "custom" is any other. */
+export const ltxvVariants = ["nano", "2b", "13b", "custom"] as const;
+export type LtxvVariant = (typeof ltxvVariants)[number];
+
 /** Pixels per latent cell of every released VAE. */
 export const ltxvCompression: Compression = Object.freeze({ temporal: 8, spatial: 32 });
 

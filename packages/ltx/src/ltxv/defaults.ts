@@ -8,7 +8,7 @@
  */
 import type { ModelDefaults } from "../family.ts";
 import type { ScheduleRule, SchedulerConfig } from "../sampling/schedule.ts";
-import type { LtxvVariant } from "./base.ts";
+import type { LtxvVariant } from "./config.ts";
 import { ltxvSizes } from "./sizes.ts";
 
 type Checkpoint = {
