@@ -9,6 +9,7 @@ export * from "./jobs/job-events.ts";
 export * from "./jobs/jobs.ts";
 export * from "./jobs/keys.ts";
 export * from "./jobs/local-training.ts";
+export * from "./jobs/serve.ts";
 export * from "./media-extensions.ts";
 export * from "./options/flags.ts";
 export * from "./options/schema-node.ts";

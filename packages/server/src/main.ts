@@ -1,13 +1,14 @@
 /** Entry of the server process. The log goes to stdout, words for people to stderr. */
 import { exitCodes, toAppError } from "@ltx-trainer/contract";
 import { onStopSignals } from "@ltx-trainer/host";
-import { describeSettings, readConfig } from "./config/config.ts";
+import { readConfig, settings } from "./config/config.ts";
+import { describeSettings } from "./config/setting.ts";
 import { makeLogger } from "./log.ts";
 import { startService } from "./service.ts";
 
 async function main(): Promise<void> {
   if (process.argv.includes("--settings")) {
-    console.log(describeSettings());
+    console.log(describeSettings(settings));
     process.exit(exitCodes.done);
   }
   const config = readConfig(process.env);

@@ -1,4 +1,5 @@
 /** `ltx-trainer serve`: the service, a program started by path that lives as long as we do. */
+import { serveVariables } from "@ltx-trainer/contract";
 import { onStopSignals, serverProgram, spawnTied } from "@ltx-trainer/host";
 
 export type ServeOptions = {
@@ -11,15 +12,6 @@ export type ServeOptions = {
   readonly settings?: boolean;
 };
 
-/** Under which name the service looks for each option. */
-const variables = {
-  host: "HOST",
-  port: "PORT",
-  home: "LTX_TRAINER_HOME",
-  devices: "LTX_TRAINER_DEVICES",
-  base: "LTX_TRAINER_BASE",
-} as const satisfies Partial<Record<keyof ServeOptions, string>>;
-
 /**
  * Runs the service until it ends; our signals are its signals.
  *
@@ -27,8 +19,8 @@ const variables = {
  * @throws AppError `tool_missing` before the first build
  */
 export async function serve(options: ServeOptions): Promise<number> {
-  const given = Object.entries(variables).flatMap(([option, variable]) => {
-    const value = options[option as keyof typeof variables];
+  const given = Object.entries(serveVariables).flatMap(([option, variable]) => {
+    const value = options[option as keyof typeof serveVariables];
     return value === undefined ? [] : [[variable, value] as const];
   });
   const child = spawnTied([serverProgram(), ...(options.settings ? ["--settings"] : [])], {

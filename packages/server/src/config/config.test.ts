@@ -1,6 +1,7 @@
 /** The environment as configuration. */
 import { expect, test } from "vitest";
 import { readConfig, settings } from "./config.ts";
+import { describeSettings, settingsIn } from "./setting.ts";
 
 test("nothing set gives a server for oneself", () => {
   expect(readConfig({ HOME: "/home/u" })).toMatchObject({
@@ -15,6 +16,7 @@ test("nothing set gives a server for oneself", () => {
 
 test("a variable set to nothing is not set, except the devices, where it means none", () => {
   expect(readConfig({ PORT: "", LTX_TRAINER_DEVICES: "" })).toMatchObject({ port: 8000, devices: [] });
+  expect(readConfig({ LTX_TRAINER_DEVICES: "none" }).devices).toEqual([]);
 });
 
 test("devices are a list", () => {
@@ -62,7 +64,16 @@ test("trainers, which open strangers' files, get what they need and no secret", 
 });
 
 test("every variable is explained", () => {
-  for (const [name, schema] of Object.entries(settings)) {
-    expect.soft(schema.meta()?.description ?? "", name).toMatch(/^[A-Z].+[.]$/);
+  const all = settingsIn(settings);
+  for (const { variable, description } of all) expect.soft(description, variable).toMatch(/^[A-Z].+[.]$/);
+  expect(new Set(all.map(({ variable }) => variable)).size).toBe(all.length);
+  const text = describeSettings(settings);
+  for (const line of [
+    "PORT (default: 8000)",
+    "UPLOAD_HOURS (default: 24)",
+    "CORS_ORIGINS (default: *)",
+    "TRUST_PROXY (default: false)",
+  ]) {
+    expect(text).toContain(`${line}\n    `);
   }
 });

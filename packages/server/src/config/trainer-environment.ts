@@ -20,9 +20,17 @@ const names = new Set([
 const prefixes =
   /^(LC|OMP|GOMP|KMP|MKL|OPENBLAS|GOTO|DNNL|ONEDNN|ATEN|TORCH|PYTORCH|CUDA|CUBLAS|CUDNN|NVIDIA|NCCL|MALLOC)_[A-Z0-9_]+$/;
 
-/** @param given the server's own environment */
+/**
+ * The variables of `environment` that trainers inherit. One that is set to nothing is left out.
+ *
+ * @param environment the server's own
+ */
 export function trainerEnvironment(
-  given: Readonly<Record<string, string>>,
+  environment: Readonly<Record<string, string | undefined>>,
 ): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(given).filter(([name]) => names.has(name) || prefixes.test(name)));
+  const inherited = Object.entries(environment).filter(
+    (entry): entry is [string, string] =>
+      Boolean(entry[1]) && (names.has(entry[0]) || prefixes.test(entry[0])),
+  );
+  return Object.fromEntries(inherited);
 }
