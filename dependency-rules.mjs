@@ -41,7 +41,7 @@ const layers = {
     "trainer-process.ts",
     "index.ts",
   ],
-  "packages/cli/src": ["display options trainer-process.ts", "commands", "program.ts", "index.ts main.ts"],
+  "packages/cli/src": ["display options trainer-process.ts", "commands", "program.ts", "main.ts"],
   "packages/torch/src": [
     "addon/error.ts tensor/dtype.ts tensor/registry.ts",
     "addon/binding.ts",

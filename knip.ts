@@ -52,7 +52,6 @@ const config: KnipConfig = {
       ],
     },
     "packages/*": { project: ["src/**/*.ts!", ...tests], includeEntryExports: true },
-    "packages/cli": { project: ["src/**/*.ts!", ...tests] },
     "packages/torch": {
       entry: ["scripts/generate-aten.mjs!"],
       project: ["{src,scripts}/**/*.{ts,mjs}!", ...tests],

@@ -1,2 +1,0 @@
-/** The `ltx-trainer` command as a function. */
-export { runCli } from "./program.ts";
