@@ -13,9 +13,9 @@ const tests = ["!src/**/*.test.ts!", "!src/**/{testing,scenarios}/**!"];
 const waiting: Record<string, ("exports" | "files")[]> = {
   "packages/ltx/src/ltxv/vae/tiling.ts": ["exports"],
   ...(production && {
-    "packages/ltx/src/ltxv/{single-file,config,t5/config}.ts": ["exports"],
+    "packages/ltx/src/ltxv/{conditions,single-file}.ts": ["files"],
     "packages/ltx/src/ltxv/vae/released.ts": ["files"],
-    "packages/ltx/src/sampling/conditions.ts": ["files"],
+    "packages/ltx/src/ltxv/{config,t5/config}.ts": ["exports"],
     "packages/ltx/src/{latent-grid,sampling/schedule}.ts": ["exports"],
   }),
 };

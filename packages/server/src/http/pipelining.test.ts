@@ -29,7 +29,7 @@ function send(count: number): Promise<string> {
     let answer = "";
     const socket = connect(port, "127.0.0.1");
     const one = "GET / HTTP/1.1\r\nhost: a\r\n";
-    socket.write(`${one}\r\n`.repeat(count - 1) + `${one}connection: close\r\n\r\n`);
+    socket.write([`${one}\r\n`.repeat(count - 1), one, "connection: close\r\n\r\n"].join(""));
     socket.on("data", (piece) => {
       answer += piece;
     });
