@@ -44,7 +44,7 @@ double median(const std::function<void()>& body) {
   return times[times.size() / 2];
 }
 
-// The shapes of ltx-nano at its medium square size; see scripts/bench/shapes.ts.
+// The shapes of ltx-nano at its medium square size; see scripts/bench/cases.ts.
 constexpr int64_t kLayers = 6, kHeads = 4, kWidth = 192, kChannels = 32, kCaption = 96, kText = TEXT_LENGTH;
 constexpr int64_t kFrames = 11, kRows = 5, kColumns = 5, kTokens = kFrames * kRows * kColumns, kRank = 32;
 

@@ -1,6 +1,6 @@
 /**
- * Hearing a stop while tensor work holds the event loop, which no signal handler can: the launcher also creates a file
- * beside the job, and work that may be dropped halfway looks for it between two layers.
+ * Detects a stop while tensor work blocks the event loop, when no signal handler can run: the parent process also creates
+ * a file beside the job, and work that may be dropped halfway checks for it between two layers.
  */
 import { existsSync } from "node:fs";
 import { interruptible } from "@ltx-trainer/torch";

@@ -24,7 +24,7 @@ describe.each(["t_a", "t_b", "t_c"])("time embedding of %s at 0, 1, 13, 421.9, 9
   const times = fixture.tensor("in.times");
 
   test("sinusoid", () => {
-    // ltx-model.md 9.3 wants 1e-6; the reference's own exp is an ulp off at k = 12, which t = 1000 makes 2.9e-5.
+    // 1e-6 is out of reach: the reference's own exp is one ulp off at k = 12, which t = 1000 scales to 2.9e-5.
     const why = "one ulp of one frequency times t = 1000";
     const reference = fixture.tensor("out.times.sinusoid");
     expectClose(`transformer/${name} times sinusoid`, timestepSinusoid(times), reference, { abs: 3e-5, why });
