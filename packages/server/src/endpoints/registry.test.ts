@@ -1,7 +1,13 @@
 /** Two endpoints on one server: `test/echo` is three files, and everything that a client can ask works for it. */
+import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openDatabase } from "../db/database.ts";
+import { type ClaimedRequest, claimTrained } from "../db/requests/leases.ts";
 import { insertRequest } from "../db/requests/requests.ts";
+import { homeId } from "../jobs/home-id.ts";
+import { publishOutputs } from "../jobs/publish.ts";
+import type { Signer } from "../storage/signer.ts";
+import type { FileStore } from "../storage/stores/file-store.ts";
 import { echo } from "../testing/echo/endpoint.ts";
 import { EchoOutput } from "../testing/echo/schema.ts";
 import { silent } from "../testing/postgres.ts";
@@ -109,19 +115,19 @@ test("the first endpoint works beside it, and a third is not found", async () =>
   });
 });
 
-test("a request of an endpoint that no server here has waits for one that has it", async () => {
+/** A queued request that no route accepted. */
+async function insertQueued(id: string, endpoint: string, input: unknown): Promise<void> {
   const made = await submit({ words: "template" });
   await resultOf(made);
   const row = await db.selectFrom("requests").selectAll().where("id", "=", made).executeTakeFirstOrThrow();
-  const id = "00000000-0000-7000-8000-000000000001";
   await insertRequest(db, {
     id,
-    endpoint: "test/elsewhere",
+    endpoint,
     path: "",
     userId: row.user_id,
     keyId: row.key_id,
     publicUrl: row.public_url,
-    input: "{}",
+    input: JSON.stringify(input),
     refusal: undefined,
     priority: "normal",
     webhookUrl: null,
@@ -129,14 +135,54 @@ test("a request of an endpoint that no server here has waits for one that has it
     lifecycle: null,
     storesIo: true,
   });
-  // Behind it in the queue, and done first.
+}
+
+async function setTrained(id: string, outputs: unknown, home: string): Promise<void> {
+  const values = { trained_outputs: JSON.stringify(outputs), trained_home: home, trained_at: new Date() };
+  await db.updateTable("requests").set(values).where("id", "=", id).execute();
+}
+
+function stateOf(id: string) {
+  return db.selectFrom("requests").select("state").where("id", "=", id).executeTakeFirst();
+}
+
+test("a worker claims only requests of endpoints that it serves", async () => {
+  const id = "00000000-0000-7000-8000-000000000001";
+  await insertQueued(id, "test/elsewhere", {});
+  // Submitted later and done first.
   await resultOf(await submit({ words: "next" }));
-  const waiting = await db.selectFrom("requests").select("state").where("id", "=", id).executeTakeFirst();
-  expect(waiting).toEqual({ state: "queued" });
+  expect(await stateOf(id)).toEqual({ state: "queued" });
+  await setTrained(id, {}, homeId(service.home));
+  const { id: workerId } = await db.selectFrom("workers").select("id").executeTakeFirstOrThrow();
+  const claimer = { workerId, leaseId: randomUUID(), leaseSeconds: 60 };
+  const home = homeId(service.home);
+  expect(await claimTrained(db, { ...claimer, endpoints: [echo.name] }, home)).toBeUndefined();
+  expect(await claimTrained(db, { ...claimer, endpoints: ["test/elsewhere"] }, home)).toMatchObject({
+    requestId: id,
+    endpoint: "test/elsewhere",
+  });
 });
 
-test("a row's endpoint that is not registered is an error that names those that are", () => {
+test("outputs that do not fit the endpoint's schema are not published: the command runs again", async () => {
+  const id = "00000000-0000-7000-8000-000000000002";
+  const endpoint = "test/later";
+  await insertQueued(id, endpoint, { words: "again" });
+  await setTrained(id, { words: 1 }, homeId(service.home));
+  await db.updateTable("requests").set({ endpoint: echo.name }).where("id", "=", id).execute();
+  expect((await resultOf(id)).body).toMatchObject({ words: "again", file: {} });
+});
+
+test("a name that is not registered is an error that lists those that are; a name is registered once", () => {
   const registry = new EndpointRegistry(trainerEndpoint, echo);
   expect(registry.names).toEqual([trainerEndpoint.name, echo.name]);
   expect(() => registry.get("a/b")).toThrow(/endpoint a\/b: expected one of .*test\/echo/);
+  expect(() => new EndpointRegistry(echo, { ...echo })).toThrow(/endpoint test\/echo: got two/);
+});
+
+test("only files among filesOf are published", async () => {
+  const store = { adopt: () => Promise.reject(new Error("not reached")) } as unknown as FileStore;
+  const endpoint = { ...echo, filesOf: () => [] };
+  const outputs = { words: "a", file: "/etc/hostname" };
+  const deps = { endpoint, store, signer: {} as Signer, stored: new Map() };
+  await expect(publishOutputs(outputs, {} as ClaimedRequest, deps)).rejects.toThrow(/filesOf lacks/);
 });

@@ -8,9 +8,13 @@ export class EndpointRegistry {
   readonly primary: Endpoint;
   readonly #byName: ReadonlyMap<string, Endpoint>;
 
+  /** @throws Error for two endpoints of one name */
   constructor(primary: Endpoint, ...others: readonly Endpoint[]) {
+    const all = [primary, ...others];
     this.primary = primary;
-    this.#byName = new Map([primary, ...others].map((endpoint) => [endpoint.name, endpoint]));
+    this.#byName = new Map(all.map((endpoint) => [endpoint.name, endpoint]));
+    const repeated = all.find((endpoint) => this.#byName.get(endpoint.name) !== endpoint);
+    if (repeated !== undefined) throw new Error(`endpoint ${repeated.name}: got two, expected one per name`);
   }
 
   /** Undefined for a name that is not ours. */

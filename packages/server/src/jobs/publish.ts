@@ -36,7 +36,11 @@ export async function publishOutputs(
   request: ClaimedRequest,
   { endpoint, store, signer, stored }: PublishDeps,
 ): Promise<Success> {
+  const checked = new Set(endpoint.filesOf(outputs));
   const publish = async (path: string): Promise<OutputFile> => {
+    // Only these were checked to lie in the output folder.
+    if (!checked.has(path))
+      throw new Error(`endpoint ${endpoint.name}: filesOf lacks ${path}, which publish stores`);
     const file = stored.get(path) ?? (await adopt(path, request, store));
     stored.set(path, file);
     return {

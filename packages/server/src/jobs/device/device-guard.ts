@@ -34,7 +34,7 @@ export class DeviceGuard {
     return this.#fault !== undefined;
   }
 
-  /** A training took a step: nothing is wrong with the device. */
+  /** A job took a step or succeeded: nothing is wrong with the device. */
   acquit(): void {
     this.#suspects.clear();
   }
