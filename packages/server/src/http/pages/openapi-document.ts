@@ -1,10 +1,12 @@
 /**
- * The OpenAPI document of the endpoint, made from the contract's schemas, in the shape that the hosted service gives.
+ * The OpenAPI document of an endpoint, made from its schemas, in the hosted service's form.
  *
- * OpenAPI 3.0 knows an older JSON Schema than zod writes; `schemaOf` translates.
+ * zod's own target `openapi-3.0` is not used: it writes `nullable` and wraps references in `allOf`, where the hosted document
+ * has `anyOf` with null and a description beside `$ref`. `schemaOf` turns zod's JSON Schema into that form and adds titles
+ * and the order of fields.
  *
- * Source: fal.ai/api/openapi/queue/openapi.json, `x-fal-*` extensions included. Different on purpose: what the hosted
- * document says of `logs` and of cancelling is not what the queue answers; here it is.
+ * Source: fal.ai/api/openapi/queue/openapi.json, `x-fal-*` extensions included. Different on purpose: the hosted document
+ * describes answers of `logs` and of cancelling that the hosted queue does not give; this one describes those it gives.
  */
 import type { SchemaNode } from "@ltx-trainer/contract";
 import { z } from "zod";
@@ -13,9 +15,9 @@ import type { Endpoint } from "../../endpoints/endpoint.ts";
 type Json = Record<string, unknown>;
 
 export type DocumentOptions = {
-  /** Where the queue is: `https://queue.fal.run`. */
+  /** Address of the queue: `https://queue.fal.run`. */
   readonly queueUrl: string;
-  /** Where people read about it. */
+  /** Address of its page for people. */
   readonly pageUrl: string;
 };
 
@@ -97,12 +99,12 @@ function schemaOf(title: string | undefined, node: SchemaNode): Json {
   };
 }
 
-/** zod's way of saying that an integer has no limit. */
+/** zod writes these for an integer without a limit. */
 function isLimitOfSafeIntegers(value: unknown): boolean {
   return typeof value === "number" && Math.abs(value) === Number.MAX_SAFE_INTEGER;
 }
 
-/** 3.0 has one type a schema: alternatives, null among them, are `anyOf`; the hosted document writes null so. */
+/** zod writes `number` for a choice of integers, and a list of types for a type or null. */
 function typeOf({ type, enum: values }: SchemaNode): Json {
   if (values?.every(Number.isInteger)) return { type: "integer", enum: values };
   const types: readonly unknown[] = [type].flat();
@@ -121,7 +123,7 @@ function propertiesOf({ properties, required = [] }: SchemaNode): Json {
   const entries = Object.entries(properties) as [string, SchemaNode][];
   return {
     "x-fal-order-properties": entries.map(([name]) => name),
-    // What has a default is always there afterwards, and need not be given.
+    // The schema is of the parsed input, where fields with a default are required. Clients may omit them.
     required: required.filter((name) => (properties[name] as SchemaNode).default === undefined),
     properties: Object.fromEntries(entries.map(([name, node]) => [name, propertyOf(name, node)])),
   };
