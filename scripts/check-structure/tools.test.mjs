@@ -171,3 +171,59 @@ describe("dependency-cruiser", () => {
     expect(found).toEqual(["package-placed: packages/extra/src/a.ts -> packages/extra/src/b.ts"]);
   });
 });
+
+describe("knip", () => {
+  /**
+   * @param {string[]} args
+   * @returns {string[]} issues as `type: name`
+   */
+  function unused(...args) {
+    const root = makeTree({
+      "package.json": JSON.stringify({
+        name: "root",
+        type: "module",
+        workspaces: ["packages/*"],
+        devDependencies: { vitest: "1.0.0" },
+      }),
+      "vitest.config.ts": 'export default { test: { include: ["packages/*/src/**/*.test.ts"] } };\n',
+      "packages/trainer/package.json": JSON.stringify({
+        name: "@ltx-trainer/trainer",
+        dependencies: { "left-pad": "1.0.0" },
+      }),
+      "packages/trainer/src/main.ts": 'import { used } from "./parts.ts";\nused();\n',
+      "packages/trainer/src/parts.ts":
+        "export const used = () => 1;\nexport const tested = () => 2;\nexport const dead = () => 3;\n",
+      "packages/trainer/src/parts.test.ts":
+        'import { test } from "vitest";\nimport { tested } from "./parts.ts";\ntest("a", () => void tested());\n',
+      "packages/trainer/src/alone.ts": "export const alone = 1;\n",
+    });
+    cpSync(join(repository, "knip.ts"), join(root, "knip.ts"));
+    const knip = fileURLToPath(new URL("../bin/knip.js", import.meta.resolve("knip")));
+    const { stdout, stderr } = spawnSync(process.execPath, [knip, "--reporter=json", ...args], {
+      cwd: root,
+      encoding: "utf8",
+    });
+    if (!stdout.startsWith("{")) throw new Error(`knip: ${stderr}`);
+    /** @type {{ issues: Record<string, { name: string }[] | string>[] }} */
+    const { issues } = JSON.parse(stdout);
+    return issues
+      .flatMap((file) =>
+        ["files", "exports", "dependencies"].flatMap((type) =>
+          (Array.isArray(file[type]) ? file[type] : []).map(({ name }) => `${type}: ${name}`),
+        ),
+      )
+      .sort();
+  }
+
+  test("a file, an export and a dependency that nothing uses", () => {
+    expect(unused()).toEqual([
+      "dependencies: left-pad",
+      "exports: dead",
+      "files: packages/trainer/src/alone.ts",
+    ]);
+  });
+
+  test("--production: also what only tests use", () => {
+    expect(unused("--production")).toContain("exports: tested");
+  });
+});
