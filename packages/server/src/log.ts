@@ -22,7 +22,7 @@ const shownErrorFields = [
   ...["schema", "table", "column", "constraint", "routine"],
 ] as const;
 
-/** Of a message and of a stack, in characters: some libraries quote the whole input. */
+/** Limit on a message and on a stack, in characters: some libraries quote the whole input. */
 const longestText = 8_000;
 
 export function makeLogger(level: string, destination?: DestinationStream): Logger {

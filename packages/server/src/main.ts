@@ -1,4 +1,4 @@
-/** Entry of the server process. The log goes to stdout, words for people to stderr. */
+/** Program of the service. The log goes to stdout, messages for people to stderr. */
 import { exitCodes, toAppError } from "@ltx-trainer/contract";
 import { onStopSignals } from "@ltx-trainer/host";
 import { readConfig, settings } from "./config/config.ts";
@@ -16,19 +16,21 @@ async function main(): Promise<void> {
   const service = await startService(config, log);
   console.error(`LTX Video Trainer listens on ${service.url}`);
   if (service.firstKey !== undefined) {
-    console.error(`Your API key, shown this once:\n\n  export FAL_KEY="${service.firstKey}"\n`);
-    console.error("It may not administer the service. A key that may: ltx-trainer keys create --scope admin");
+    console.error(`Your API key, shown only once:\n\n  export FAL_KEY="${service.firstKey}"\n`);
+    console.error(
+      "It cannot administer the service. To create one that can: ltx-trainer keys create --scope admin",
+    );
     console.error(`How to connect, with the key filled in: ${service.url}/#key=${service.firstKey}`);
   }
   onStopSignals((times) => {
     if (times > 1) process.exit(exitCodes.interrupted);
     console.error(
-      "Stopping: trainings write their checkpoint and go back to the queue. Again, some seconds later, to end at once.",
+      "Stopping: trainings write their checkpoint and go back to the queue. Press Ctrl-C again after a few seconds to stop at once.",
     );
     service.stop().then(
       () => process.exit(exitCodes.done),
       (error: unknown) => {
-        log.fatal({ err: error }, "did not stop in good order");
+        log.fatal({ err: error }, "service: stop failed");
         process.exit(exitCodes.failure);
       },
     );

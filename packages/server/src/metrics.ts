@@ -14,7 +14,7 @@ export type AnsweredCall = {
   readonly seconds: number;
 };
 
-/** Of this server, beside what the database says of all. */
+/** State of this server. The database holds that of all servers. */
 export type OwnState = {
   /** Names of the endpoints that it serves. */
   readonly endpoints: readonly string[];
@@ -43,13 +43,13 @@ export class ServiceMetrics {
     collectDefaultMetrics({ register: this.#registry });
     this.#calls = new Counter({
       name: "ltx_http_requests_total",
-      help: "Calls answered.",
+      help: "HTTP requests answered.",
       labelNames: ["method", "route", "status"],
       registers,
     });
     this.#durations = new Histogram({
       name: "ltx_http_request_duration_seconds",
-      help: "Time from a call's arrival to the end of its answer.",
+      help: "Time from the arrival of a request to the end of its response.",
       labelNames: ["method", "route"],
       buckets: [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30, 120],
       registers,
@@ -67,10 +67,10 @@ export class ServiceMetrics {
       "ltx_queue_oldest_wait_seconds",
       "How long the oldest waiting request has waited; 0 when none waits.",
     );
-    this.#devices = gauge("ltx_devices", "Devices that train, of all servers on this database.");
+    this.#devices = gauge("ltx_devices", "Devices of all servers on this database.");
     this.#brokenDevices = gauge(
       "ltx_devices_broken",
-      "Devices of this server that take no requests because none would succeed.",
+      "Devices of this server that fail their probe and take no requests.",
     );
     this.#oldestWebhook = gauge(
       "ltx_webhook_oldest_pending_seconds",
@@ -89,7 +89,7 @@ export class ServiceMetrics {
     this.#durations.observe({ method, route }, seconds);
   }
 
-  /** Everything in Prometheus' text format. */
+  /** Returns all metrics in Prometheus' text format. */
   async text(overview: Overview, { endpoints, brokenDevices, disk }: OwnState): Promise<string> {
     for (const state of requestStates) {
       this.#requests.set({ state }, overview.requests[state]);

@@ -1,4 +1,4 @@
-/** The whole service: database, supervisor, HTTP; started in this order, stopped in the reverse one. */
+/** Starts the whole service (database, HTTP, webhooks, supervisor) in order, and stops it in reverse. */
 import { AppError } from "@ltx-trainer/contract";
 import type { FastifyInstance } from "fastify";
 import type { Logger } from "pino";
@@ -25,19 +25,19 @@ import { WebhookSender } from "./webhooks/deliver.ts";
 import { signingKey } from "./webhooks/sign.ts";
 
 export type Service = {
-  /** Where it listens: `http://127.0.0.1:8000`. */
+  /** Address it listens on: `http://127.0.0.1:8000`. */
   readonly url: string;
-  /** The key made at the first start; there is no other way to see it. */
+  /** The key created at the first start. It is not shown again. */
   readonly firstKey: string | undefined;
-  /** Lets trainings write their checkpoint and go back to the queue, and ends. */
+  /** Drains trainings (checkpoint, then back to the queue) and stops. */
   stop(): Promise<void>;
 };
 
 /**
- * Starts everything; when this returns, requests are answered.
+ * Starts the service. When this resolves, it answers requests.
  *
  * @param endpoints default: all that this package has
- * @throws AppError when something it needs is missing; then nothing is left running
+ * @throws AppError when something it needs is missing. Nothing is left running then
  */
 export async function startService(
   config: Config,
@@ -63,7 +63,7 @@ export async function startService(
     const feed = new ChangeFeed(address, log);
     await persistently(() => feed.open());
     undo.push(() => feed.close());
-    void warnWhenDeaf(feed, db, log);
+    void warnWithoutNotifications(feed, db, log);
     const store = await openStore(config);
     const signer = await Signer.open(db);
     const key = await signingKey(db);
@@ -87,29 +87,29 @@ export async function startService(
       confinement: Confinement.find(config, log),
     });
     await supervisor.start();
-    // Trainings first: their clients may watch them go back to the queue.
+    // Drain before HTTP closes: clients can still see the requests go back to the queue.
     undo.push(() => supervisor.drain());
-    return { url: shown(app, url), firstKey, stop };
+    return { url: displayUrl(app, url), firstKey, stop };
   } catch (error) {
     await stop();
     throw explainStartFailure(error, config);
   }
 }
 
-/** How long a notification may take at the start, on a busy machine. */
+/** Timeout of a notification at startup, on a busy machine. */
 const notificationMs = 5_000;
 
-/** A database that does not notify makes the service slow, not wrong: nobody waits for this, and nothing fails by it. */
-async function warnWhenDeaf(feed: ChangeFeed, db: Database, log: Logger): Promise<void> {
+/** Warns when notifications do not arrive. The service then polls, which is slower and still correct: best effort. */
+async function warnWithoutNotifications(feed: ChangeFeed, db: Database, log: Logger): Promise<void> {
   try {
     if (await feed.hears(db, notificationMs)) return;
   } catch {
-    // The database went away, which is told elsewhere.
+    // A lost database connection is logged elsewhere.
     return;
   }
   if (feed.isClosed) return;
   log.warn(
-    "database: notifications do not arrive, so that changes are seen up to 10 s late; if DATABASE_URL leads to a pooler in transaction mode (pgbouncer), use session mode or a direct connection",
+    "database: notifications do not arrive, changes are seen up to 10 s late; if DATABASE_URL points to a pooler in transaction mode (pgbouncer), use session mode or a direct connection",
   );
 }
 
@@ -139,17 +139,17 @@ async function databaseAddress(
 }
 
 /**
- * A key for whoever starts a server for themselves: one to put into programs, which may not administer.
+ * Creates the first key, of scope `api`, on a server without keys.
  *
- * @throws AppError on an address that others reach, where a key that scrolls by is no way to begin
+ * @throws AppError when other machines reach the address: a key must not be printed to the console there
  */
 async function firstKeyOf(db: Database, config: Config): Promise<string | undefined> {
   if ((await countKeys(db)) > 0) return undefined;
   if (!isLoopback(config.host)) {
     throw new AppError({
       code: "invalid_options",
-      message: `HOST: got ${config.host}, which other machines reach, and there is no key; expected 127.0.0.1 or a key`,
-      remedy: "Make one first: ltx-trainer keys create --scope admin",
+      message: `HOST: got ${config.host}, which other machines reach, but no key exists; expected 127.0.0.1 or a key`,
+      remedy: "Create one first: ltx-trainer keys create --scope admin",
     });
   }
   return (await createKey(db, { name: "first", userId: defaultUser, scope: "api" })).key;
@@ -159,8 +159,8 @@ function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d+){3}|::1)$/.test(host);
 }
 
-/** Names rather than numbers where both lead here. */
-function shown(app: FastifyInstance, url: string): string {
+/** Prefers `localhost` to a loopback address. */
+function displayUrl(app: FastifyInstance, url: string): string {
   const address = app.server.address();
   if (address === null || typeof address === "string") return url;
   return isLoopback(address.address) ? `http://localhost:${address.port}` : url;

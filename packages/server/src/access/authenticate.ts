@@ -1,4 +1,4 @@
-/** From a request's headers to its caller, or to the answer that it has none. */
+/** Authenticates a request by its key or token. */
 import { LRUCache } from "lru-cache";
 import type { Logger } from "pino";
 import type { Database } from "../db/database.ts";
@@ -8,18 +8,18 @@ import type { Caller } from "./caller.ts";
 import { noteKeyUse, verifyKey } from "./keys.ts";
 import { allowsApp, type TokenHolder, verifyToken } from "./tokens.ts";
 
-/** A key or token that was revoked works for so long at most. */
+/** Longest time that a revoked key or token still works. */
 const credentialsAgeMs = 2_000;
-/** How exactly it is known when a key was used last. */
+/** Precision of the time of a key's last use. */
 const useNotedMs = 60_000;
 
-/** What of an HTTP request says who is calling. */
+/** The parts of an HTTP request that identify its caller. */
 export type Credentials = {
   readonly headers: { readonly authorization?: string | undefined };
   readonly query: unknown;
 };
 
-/** The `Authorization` of a request; browsers that stream give a token in the address instead. */
+/** Returns the `Authorization` of a request. Browsers that stream pass a token in the query instead. */
 export function authorizationOf({ headers, query }: Credentials): string | undefined {
   const { fal_jwt_token: token } = query as { fal_jwt_token?: unknown };
   return headers.authorization || (typeof token === "string" ? `Bearer ${token}` : undefined);
@@ -41,9 +41,9 @@ export class Authenticator {
   }
 
   /**
-   * Who calls an endpoint, with a key or a token.
+   * Returns the caller of an endpoint, by key or token.
    *
-   * @throws WireError 401 without either, 403 when the token is for other endpoints
+   * @throws WireError 401 without either, 403 for a token for other endpoints
    */
   async caller(authorization: string | undefined, endpoint: string): Promise<Caller> {
     const { scheme, credentials } = parse(authorization, `application "${endpoint}"`);
@@ -56,9 +56,9 @@ export class Authenticator {
   }
 
   /**
-   * Who holds a key: for what a token may not do.
+   * Returns the holder of a key, for routes that accept no token.
    *
-   * @param what is asked for, in the answer to a caller who has none: `tokens`
+   * @param what names the resource in the error: `tokens`
    * @throws WireError 401 without a key, 403 with a token
    */
   async keyHolder(authorization: string | undefined, what: string): Promise<Caller> {
@@ -68,9 +68,9 @@ export class Authenticator {
   }
 
   /**
-   * Who holds a key of scope `admin`.
+   * Returns the holder of a key of scope `admin`.
    *
-   * @throws WireError 401 without a key, 403 when its scope is another
+   * @throws WireError 401 without a key, 403 for another scope
    */
   async administrator(authorization: string | undefined, what: string): Promise<Caller> {
     const caller = await this.keyHolder(authorization, what);
@@ -88,17 +88,17 @@ export class Authenticator {
     return caller;
   }
 
-  /** In passing: nobody waits for it, and nothing depends on it. */
+  /** Best effort: not awaited, and a failure is only logged. */
   #noteUse(keyId: string): void {
     if (this.#usesNoted.has(keyId)) return;
     this.#usesNoted.set(keyId, true);
     noteKeyUse(this.#db, keyId).catch((error: unknown) =>
-      this.#log.warn({ err: error }, "the use of a key was not noted"),
+      this.#log.warn({ err: error }, "keys: last use not recorded"),
     );
   }
 }
 
-/** @throws WireError 401 when nothing was sent */
+/** @throws WireError 401 without an `Authorization` */
 function parse(authorization: string | undefined, what: string) {
   if (authorization === undefined || authorization === "") {
     throw refusal(401, `Cannot access ${what}. Authentication is required: send a key.`);

@@ -1,4 +1,4 @@
-/** Who is calling. */
+/** The authenticated caller of a route. */
 
 export type Caller = {
   /** Requests and files belong to users. */

@@ -1,7 +1,7 @@
 /**
- * Entry of the program that makes, lists and revokes keys, beside a service or without one: `<action> <options as JSON>`.
+ * Program that creates, lists and revokes keys: `<action> <options as JSON>`. The service may be running or not.
  *
- * Its last line of stdout is one JSON object, the answer or `{"error": ...}`; `ltx-trainer keys` shows it to people.
+ * The last line of stdout is one JSON object, the result or `{"error": ...}`. `ltx-trainer keys` renders it.
  */
 import {
   AppError,
@@ -40,8 +40,8 @@ const actions: Record<KeysAction, (db: Database, options: unknown) => Promise<Re
     if (revoked !== undefined) return { id, name: revoked.name };
     throw new AppError({
       code: "invalid_options",
-      message: `id: got ${id}, expected the id of a key that can be used`,
-      remedy: "`ltx-trainer keys list` shows them.",
+      message: `id: got ${id}, expected the id of an active key`,
+      remedy: "Run `ltx-trainer keys list` to see the ids.",
     });
   },
 };

@@ -1,7 +1,7 @@
 /**
- * API keys: `<id>:<secret>`, both random. Only a hash of the secret is kept; the key itself is shown once.
+ * API keys: `<id>:<secret>`, both random. The database holds only a hash of the secret. The key itself is shown once.
  *
- * sha256 is enough: the secret has 128 random bits, so that there is nothing to guess that a slow hash would protect.
+ * sha256 is enough: the secret has 128 random bits, which a slow hash would not make harder to guess.
  */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import { sql } from "kysely";
@@ -10,7 +10,7 @@ import type { Database } from "../db/database.ts";
 import { persistently } from "../db/persist.ts";
 import type { Caller } from "./caller.ts";
 
-/** To whom requests belong as long as nobody makes users. */
+/** Owner of requests when keys are created without a user. */
 export const defaultUser = "local";
 
 export type NewKey = {
@@ -19,7 +19,7 @@ export type NewKey = {
   readonly scope: Caller["scope"];
 };
 
-/** A key as it is shown, once. */
+/** A new key. It is shown once. */
 export type CreatedKey = { readonly id: string; readonly key: string };
 
 export async function createKey(db: Database, { name, userId, scope }: NewKey): Promise<CreatedKey> {
@@ -32,10 +32,10 @@ export async function createKey(db: Database, { name, userId, scope }: NewKey): 
   return { id, key: `${id}:${secret}` };
 }
 
-/** Who holds this key, or undefined when nobody does. */
+/** Returns the holder of a key, or undefined for an unknown or revoked one. */
 export async function verifyKey(db: Database, key: string): Promise<Caller | undefined> {
   const [, id = "", secret = ""] = /^([^:]*):(.*)$/s.exec(key) ?? [];
-  // PostgreSQL's text cannot hold this character, nor can an id.
+  // PostgreSQL's text cannot hold this character, and no id has it.
   if (id.includes("\u0000")) return undefined;
   const query = db
     .selectFrom("keys")
@@ -43,7 +43,7 @@ export async function verifyKey(db: Database, key: string): Promise<Caller | und
     .where("id", "=", id)
     .where("revoked_at", "is", null);
   const row = await persistently(() => query.executeTakeFirst());
-  // Compared also without a row, so that the time does not tell which ids exist.
+  // Compare without a row too, so that timing does not reveal which ids exist.
   const isRight = timingSafeEqual(
     row?.secret_hash ?? hashOf(randomBytes(16).toString("hex")),
     hashOf(secret),
@@ -51,24 +51,24 @@ export async function verifyKey(db: Database, key: string): Promise<Caller | und
   return row !== undefined && isRight ? { userId: row.user_id, keyId: row.id, scope: row.scope } : undefined;
 }
 
-/** Notes that a key was used just now. */
+/** Records that a key was used now. */
 export async function noteKeyUse(db: Database, id: string): Promise<void> {
   await db.updateTable("keys").set({ last_used_at: sql<Date>`now()` }).where("id", "=", id).execute();
 }
 
-/** What may be shown of a key. */
+/** A key without its secret. */
 export type KeySummary = {
   readonly id: string;
   readonly name: string;
   readonly userId: string;
   readonly scope: Caller["scope"];
   readonly createdAt: Date;
-  /** To the minute. */
+  /** Precise to the minute. */
   readonly lastUsedAt: Date | null;
   readonly revokedAt: Date | null;
 };
 
-/** Every key there ever was, the newest first. */
+/** Returns all keys, revoked ones included, newest first. */
 export async function listKeys(db: Database): Promise<KeySummary[]> {
   const query = db
     .selectFrom("keys")
@@ -86,7 +86,7 @@ export async function listKeys(db: Database): Promise<KeySummary[]> {
   return persistently(() => query.execute());
 }
 
-/** Takes a key out of use, and the tokens made with it. Returns it, or undefined when there is none that can be used. */
+/** Revokes a key and the tokens made with it. Returns it, or undefined when there is no active key of this id. */
 export async function revokeKey(db: Database, id: string): Promise<{ readonly name: string } | undefined> {
   const statement = db
     .updateTable("keys")
@@ -97,7 +97,7 @@ export async function revokeKey(db: Database, id: string): Promise<{ readonly na
   return persistently(() => statement.executeTakeFirst());
 }
 
-/** How many keys can be used. */
+/** Returns the number of active keys. */
 export async function countKeys(db: Database): Promise<number> {
   const query = db
     .selectFrom("keys")

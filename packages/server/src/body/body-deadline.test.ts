@@ -6,7 +6,7 @@ import Fastify, { type FastifyInstance } from "fastify";
 import { afterEach, expect, test } from "vitest";
 import { handleErrors } from "../http/error-handler.ts";
 import { limitBodyTime } from "./body-deadline.ts";
-import { passBodiesOn, streamOf } from "./body-stream.ts";
+import { skipBodyParsing, streamOf } from "./body-stream.ts";
 import { parseJsonBodies } from "./json-body.ts";
 
 let app: FastifyInstance;
@@ -65,7 +65,7 @@ test("a body for the memory is cut off after its time, however busily it trickle
 test("an upload may take as long as bytes come; one that falls silent is given up", async () => {
   let got = 0;
   const port = await listen((scope) => {
-    passBodiesOn(scope);
+    skipBodyParsing(scope);
     scope.post("/", async (incoming) => {
       for await (const piece of streamOf(incoming, 2_000).body) got += piece.length;
       return {};
@@ -76,7 +76,7 @@ test("an upload may take as long as bytes come; one that falls silent is given u
   await app.close();
   await trickling;
   const again = await listen((scope) => {
-    passBodiesOn(scope);
+    skipBodyParsing(scope);
     scope.post("/", async (incoming) => {
       for await (const _piece of streamOf(incoming, 2_000).body);
       return {};
@@ -98,7 +98,7 @@ test("an upload may take as long as bytes come; one that falls silent is given u
 test("an upload in pieces of one byte is passed on in larger ones", async () => {
   let [pieces, bytes] = [0, 0];
   const port = await listen((scope) => {
-    passBodiesOn(scope);
+    skipBodyParsing(scope);
     scope.post("/", async (incoming) => {
       for await (const piece of streamOf(incoming).body) {
         pieces++;

@@ -1,12 +1,12 @@
-/** Bodies that are kept in memory have to come soon: a client that sends a byte now and then would hold them for ever. */
+/** Time limit for bodies that are held in memory, so that a client that sends slowly cannot hold them forever. */
 import type { FastifyInstance } from "fastify";
 
-/** Slower than this, a body is given up when its time is over: 1 Mbit/s. */
+/** 1 Mbit/s. A slower body is cut at the time limit. */
 const slowestBytesPerSecond = 2 ** 17;
 
 /**
- * Ends connections whose body under `app` is not there after so many milliseconds; one that comes at a fair speed has that
- * time again and again. A body that nobody reads, as that of a GET, counts as well.
+ * Closes connections whose body under `app` is not complete after `limitMs`. A body that arrives fast enough gets the same
+ * time again. Bodies that no route reads, such as that of a GET, count too.
  */
 export function limitBodyTime(app: FastifyInstance, limitMs: number): void {
   app.addHook("onRequest", async ({ headers, raw }, reply) => {
@@ -15,14 +15,14 @@ export function limitBodyTime(app: FastifyInstance, limitMs: number): void {
     const enough = (slowestBytesPerSecond * limitMs) / 1000;
     let seen = raw.socket.bytesRead;
     const timer = setInterval(() => {
-      // An empty body is never read, and so never ends; its request may be waiting for its answer by now.
+      // An empty body is never read, so it never ends. Its request may be waiting for the response.
       if (raw.complete) return clearInterval(timer);
       const came = raw.socket.bytesRead - seen;
       seen += came;
       if (came >= enough) return;
       clearInterval(timer);
       if (reply.raw.headersSent) return raw.destroy();
-      // As Node itself does it: there is no handler yet that could answer.
+      // Like Node itself: no handler runs yet that could respond.
       raw.socket.end("HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n", () => raw.destroy());
     }, limitMs);
     raw.once("end", () => clearInterval(timer));

@@ -1,22 +1,22 @@
-/** Bodies that are passed on as they come, of any type and size, as long as they do come. */
+/** Streams bodies of any type and size to their route, with a limit on silence. */
 import { Readable } from "node:stream";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { WireError } from "../wire/wire-error.ts";
 
-/** Without a byte for so long an upload is given up. */
+/** An upload is cut after this long without a byte. */
 const patienceMs = 60_000;
 
-/** Leaves bodies under `app` alone, whatever their content type. */
-export function passBodiesOn(app: FastifyInstance): void {
+/** Turns body parsing off under `app`, for every content type. */
+export function skipBodyParsing(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", (_request, body, done) => done(null, body));
 }
 
 /**
- * The body, and its length when that was said. Node ends it with an error when fewer bytes come than were announced.
+ * Returns the body, and its announced length if there is one. Node ends the stream with an error when fewer bytes arrive.
  *
- * @throws WireError 408, out of the stream, when nothing comes any more
+ * @throws WireError 408, from the stream, after `silenceMs` without a byte
  */
 export function streamOf(
   request: FastifyRequest,
@@ -30,8 +30,8 @@ export function streamOf(
 }
 
 /**
- * By `read`, which joins what has come, and with a little of it not at once: a client may send a byte at a time, and the
- * way of a piece to the disk costs the same for each.
+ * Uses `read`, which joins what has arrived, and waits a turn when little has: a client may send one byte at a time, and
+ * each chunk costs the same on its way to disk.
  */
 async function* untilSilent(source: Readable, silenceMs: number): AsyncGenerator<Buffer> {
   for (;;) {
@@ -45,7 +45,7 @@ async function* untilSilent(source: Readable, silenceMs: number): AsyncGenerator
 
 const happenings = ["readable", "end", "error", "close"] as const;
 
-/** Settles when there is something to read, or the end. @throws WireError 408, or why the connection ended before it */
+/** Resolves when there is something to read, or at the end. @throws WireError 408, or why the connection ended early */
 function somethingFrom(source: Readable, silenceMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: unknown) => {

@@ -1,9 +1,8 @@
 /**
- * Pieces of a body, joined as they come: a million pieces of one byte would take a hundred times their size, and joining
- * them at the end a while.
+ * Joins the chunks of a body as they arrive. A million chunks of one byte would take a hundred times their size in memory.
  */
 
-/** How many bytes all bodies in memory may have together; counted as they arrive. */
+/** Limit on the bytes of all bodies in memory together, counted as they arrive. */
 export class Memory {
   #left: number;
 
@@ -11,7 +10,7 @@ export class Memory {
     this.#left = bytes;
   }
 
-  /** Takes bytes, if so many are left. @returns whether they were */
+  /** Reserves bytes. @returns false when fewer are left */
   take(bytes: number): boolean {
     if (bytes > this.#left) return false;
     this.#left -= bytes;
@@ -34,14 +33,14 @@ export class Gathered {
     this.length = length;
   }
 
-  /** Makes room for so many bytes in all, for a body whose length is known. */
+  /** Allocates once for a body of known length. */
   reserve(bytes: number): void {
     const larger = new Uint8Array(bytes);
     larger.set(this.#bytes.subarray(0, this.length));
     this.#bytes = larger;
   }
 
-  /** The bytes so far. The next `add` starts from nothing and overwrites them. */
+  /** Returns the bytes so far and starts over: the next `add` overwrites them. */
   take(): Uint8Array {
     const taken = this.#bytes.subarray(0, this.length);
     this.length = 0;

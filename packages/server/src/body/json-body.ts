@@ -1,8 +1,8 @@
 /**
- * Bodies that are JSON, whatever their content type says: clients send `application/json` with nothing behind it, and
- * curl sends JSON as a form.
+ * Parses every body as JSON, whatever its content type: clients send `application/json` with an empty body, and curl sends
+ * JSON as a form.
  *
- * Up to 1 MiB is read here, in a few milliseconds; what is larger goes to a thread. Either way the caller is known by now.
+ * Up to 1 MiB is parsed here, in a few milliseconds. Larger bodies go to a thread. The caller is authenticated before.
  */
 import type { Readable } from "node:stream";
 import type { FastifyInstance, FastifyRequest } from "fastify";
@@ -11,20 +11,20 @@ import { jsonInvalidDetail } from "../wire/pydantic.ts";
 import { requestFailure } from "../wire/request-failures.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { Gathered, type Memory } from "./gathered.ts";
-import { comeAgain, type LargeBodies, type LargeBody } from "./large-bodies.ts";
+import { type LargeBodies, type LargeBody, retryLater } from "./large-bodies.ts";
 import { type JsonBody, readJson } from "./read-json.ts";
 import { BodyRefusal } from "./scan-json.ts";
 
-/** Of everything but the data URIs in a submission. */
+/** Limit on a body without its data URIs. */
 export const smallBodyBytes = 2 ** 20;
 
-/** A submission has some twenty. */
+/** A submission has about 20. */
 const mostValues = 10_000;
 
-/** What a route finds when nothing was sent. */
+/** The body of a request that sent none. */
 const emptyBody: JsonBody = { text: "", value: undefined, files: [] };
 
-/** The body of a request to a route under `parseJsonBodies`. */
+/** Returns the body of a request under `parseJsonBodies`. */
 export function jsonOf(request: FastifyRequest): JsonBody {
   return (request.body as JsonBody | null | undefined) ?? emptyBody;
 }
@@ -38,14 +38,14 @@ export type ExpectedBody = {
 
 const expectedBodies = new WeakMap<FastifyRequest, ExpectedBody>();
 
-/** Says before the body is read what is in it and whose it is. Default: no files, and no user. */
+/** Sets, before the body is read, where it holds files and whose it is. Default: no files, no user. */
 export function expectBody(request: FastifyRequest, expected: ExpectedBody): void {
   expectedBodies.set(request, expected);
 }
 
 const heldBodies = new WeakMap<FastifyRequest, LargeBody>();
 
-/** Lets the next large body in. For routes whose answer comes long after they have taken what they need. */
+/** Frees the place of a large body early. For routes that respond long after they have read it. */
 export function releaseBody(request: FastifyRequest): void {
   heldBodies.get(request)?.release();
 }
@@ -53,12 +53,12 @@ export function releaseBody(request: FastifyRequest): void {
 export type JsonOptions = {
   readonly largeBodies?: LargeBodies;
   readonly mostValues?: number;
-  /** For bodies up to 1 MiB, of all such scopes together. */
+  /** Shared by the bodies up to 1 MiB of all scopes. */
   readonly memory?: Memory;
 };
 
 /**
- * Makes `request.body` a `JsonBody` on every route of `app`. A route's `bodyLimit` says how much may come in all.
+ * Makes `request.body` a `JsonBody` on every route of `app`. A route's `bodyLimit` is the limit on the whole body.
  *
  * @param options.largeBodies for routes that take more than 1 MiB
  */
@@ -69,12 +69,12 @@ export function parseJsonBodies(app: FastifyInstance, options: JsonOptions = {})
   );
   if (options.largeBodies === undefined) return;
   app.addHook("onRequest", async (request, reply) => {
-    // Also without an answer: a client that goes away gets none.
+    // Also when the client disconnects before the response.
     if (request.method === "POST") reply.raw.once("close", () => releaseBody(request));
   });
 }
 
-/** As much as goes to a thread at a time. */
+/** Bytes per message to the thread. */
 const pieceBytes = 2 ** 18;
 
 async function read(request: FastifyRequest, payload: Readable, options: JsonOptions): Promise<JsonBody> {
@@ -90,7 +90,7 @@ async function read(request: FastifyRequest, payload: Readable, options: JsonOpt
     if (length > limit) throw tooLarge(length, limit);
     if (large === undefined && length > smallBodyBytes) large = beginLarge(request, 0, options);
     if (large === undefined) {
-      if (memory?.take(piece.length) === false) throw comeAgain("Too many requests are being read already");
+      if (memory?.take(piece.length) === false) throw retryLater("Too many requests are being read already");
       taken += piece.length;
     }
     gathered.add(piece);
@@ -128,10 +128,10 @@ function wireErrorOf({ status, message }: BodyRefusal): WireError {
     : new WireError(422, { detail: [jsonInvalidDetail(message)] });
 }
 
-/** After so many pieces others have a turn: a client may send a byte at a time. */
+/** Yields to the event loop after this many chunks: a client may send one byte at a time. */
 const piecesPerTurn = 1000;
 
-/** By events: leaving a loop over the stream would close the connection before the answer. */
+/** Uses events: leaving a `for await` loop would close the connection before the response. */
 function forEachPiece(payload: Readable, take: (piece: Buffer) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: unknown) => {

@@ -1,8 +1,8 @@
 /**
- * Bodies above 1 MiB, which only submissions with data URIs in them may have: each goes piece by piece to a thread of its
- * own, which parses it and decodes the files, and ends with it. The event loop sees small pieces alone.
+ * Bodies above 1 MiB, which only submissions with data URIs may have. Each goes in chunks to its own thread, which parses it
+ * and decodes the files. The event loop handles small chunks only.
  *
- * At most four at a time, because each is held in memory whole, with its files. More are refused with 503.
+ * At most four at a time, because each is held in memory with its files. More are refused with 503.
  */
 import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
@@ -11,19 +11,19 @@ import type { JsonBody, JsonLimits } from "./read-json.ts";
 import { BodyRefusal } from "./scan-json.ts";
 import type { FromWorker, ToWorker } from "./worker.ts";
 
-/** Compiled, also when the rest runs from its sources: a thread knows no TypeScript. */
+/** Compiled, even when the rest runs from source: a worker thread cannot load TypeScript. */
 const program = new URL("../../dist/body/worker.js", import.meta.url);
 
 export type LargeBodyLimits = {
-  /** At the same time. */
+  /** Bodies at the same time. */
   readonly most: number;
-  /** From the last byte to the result. */
+  /** From the last byte to the result, in milliseconds. */
   readonly timeMs: number;
 };
 
 const defaults: LargeBodyLimits = { most: 4, timeMs: 60_000 };
 
-/** Of the thread's JavaScript; the body itself lies outside. */
+/** Heap limits of the thread. The body itself is outside the heap. */
 const memory = { maxOldGenerationSizeMb: 128, maxYoungGenerationSizeMb: 16 };
 
 export class LargeBodies {
@@ -46,7 +46,7 @@ export class LargeBodies {
     const { most } = this.#limits;
     const own = [...this.#open].filter((body) => body.userId === userId).length;
     if (this.#open.size >= most || own >= Math.ceil(most / 2)) {
-      throw comeAgain(
+      throw retryLater(
         "Too many large requests are being read already; send it again, or upload the file first",
       );
     }
@@ -74,7 +74,7 @@ type Options = {
   readonly onRelease: () => void;
 };
 
-/** One body, from its first piece until what came inside it is stored. */
+/** One body, from its first chunk until its files are stored. */
 export class LargeBody {
   readonly #options: Options;
   readonly #worker: Worker;
@@ -86,9 +86,9 @@ export class LargeBody {
     this.#result = new Promise((resolve, reject) => {
       this.#worker.once("message", resolve);
       this.#worker.once("error", reject);
-      this.#worker.once("exit", () => reject(new Error("the thread ended without a result")));
+      this.#worker.once("exit", () => reject(new Error("large body: the thread exited without a result")));
     });
-    // Whoever gives up before the end asks for no result.
+    // A body that is released before its end leaves this unhandled.
     this.#result.catch(() => {});
     this.#send({ kind: "start", lengthBytes: options.lengthBytes });
   }
@@ -98,12 +98,12 @@ export class LargeBody {
   }
 
   write(piece: Uint8Array): void {
-    // A copy: the sender uses its buffer again.
+    // A copy: the caller reuses its buffer.
     const bytes = new Uint8Array(piece);
     this.#send({ kind: "piece", bytes }, [bytes.buffer]);
   }
 
-  /** What the body holds. @throws BodyRefusal; WireError 503 when the thread fails or takes too long */
+  /** Returns the parsed body. @throws BodyRefusal; WireError 503 when the thread fails or takes too long */
   async end(limits: JsonLimits): Promise<JsonBody> {
     this.#send({ kind: "end", limits });
     const timer = setTimeout(() => void this.#worker.terminate(), this.#options.timeMs);
@@ -114,15 +114,15 @@ export class LargeBody {
       return { text, value: text === "" ? undefined : JSON.parse(text), files };
     } catch (error) {
       if (error instanceof BodyRefusal) throw error;
-      this.#options.log.error({ err: error }, "large body: not read");
-      throw comeAgain("The body could not be read; try again");
+      this.#options.log.error({ err: error }, "large body: thread failed");
+      throw retryLater("The body could not be read; try again");
     } finally {
       clearTimeout(timer);
       void this.#worker.terminate();
     }
   }
 
-  /** Gives the place to the next one. */
+  /** Frees the place. */
   release(): void {
     void this.#worker.terminate();
     this.#options.onRelease();
@@ -133,6 +133,6 @@ export class LargeBody {
   }
 }
 
-export function comeAgain(detail: string): WireError {
+export function retryLater(detail: string): WireError {
   return new WireError(503, { detail }, { "retry-after": "5" });
 }

@@ -1,7 +1,7 @@
 /**
- * The data folder, closed to other accounts: it holds latents and captions of everybody's clips, files and keys.
+ * Creates the data folder, closed to other accounts: it holds files, keys, and latents and captions of all users' clips.
  *
- * Under root PostgreSQL and trainers have accounts of their own. Their group may pass through the folder, and no other.
+ * Under root, PostgreSQL and trainers run as their own accounts. Only their group may enter the folder.
  */
 import {
   accessSync,
@@ -18,12 +18,12 @@ import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import type { Account } from "@ltx-trainer/host";
 
-/** An account of this name is used where it exists. */
+/** Account of trainers, where it exists. */
 const accountName = "ltx-trainer";
-/** Where it does not: a number that systems give neither to people nor, by default, to services. */
+/** Fallback: a number outside the ranges that systems assign to people and, by default, to services. */
 const unnamed: Account = { uid: 61_980, gid: 61_980 };
 
-/** The account that trainers have under root. Its group is PostgreSQL's as well. */
+/** Returns the account of trainers under root. PostgreSQL runs in its group. */
 export function trainerAccount(): Account {
   const line = readFileSync("/etc/passwd", "utf8")
     .split("\n")
@@ -35,10 +35,10 @@ export function trainerAccount(): Account {
 const ourNames = /^(postgres|files|files\.owner|parts|requests|cache|models|lock|home\.id|\..*)$/;
 
 /**
- * Makes the data folder and closes it. One that holds other things than ours keeps its mode, and so does one that another
- * account owns: a volume that is mounted for us may only be writable.
+ * Creates the data folder and closes it. A folder that holds other files keeps its mode, and so does one that another account
+ * owns: a mounted volume may only be writable.
  *
- * @throws AppError `file_unreadable` when it cannot be made or written to
+ * @throws AppError `file_unreadable` when it cannot be created or written to
  */
 export function makeDataFolder(home: string): void {
   try {
@@ -52,7 +52,7 @@ export function makeDataFolder(home: string): void {
   } catch (cause) {
     throw new AppError({
       code: "file_unreadable",
-      message: `data folder: got ${home}, which cannot be written to (${(cause as NodeJS.ErrnoException).code}); expected a folder of this account's`,
+      message: `data folder: got ${home}, which is not writable (${(cause as NodeJS.ErrnoException).code}); expected a folder that this account may write to`,
       remedy: "Set LTX_TRAINER_HOME (or --home) to a folder that this account may write to.",
       facts: { home },
       cause,
@@ -60,7 +60,7 @@ export function makeDataFolder(home: string): void {
   }
 }
 
-/** Whether this account may change the mode. */
+/** Tells whether this account may change the mode. */
 function isOwn(path: string): boolean {
   const account = process.geteuid?.();
   return account === 0 || statSync(path).uid === account;

@@ -4,7 +4,7 @@ import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } 
 import type { Logger } from "pino";
 import { Authenticator } from "../access/authenticate.ts";
 import { limitBodyTime } from "../body/body-deadline.ts";
-import { passBodiesOn } from "../body/body-stream.ts";
+import { skipBodyParsing } from "../body/body-stream.ts";
 import { Memory } from "../body/gathered.ts";
 import { parseJsonBodies, smallBodyBytes } from "../body/json-body.ts";
 import { LargeBodies } from "../body/large-bodies.ts";
@@ -79,7 +79,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   limitConnections(app);
   // Nobody reads the body of a request without a route.
-  passBodiesOn(app);
+  skipBodyParsing(app);
   handleErrors(app);
   logAnswers(app);
   await allowBrowsers(app, config);

@@ -1,4 +1,4 @@
-/** The database for a program beside the service: the one that runs, or the embedded one, started and stopped for the work. */
+/** Opens the database for a command-line tool: the running one, or the embedded one, started and stopped around the work. */
 import { sql } from "kysely";
 import { pino } from "pino";
 import type { Config } from "../config/config.ts";
@@ -8,20 +8,20 @@ import { EmbeddedPostgres } from "../postgres/embedded-postgres.ts";
 
 const silent = pino({ level: "silent" });
 
-/** Works on the database of this configuration. Its tables are as they are: nothing is migrated. */
+/** Runs `work` on the configured database, without migrating it. */
 export async function withDatabase<Result>(
   config: Config,
   work: (db: Database) => Promise<Result>,
 ): Promise<Result> {
-  if (config.databaseUrl !== undefined) return connected(config.databaseUrl, work);
+  if (config.databaseUrl !== undefined) return withConnection(config.databaseUrl, work);
   makeDataFolder(config.home);
   const postgres = new EmbeddedPostgres(config.home, silent);
-  if (await isRunning(postgres)) return connected(postgres.address, work);
-  // One that is there but does not answer yet belongs to a service that starts.
+  if (await isRunning(postgres)) return withConnection(postgres.address, work);
+  // A process that does not accept connections yet belongs to a service that is starting.
   const isOurs = postgres.pid === undefined;
   await postgres.start();
   try {
-    return await connected(postgres.address, work);
+    return await withConnection(postgres.address, work);
   } finally {
     if (isOurs) await postgres.stop();
   }
@@ -30,14 +30,14 @@ export async function withDatabase<Result>(
 async function isRunning(postgres: EmbeddedPostgres): Promise<boolean> {
   if (postgres.pid === undefined) return false;
   try {
-    await connected(postgres.address, (db) => sql`select`.execute(db));
+    await withConnection(postgres.address, (db) => sql`select`.execute(db));
     return true;
   } catch {
     return false;
   }
 }
 
-async function connected<Result>(
+async function withConnection<Result>(
   address: DatabaseAddress,
   work: (db: Database) => Promise<Result>,
 ): Promise<Result> {

@@ -63,7 +63,7 @@ async function failureOf(settings: Readonly<Record<string, string>>): Promise<Ap
 test.each([
   ["a wrong password", "wrong", "mine", /wrong user or password/, /DATABASE_URL/],
   ["a database that is not there", "right", "nowhere", /there is no such database/, /CREATE DATABASE/],
-  ["no right to make tables", "right", "others", /this user may not make tables/, /GRANT CREATE/],
+  ["no right to make tables", "right", "others", /this user may not create tables/, /GRANT CREATE/],
 ])("%s is told with its remedy, and without the password", async (_, password, database, message, remedy) => {
   const error = await failureOf({ DATABASE_URL: address(password, database) });
   expect(error).toMatchObject({ code: "database_unusable", exitCode: 1 });
@@ -116,5 +116,5 @@ test.skipIf(process.getuid?.() === 0)("needs an account other than root: a folde
   const closed = join(home, "closed");
   mkdirSync(closed);
   chmodSync(closed, 0o500);
-  expect(() => makeDataFolder(join(closed, "data"))).toThrow(/cannot be written to \(EACCES\)/);
+  expect(() => makeDataFolder(join(closed, "data"))).toThrow(/not writable \(EACCES\)/);
 });

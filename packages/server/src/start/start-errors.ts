@@ -1,10 +1,10 @@
-/** What can be wrong with a machine or a configuration when the server starts, in words with a remedy. */
+/** Turns known failures at startup (address, database) into errors with a remedy. */
 import { AppError } from "@ltx-trainer/contract";
 import type { Config } from "../config/config.ts";
 
 type Place = Pick<Config, "host" | "port" | "databaseUrl">;
 
-/** An error of the start as one with a remedy, if it is of a known kind. Any other, and one that has its words, as it is. */
+/** Returns an `AppError` with a remedy for a known startup failure. Other errors are returned unchanged. */
 export function explainStartFailure(error: unknown, place: Place): unknown {
   if (error instanceof AppError) return error;
   const code = codeOf(error);
@@ -23,12 +23,12 @@ function listenFailure(code: string, { host, port }: Place, cause: unknown): App
       "Choose another port: PORT=8000. For 443, put a proxy in front of the server.",
     ],
     EADDRNOTAVAIL: [
-      `HOST: got ${host}, which is no address of this machine; expected one of its own`,
-      "Use 127.0.0.1 for this machine alone, or 0.0.0.0 for every network it is in.",
+      `HOST: got ${host}, which is not an address of this machine; expected one that is`,
+      "Use 127.0.0.1 for this machine alone, or 0.0.0.0 for all its networks.",
     ],
     ENOTFOUND: [
-      `HOST: got ${host}, a name that leads nowhere; expected an address of this machine`,
-      "Use 127.0.0.1 for this machine alone, or 0.0.0.0 for every network it is in.",
+      `HOST: got ${host}, a name that does not resolve; expected an address of this machine`,
+      "Use 127.0.0.1 for this machine alone, or 0.0.0.0 for all its networks.",
     ],
   };
   const words = known[code === "EAI_AGAIN" ? "ENOTFOUND" : code];
@@ -51,16 +51,25 @@ const databaseProblems: Readonly<Record<string, readonly [string, string]>> = {
   ],
   "3D000": ["there is no such database", "Create it first: CREATE DATABASE ltx OWNER ltx_user."],
   "42501": [
-    "this user may not make tables",
+    "this user may not create tables",
     "Let it own the database, or run as its owner: GRANT CREATE, USAGE ON SCHEMA public TO <user>.",
   ],
-  "53300": ["it has no connection left", "Raise its max_connections, or lower DATABASE_CONNECTIONS."],
-  "57P03": ["it does not take connections yet", "Start the server again in a moment."],
-  ECONNREFUSED: ["nothing listens there", "Start PostgreSQL, or correct host and port in DATABASE_URL."],
-  ENOTFOUND: ["its host name leads nowhere", "Correct the host in DATABASE_URL."],
-  EAI_AGAIN: ["its host name cannot be looked up", "Correct the host in DATABASE_URL, or the DNS here."],
-  ETIMEDOUT: ["it does not answer", "Correct host and port in DATABASE_URL, or the firewall between."],
-  ECONNRESET: ["it cut the connection", "Check that a PostgreSQL listens there, and whether it wants TLS."],
+  "53300": ["all its connections are in use", "Raise its max_connections, or lower DATABASE_CONNECTIONS."],
+  "57P03": ["it does not accept connections yet", "Start the server again in a moment."],
+  ECONNREFUSED: [
+    "nothing listens at this address",
+    "Start PostgreSQL, or correct host and port in DATABASE_URL.",
+  ],
+  ENOTFOUND: ["its host name does not resolve", "Correct the host in DATABASE_URL."],
+  EAI_AGAIN: [
+    "the DNS lookup of its host name failed",
+    "Correct the host in DATABASE_URL, or the DNS of this machine.",
+  ],
+  ETIMEDOUT: ["it does not answer", "Correct host and port in DATABASE_URL, or the firewall in between."],
+  ECONNRESET: [
+    "it closed the connection",
+    "Check that a PostgreSQL listens there, and whether it wants TLS.",
+  ],
   SELF_SIGNED_CERT_IN_CHAIN: [
     "its certificate is not trusted",
     "Name the certificate authority in NODE_EXTRA_CA_CERTS.",
@@ -84,7 +93,7 @@ function databaseFailure(code: string, { databaseUrl }: Place, cause: unknown): 
   });
 }
 
-/** The driver's errors that have no code. */
+/** Matches the driver's errors that have no code. */
 function silentProblem(error: unknown): readonly [string, string] | undefined {
   const message = error instanceof Error ? error.message : "";
   if (
@@ -94,7 +103,7 @@ function silentProblem(error: unknown): readonly [string, string] | undefined {
   )
     return databaseProblems.ETIMEDOUT;
   return /does not support SSL/.test(message)
-    ? ["it does not speak TLS", "Leave sslmode out of DATABASE_URL, or turn TLS on in PostgreSQL."]
+    ? ["it does not speak TLS", "Remove sslmode from DATABASE_URL, or enable TLS in PostgreSQL."]
     : undefined;
 }
 

@@ -1,4 +1,4 @@
-/** Where an endpoint's input takes files, and reading or replacing them there. */
+/** Finds and replaces the files in an endpoint's input. */
 import { isRecord } from "@ltx-trainer/contract/is-record";
 
 /** A path into an input; `*` stands for every item of a list: `["validation", "*", "image_url"]`. */
@@ -9,7 +9,7 @@ export type FilePlace = readonly (string | number)[];
 
 export type FileIn = { readonly place: FilePlace; readonly value: unknown };
 
-/** What stands at the places of `patterns`, in their order. Places that the input lacks are left out. */
+/** Returns the values at `patterns`, in their order. Places that the input lacks are left out. */
 export function filesIn(input: unknown, patterns: readonly FilePattern[]): FileIn[] {
   return patterns.flatMap((pattern) => findAt(input, pattern, []));
 }
@@ -23,7 +23,7 @@ function findAt(value: unknown, [key, ...rest]: FilePattern, place: FilePlace): 
   return isRecord(value) && Object.hasOwn(value, key) ? findAt(value[key], rest, [...place, key]) : [];
 }
 
-/** The same input with another value at one place. */
+/** Returns the input with another value at one place. */
 export function withFileAt(input: unknown, [key, ...rest]: FilePlace, file: unknown): unknown {
   if (key === undefined) return file;
   if (Array.isArray(input)) return input.with(Number(key), withFileAt(input[Number(key)], rest, file));

@@ -1,16 +1,16 @@
-/** Small bodies and headers, checked where they come in. */
+/** Validates small bodies and headers. */
 import { describeIssue } from "@ltx-trainer/contract";
 import type { z } from "zod";
 import { WireError } from "./wire-error.ts";
 
-/** A list of thousands may be wrong in every entry. */
+/** Problems per message: a list of thousands may be wrong in every entry. */
 const mostIssues = 20;
 
 /**
- * The value as the schema has it.
+ * Returns the parsed value.
  *
- * @param where what the message starts with: `body`, or the name of a header
- * @throws WireError 400 naming everything that does not fit
+ * @param where prefix of the message: `body`, or the name of a header
+ * @throws WireError 400 naming every problem
  */
 export function parseWire<Schema extends z.ZodType>(
   schema: Schema,

@@ -1,14 +1,14 @@
 /**
- * The addresses under which clients reach us.
+ * Builds the URLs in our responses.
  *
- * Everything hangs under one origin: the queue under /queue, synchronous runs under /run, files under /files. A client
- * that reaches us under fal's own host names (through DNS or a proxy) is told those.
+ * Everything has one origin: the queue under /queue, synchronous runs under /run, files under /files. A client that reaches
+ * us under fal's own host names (through DNS or a proxy) gets URLs with those.
  */
 
 /**
- * Host names of the hosted service, and the part of ours that stands for each.
+ * Host names of the hosted service, and our path for each.
  *
- * `rest.alpha.fal.ai` and `fal.media`: clients until the end of 2025. `falrun.com`: where fal_client from 1.0.3 turns when
+ * `rest.alpha.fal.ai` and `fal.media`: clients until the end of 2025. `falrun.com`: the fallback of fal_client from 1.0.3 when
  * fal's own names do not answer. Which client asks which host: `tests/clients/versions/versions.ts`.
  */
 export const falHosts: Readonly<Record<string, string>> = {
@@ -27,7 +27,7 @@ export const falHosts: Readonly<Record<string, string>> = {
 /** `https://host`, without a slash at its end. */
 export type PublicUrl = string;
 
-/** What a request came in as. */
+/** The address that a request was sent to. */
 export type ReachedAs = {
   readonly protocol: string;
   /** With the port. */
@@ -35,18 +35,18 @@ export type ReachedAs = {
   readonly configured: PublicUrl | undefined;
 };
 
-/** The origin to build addresses from. */
+/** Returns the origin to build URLs from. */
 export function publicUrlOf({ protocol, host, configured }: ReachedAs): PublicUrl {
   if (Object.hasOwn(falHosts, host)) return `https://${host}`;
   return configured ?? `${protocol}://${host}`;
 }
 
-/** Where the queue is, for `requestUrls`. */
+/** Returns the URL of the queue, for `requestUrls`. */
 export function queueBase(publicUrl: PublicUrl): string {
   return isFalHost(publicUrl) ? "https://queue.fal.run" : `${publicUrl}/queue`;
 }
 
-/** The address of a file. */
+/** Returns the URL of a file. */
 export function fileUrl(
   publicUrl: PublicUrl,
   file: { readonly store: string; readonly name: string },
@@ -54,7 +54,7 @@ export function fileUrl(
   return `${filesBase(publicUrl)}/files/b/${file.store}/${encodeURIComponent(file.name)}`;
 }
 
-/** Where files are uploaded to and read from, for clients that build addresses by themselves. */
+/** Returns the base URL of files, for clients that build the rest themselves. */
 export function filesBase(publicUrl: PublicUrl): string {
   return isFalHost(publicUrl) ? "https://v3.fal.media" : publicUrl;
 }

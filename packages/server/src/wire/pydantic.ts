@@ -1,7 +1,7 @@
 /**
- * Schema issues in the words of pydantic, which is what clients of the hosted API know how to read.
+ * Formats schema issues like pydantic, which clients of the hosted API parse.
  *
- * Source: pydantic 2, `pydantic_core.core_schema.ErrorType` and its messages; which types carry a page of their own:
+ * Source: pydantic 2, `pydantic_core.core_schema.ErrorType` and its messages; which types have their own page:
  * fal.ai/docs/documentation/model-apis/errors.
  */
 
@@ -17,16 +17,16 @@ type Words = {
   readonly hasPage?: boolean;
 };
 
-/** Entries of one answer. A body can be wrong in a million places. */
+/** Entries per response: a body can be wrong in a million places. */
 const mostEntries = 100;
 
 /**
- * What is wrong with a body, one entry per value, at most 100.
+ * Returns the problems of a body, one entry per value, at most 100.
  *
- * @param input the value that `schema` refused with `issues`; entries repeat the part they are about
+ * @param input the value that `schema` refused with `issues`. Each entry repeats its part
  */
 export function pydanticDetail(schema: z.ZodType, issues: readonly Issue[], input: unknown): ErrorDetail[] {
-  // Like pydantic, one word a value: one of the wrong type is not also of the wrong length.
+  // Report one issue per value, as pydantic does.
   const first = new Map<string, Issue>();
   for (const issue of issues) {
     if (first.size >= mostEntries) break;
@@ -35,7 +35,7 @@ export function pydanticDetail(schema: z.ZodType, issues: readonly Issue[], inpu
   }
   return [...first.values()].map((issue) => {
     const { found, value, parent } = valueAt(input, issue.path);
-    // A rule over several fields has words of its own, also about one that is not there.
+    // A rule over several fields has its own message, also for a missing field.
     const { type, msg, ctx, hasPage }: Words =
       found || issue.code === "custom"
         ? wordsOf(issue, value, typeAt(schema, issue.path))
@@ -51,7 +51,7 @@ export function pydanticDetail(schema: z.ZodType, issues: readonly Issue[], inpu
   });
 }
 
-/** The one entry for a body that is no JSON. */
+/** Returns the entry for a body that is not JSON. */
 export function jsonInvalidDetail(reason: string): ErrorDetail {
   return {
     loc: ["body", 0],
@@ -65,7 +65,7 @@ export function jsonInvalidDetail(reason: string): ErrorDetail {
 function wordsOf(issue: Issue, value: unknown, type: string | undefined): Words {
   switch (issue.code) {
     case "invalid_type":
-      // zod names the number first and the whole number only after that.
+      // zod reports `number` first and `int` after it.
       return typeWords(type === "integer" ? "int" : issue.expected, value);
     case "too_small":
       return limitWords(issue.origin, value, { low: issue.minimum, inclusive: issue.inclusive !== false });
@@ -146,7 +146,7 @@ function alternatives(values: readonly unknown[]): string {
   return quoted.length < 2 ? quoted.join("") : `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
 }
 
-/** The value at a path; `found` is false when its last key is not there, and `parent` what it should be in. */
+/** Returns the value at a path. `found` is false when its last key is missing. `parent` is the object it should be in. */
 function valueAt(root: unknown, path: readonly PropertyKey[]) {
   let value: unknown = root;
   let parent: unknown = root;

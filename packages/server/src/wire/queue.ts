@@ -1,14 +1,14 @@
 /**
  * The queue's wire format: states of a request, and the bodies of submit, status and cancel.
  *
- * Inside, a request is in one of five states; on the wire there are three words, and a request that failed or was cancelled
- * is COMPLETED too: the result says how.
+ * A request has five states inside and three on the wire. A failed or cancelled request is COMPLETED too: its result is the
+ * error.
  *
  * Source: fal.ai/docs/documentation/model-apis/inference/queue; clients @fal-ai/client 1.10.1, fal_client 1.0.1.
  */
 import { z } from "zod";
 
-/** Where a request is. The first two are on the way, the others final. */
+/** States of a request. All but the first two are final. */
 export const requestStates = ["queued", "running", "succeeded", "failed", "cancelled"] as const;
 export type RequestState = (typeof requestStates)[number];
 
@@ -28,7 +28,7 @@ export const LogLine = z.object({
 });
 export type LogLine = z.infer<typeof LogLine>;
 
-/** The three addresses of a request. Clients build them by themselves and compare: no other form will do. */
+/** The three URLs of a request. Clients build them too and compare, so the form is fixed. */
 export const RequestUrls = z.object({
   response_url: z.string(),
   status_url: z.string(),
@@ -37,16 +37,16 @@ export const RequestUrls = z.object({
 export type RequestUrls = z.infer<typeof RequestUrls>;
 
 /**
- * The addresses of a request. A sub-path of the endpoint takes no part.
+ * Returns the URLs of a request. A sub-path of the endpoint is not part of them.
  *
- * @param base the queue's own address, without a slash at the end: `https://queue.fal.run`
+ * @param base URL of the queue, without a trailing slash: `https://queue.fal.run`
  */
 export function requestUrls(base: string, endpoint: string, id: string): RequestUrls {
   const response = `${base}/${endpoint}/requests/${id}`;
   return { response_url: response, status_url: `${response}/status`, cancel_url: `${response}/cancel` };
 }
 
-/** Null when logs were not asked for; the Python client insists on the key. */
+/** Null when the client did not ask for logs. The Python client requires the key. */
 const logs = z.array(LogLine).nullable();
 const request = { request_id: z.string(), ...RequestUrls.shape, logs };
 
@@ -63,9 +63,9 @@ const InProgress = z.object({ status: z.literal("IN_PROGRESS"), ...request, metr
 const Completed = z.object({
   status: z.literal("COMPLETED"),
   ...request,
-  /** Seconds of work; 0 when it never started. */
+  /** Seconds of work. 0: it never started. */
   metrics: z.object({ inference_time: z.number().min(0) }),
-  /** Only of a request without a good end. */
+  /** Only on failed and cancelled requests. */
   error: z.string().optional(),
   error_type: z.string().optional(),
 });
@@ -78,6 +78,6 @@ export const CancelResponse = z.object({
 });
 export type CancelResponse = z.infer<typeof CancelResponse>;
 
-/** What a client may wish for the order of the queue. `low` waits behind every `normal`. */
+/** Priority in the queue. `low` waits for every `normal`. */
 export const queuePriorities = ["normal", "low"] as const;
 export type QueuePriority = (typeof queuePriorities)[number];

@@ -1,16 +1,16 @@
 /**
- * Which endpoint and request an address of the queue means.
+ * Parses a path of the queue into endpoint and request.
  *
- * Clients leave the sub-path of an endpoint out of the addresses of its requests; older documentation keeps it, and adds
- * `/response`. Both are understood, with or without a slash at the end.
+ * Clients omit an endpoint's sub-path from the URLs of its requests. Older documentation keeps it and appends `/response`.
+ * Both are accepted, with or without a trailing slash.
  */
 
 export type RequestPath = {
   /** `owner/alias`. */
   readonly endpoint: string;
-  /** What comes after it; usually nothing. */
+  /** Path after the endpoint, usually empty. */
   readonly path: string;
-  /** Absent when a request is submitted there. */
+  /** Absent for submissions. */
   readonly request?: { readonly id: string; readonly part: RequestPart };
 };
 
@@ -24,7 +24,7 @@ const parts: Readonly<Record<string, RequestPart>> = {
   cancel: "cancel",
 };
 
-/** Undefined for what is no address of the queue. */
+/** Returns undefined for any other path. */
 export function parseRequestPath(pathname: string): RequestPath | undefined {
   const segments = withoutOuterSlashes(pathname).split("/");
   const [owner, alias, ...rest] = segments;
@@ -39,7 +39,7 @@ export function parseRequestPath(pathname: string): RequestPath | undefined {
   return { endpoint, path: rest.slice(0, at).join("/"), request: { id, part } };
 }
 
-/** By hand: every poll passes here, and the expression for it takes quadratic time on a row of slashes. */
+/** Not a regular expression: every poll runs this, and the expression takes quadratic time on a row of slashes. */
 function withoutOuterSlashes(text: string): string {
   let start = 0;
   let end = text.length;

@@ -1,4 +1,4 @@
-/** An answer that is not the one the client hoped for, thrown from anywhere under a route. */
+/** An error response, thrown from anywhere under a route. */
 import { requestFailure, type WireFailure } from "./request-failures.ts";
 
 export class WireError extends Error {
@@ -19,7 +19,7 @@ export class WireError extends Error {
     return new WireError(status, body, headers);
   }
 
-  /** What was asked for cannot be done as asked; `message` says what was got and what was expected. */
+  /** 400, with a message of the form `got <actual>, expected <rule>`. */
   static badRequest(message: string): WireError {
     return WireError.of(requestFailure(400, "bad_request", message));
   }

@@ -6,7 +6,7 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { validate as isUuid } from "uuid";
-import { passBodiesOn, streamOf } from "../../body/body-stream.ts";
+import { skipBodyParsing, streamOf } from "../../body/body-stream.ts";
 import { jsonOf } from "../../body/json-body.ts";
 import type { Config } from "../../config/config.ts";
 import type { Upload } from "../../db/files/uploads.ts";
@@ -38,7 +38,7 @@ const withToken = "/files/b/:store/:name/multipart/:upload";
 
 /** Mounts the routes that take bytes; `app` is a scope of their own. */
 export function addByteRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
-  passBodiesOn(app);
+  skipBodyParsing(app);
   const { described, byAddress, byToken } = admissions(deps);
   app.post("/files/upload", { onRequest: described.onRequest }, (request, reply) =>
     receive(request, reply, described.of(request), deps),
