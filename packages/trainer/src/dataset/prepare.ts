@@ -14,10 +14,10 @@ import { openSource, type Source } from "../source/open.ts";
 import { encryptedArchive } from "../source/zip/archive.ts";
 import { type Caption, makeCaption, readWords } from "./captions/captions.ts";
 import { isNamedReference, pairFiles, referenceName } from "./captions/pair.ts";
-import { hashSamples } from "./lost-samples.ts";
 import { splitOutputs } from "./own-outputs.ts";
 import { pairPieces } from "./references.ts";
-import { makeReport, nothingUsable } from "./report.ts";
+import { hashSamples } from "./report/lost-samples.ts";
+import { makeReport, nothingUsable } from "./report/report.ts";
 import { type Examined, examine } from "./samples.ts";
 import type { Dataset, DatasetOptions, PrepareContext, Sample, SourceFile } from "./types.ts";
 

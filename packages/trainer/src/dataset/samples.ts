@@ -20,7 +20,7 @@ import {
   probeImage,
 } from "../media/image.ts";
 import { type Clock, decodeVideo, type Survey, surveyVideo, type VideoFile } from "../media/video.ts";
-import { blackNotes, counted, pageNotes, sizeNotes, videoNotes } from "./notes.ts";
+import { blackNotes, counted, pageNotes, sizeNotes, videoNotes } from "./report/notes.ts";
 import type { DatasetOptions, Excerpt } from "./types.ts";
 import { planWindows, type Window } from "./windows.ts";
 

@@ -1,7 +1,7 @@
 /** What a file's line in the report says beside its fate: what was noticed, and what it does to the samples. */
 import type { ReportSample, Size } from "@ltx-trainer/contract";
-import type { VideoInfo } from "../media/ffmpeg/probe.ts";
-import type { Survey, VideoFile } from "../media/video.ts";
+import type { VideoInfo } from "../../media/ffmpeg/probe.ts";
+import type { Survey, VideoFile } from "../../media/video.ts";
 
 export function videoNotes(
   { info, sizes = [] }: VideoFile,

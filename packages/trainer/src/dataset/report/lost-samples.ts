@@ -1,10 +1,10 @@
 /** Samples that were planned and then could not be loaded: the training goes on without them, and the report says so. */
 import { createHash } from "node:crypto";
 import type { ReportFile } from "@ltx-trainer/contract";
-import { mediaExtensions } from "../media/media-kinds.ts";
+import { mediaExtensions } from "../../media/media-kinds.ts";
+import type { Dataset, Sample } from "../types.ts";
 import { counted } from "./notes.ts";
 import { makeReport, nothingUsable } from "./report.ts";
-import type { Dataset, Sample } from "./types.ts";
 
 /** sha256 over every sample's id, caption and reference, in order. */
 export function hashSamples(samples: readonly Sample[]): string {
