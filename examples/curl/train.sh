@@ -6,14 +6,14 @@ set -eu
 server=${LTX_TRAINER_URL:-http://localhost:8000}
 queue=$server/queue/fal-ai/ltx-video-trainer
 zip=$1
-# The options' fields, to be followed by one more.
+# The fields of the options, with a trailing comma.
 fields=$(printf %s "${2:-}" | tr '\n' ' ' | sed 's/^ *{ *//; s/ *} *$//; s/.$/&,/')
 
 call() {
   curl --silent --show-error --header "Authorization: Key $FAL_KEY" "$@"
 }
 
-# One field of a flat answer, without asking for jq.
+# One field of a flat JSON response, without jq.
 field() {
   sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"
 }
@@ -33,5 +33,5 @@ while status=$(call --fail "$queue/requests/$id/status" | field status) && [ "$s
   sleep 2
 done
 
-# A request that failed is completed too: its result is the error, and curl ends with 22.
+# A failed request is COMPLETED too: its result is the error, and curl exits with 22.
 call --fail-with-body "$queue/requests/$id"

@@ -1,8 +1,8 @@
-"""Trains on a zip with Python alone, over plain HTTP: submits it inline, follows the log, prints where the files are.
+"""Trains on a zip with Python alone, over plain HTTP: submits it inline, prints logs, prints the URLs of the results.
 
     FAL_KEY=... python3 train.py clips.zip '{"trigger_phrase": "glowpulse style"}'
 
-fal's own Python client (`pip install fal-client`) works as well where the server is reached by HTTPS:
+fal's own Python client (`pip install fal-client`) also works if the server is reachable by HTTPS:
 
     FAL_RUN_HOST=train.example.com/run FAL_QUEUE_RUN_HOST=train.example.com/queue
 """
@@ -40,7 +40,7 @@ def main(path, options="{}"):
         if status["status"] == "COMPLETED":
             break
         time.sleep(1)
-    # A request that failed is completed too: its result is the error.
+    # A failed request is COMPLETED too: its result is the error.
     try:
         print(json.dumps(call(status["response_url"]), indent=2))
     except urllib.error.HTTPError as error:

@@ -1,5 +1,5 @@
 /**
- * The same step by step: upload, submit, follow the status as it changes, fetch the result.
+ * The same step by step: uploads, submits, streams the status, fetches the result.
  *
  *   FAL_KEY=... npx tsx stream.ts clips.zip '{"trigger_phrase": "glowpulse style"}'
  */
@@ -25,7 +25,7 @@ const input = { ...JSON.parse(options), training_data_url };
 const { request_id: requestId } = await fal.queue.submit(endpoint, { input });
 const updates = await fal.queue.streamStatus(endpoint, { requestId, logs: true });
 for await (const update of updates) {
-  // A stream gives each line of the log once.
+  // A stream sends each log line once.
   for (const { message } of ("logs" in update && update.logs) || []) console.log(message);
 }
 const { data } = await fal.queue.result(endpoint, { requestId });

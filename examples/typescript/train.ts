@@ -1,5 +1,5 @@
 /**
- * Trains on a zip with fal's own client: uploads it, waits with the log on screen, prints where the files are.
+ * Trains on a zip with fal's client: uploads it, waits and prints logs, prints the URLs of the results.
  *
  *   FAL_KEY=... npx tsx train.ts clips.zip '{"trigger_phrase": "glowpulse style"}'
  */
@@ -11,7 +11,7 @@ const server = process.env.LTX_TRAINER_URL ?? "http://localhost:8000";
 const [path, options = "{}"] = process.argv.slice(2);
 if (path === undefined) throw new Error("usage: train.ts <zip> [input as JSON]");
 
-// `proxyUrl` makes this a program for a server of one's own. Needs @fal-ai/client 1.10 or newer.
+// `proxyUrl` sends every request to your own server. Needs @fal-ai/client 1.10 or newer.
 fal.config({
   credentials: process.env.FAL_KEY ?? "",
   proxyUrl: { url: `${server}/api/fal/proxy`, when: "always" },
@@ -24,7 +24,7 @@ const { data, requestId } = await fal.subscribe("fal-ai/ltx-video-trainer", {
   logs: true,
   onQueueUpdate: (update) => {
     if (update.status === "IN_QUEUE") console.log(`${update.queue_position} requests ahead`);
-    // Polling gives the whole log each time.
+    // Polling returns the whole log each time.
     else for (const { message } of (update.logs ?? []).slice(shown)) console.log(message);
     shown = "logs" in update ? (update.logs?.length ?? 0) : 0;
   },

@@ -1,10 +1,10 @@
 /**
- * A receiver of webhooks that believes nothing it cannot verify.
+ * A webhook receiver that verifies signatures.
  *
  *   LTX_TRAINER_URL=http://localhost:8000 PORT=9000 npx tsx webhook-receiver.ts
  *
- * Submit with `?fal_webhook=http://localhost:9000/` (JavaScript: `webhookUrl`). A server that should deliver to private
- * addresses such as this one is started with WEBHOOK_PRIVATE_TARGETS=true.
+ * Submit with `?fal_webhook=http://localhost:9000/` (JavaScript: `webhookUrl`). To deliver to private addresses such as this
+ * one, the server needs WEBHOOK_PRIVATE_TARGETS=true.
  */
 import { createHash, webcrypto } from "node:crypto";
 import { createServer, type IncomingMessage } from "node:http";
@@ -59,7 +59,7 @@ const receiver = createServer(async (request, response) => {
     return;
   }
   const event = JSON.parse(body.toString());
-  // A webhook may come more than once: remember request_id where that matters.
+  // Delivery is at least once: deduplicate by request_id if that matters.
   if (event.status === "OK") console.log(event.request_id, "trained:", event.payload.lora_file.url);
   else console.log(event.request_id, "failed:", event.error, JSON.stringify(event.payload));
   response.writeHead(200).end();
