@@ -56,7 +56,7 @@ test.each([
   [["create", "--scope", "root"], /scope: got "root", expected one of api, admin/],
   [["create", "--user", "a b"], /user: got "a b", expected letters/],
   [["revoke", "nonsense"], /id: got "nonsense", expected the id of a key/],
-  [["revoke", "0190c000-0000-4000-8000-000000000000"], /expected the id of a key that can be used/],
+  [["revoke", "0190c000-0000-4000-8000-000000000000"], /expected the id of an active key/],
 ])("%j is refused with the status of wrong usage", (args, message) => {
   const { status, stderr } = keys(...args);
   expect(status).toBe(2);
