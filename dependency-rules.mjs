@@ -29,7 +29,7 @@ const packages = {
  *
  * @type {Record<string, string[]>}
  */
-const layers = {
+export const layers = {
   "packages/contract/src": [
     "errors.ts is-record.ts media-extensions.ts secrets.ts sizes.ts",
     "endpoints options",
@@ -83,19 +83,20 @@ const layers = {
     "main.ts",
   ],
   "packages/server/src": [
-    "wire log.ts",
+    "log.ts wire",
     "config",
     "postgres",
     "db",
-    "access body metrics.ts",
+    "start",
+    "access body",
     "storage",
     "endpoints",
     "queue",
     "webhooks",
-    "jobs",
-    "http start",
-    "backup service.ts",
-    "main.ts access/keys-main.ts backup/backup-main.ts",
+    "jobs metrics.ts",
+    "backup http",
+    "service.ts",
+    "main.ts",
   ],
   "models/ltx-nano/training": [
     "clips export.ts ranks",

@@ -1,12 +1,12 @@
 /** The rules that tools hold for us, each broken once: their configuration is as easily wrong as code. */
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cruise } from "dependency-cruiser";
 import { afterEach, describe, expect, test } from "vitest";
-import rules from "../../dependency-rules.mjs";
+import rules, { layers } from "../../dependency-rules.mjs";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 /** @type {string[]} */
@@ -107,6 +107,11 @@ describe("dependency-cruiser", () => {
     if (typeof output === "string") throw new Error(output);
     return output.summary.violations.map(({ rule, from, to }) => `${rule.name}: ${from} -> ${to}`).sort();
   }
+
+  test.each(Object.entries(layers))("every layer of %s exists", (root, rows) => {
+    const names = rows.flatMap((row) => row.split(" "));
+    expect(names.filter((name) => !existsSync(join(repository, root, name)))).toEqual([]);
+  });
 
   test("the tree that the other tests break is in order", async () => {
     expect(await brokenRules({ "packages/cli/src/main.ts": 'import "./program.ts";\n' })).toEqual([]);
