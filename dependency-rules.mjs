@@ -37,7 +37,8 @@ export const layers = {
     "index.ts",
   ],
   "packages/host/src": [
-    "data-uri.ts durable.ts each-line.ts places.ts public-address.ts spawn-tied.ts stop-signals.ts",
+    "data-uri.ts durable.ts each-line.ts find-on-path.ts places.ts public-address.ts stop-signals.ts",
+    "spawn-tied.ts",
     "trainer-process.ts",
     "index.ts",
   ],

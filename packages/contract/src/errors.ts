@@ -129,3 +129,15 @@ export function toAppError(error: unknown): AppError {
     cause: error,
   });
 }
+
+/** The end of work that was asked to stop. */
+export function interrupted(
+  said: {
+    readonly message?: string;
+    readonly remedy?: string;
+    readonly facts?: ErrorFacts;
+    readonly cause?: unknown;
+  } = {},
+): AppError {
+  return new AppError({ code: "interrupted", message: "interrupted", retryable: true, ...said });
+}

@@ -5,8 +5,8 @@
  * of its own, so that Ctrl-C reaches it through us only, and so that it can be ended together with what it started.
  */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
-import { accessSync, constants, writeFileSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { findOnPath } from "./find-on-path.ts";
 
 export type Account = { readonly uid: number; readonly gid: number };
 
@@ -70,16 +70,4 @@ export function killGroup(child: ChildProcess): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
-}
-
-function findOnPath(name: string): string | undefined {
-  const candidates = (process.env.PATH ?? "").split(delimiter).map((folder) => join(folder, name));
-  return candidates.find((path) => {
-    try {
-      accessSync(path, constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
 }

@@ -15,7 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { AppError, decodeEvent, type EventOf, type JobEvent } from "@ltx-trainer/contract";
+import { AppError, decodeEvent, type EventOf, interrupted, type JobEvent } from "@ltx-trainer/contract";
 import { eachLine, type LineLimits } from "./each-line.ts";
 import { trainerProgram } from "./places.ts";
 import { type Account, killGroup, sacrificeFirst, spawnTied } from "./spawn-tied.ts";
@@ -225,7 +225,7 @@ async function listen(
     const [ending] = await Promise.all([ended(child), lines, complaints]);
     if (last?.type === "finished" && ending.code === 0) return last.outputs;
     if (last?.type === "failed") throw new AppError(last);
-    throw wasAsked() ? wasInterrupted(run, reached) : died(run, reached, ending, noise);
+    throw wasAsked() ? interrupted({ remedy: howToGoOn(run, reached) }) : died(run, reached, ending, noise);
   } finally {
     killGroup(child);
   }
@@ -250,15 +250,6 @@ function howToGoOn({ command }: TrainerRun, reached: Reached): string {
   if (command !== "train" || reached === "nothing") return "Run the same command again.";
   if (reached === "begun") return "Run the same command with --resume to continue.";
   return "The LoRA is complete, with its config.json. Run the same command with --resume to make the videos, or use `ltx-trainer generate --lora`.";
-}
-
-function wasInterrupted(run: TrainerRun, reached: Reached): AppError {
-  return new AppError({
-    code: "interrupted",
-    message: "interrupted",
-    remedy: howToGoOn(run, reached),
-    retryable: true,
-  });
 }
 
 const killedHint = "Something killed it, most likely the system for lack of memory.";

@@ -29,13 +29,7 @@ export async function inspectDataset(
   for (const note of plan.notes) reporter.info(note);
   const workFolder = mkdtempSync(join(tmpdir(), "ltx-trainer-inspect-"));
   try {
-    const options = {
-      ...plan.sample,
-      ...plan.dataset,
-      resampleFrameRate: job.resample_frame_rate,
-      useAllFootage: job.use_all_footage,
-      mixedShapes: job.mixed_shapes,
-    };
+    const options = { ...plan.sample, ...plan.dataset };
     const dataset = await prepareDataset(job.training_data_url, options, {
       workFolder,
       signal,

@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import { isNameBeside, writeDurably } from "@ltx-trainer/host";
 import { type FolderLock, isLockName, lockFolder, refuseHeld } from "./files/folder-lock.ts";
+import { unwritableReason } from "./files/unwritable.ts";
 
 /** Where a training keeps downloads, unpacked media and its lock, in its output folder. */
 export const scratchName = ".ltx-trainer";
@@ -248,15 +249,11 @@ function asUnwritable(error: unknown, path: string): unknown {
     const message = `out: got ${path}, which is a file or lies below one; expected a folder`;
     return new AppError({ code: "invalid_options", message, remedy: "Choose another --out.", ...options });
   }
-  const reasons: Readonly<Record<string, string>> = {
-    EACCES: "permission denied",
-    EPERM: "permission denied",
-    EROFS: "the file system is read-only",
-  };
-  if (code === undefined || reasons[code] === undefined) return error;
+  const reason = unwritableReason(code);
+  if (reason === undefined) return error;
   return new AppError({
     code: "file_unreadable",
-    message: `out: ${path} cannot be written: ${reasons[code]}`,
+    message: `out: ${path} cannot be written: ${reason}`,
     remedy: "Choose another --out, or change the permissions of that folder.",
     ...options,
   });

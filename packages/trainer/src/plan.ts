@@ -5,6 +5,7 @@ import { AppError, type TrainJob } from "@ltx-trainer/contract";
 import { type BaseModel, latentGrid, snapFrames } from "@ltx-trainer/ltx";
 import { numThreads, torchVersion } from "@ltx-trainer/torch";
 import { fillTrigger } from "./dataset/captions/captions.ts";
+import type { DatasetOptions } from "./dataset/types.ts";
 import type { BaseProfile } from "./models/base-models.ts";
 import type { Placement } from "./models/device.ts";
 
@@ -26,12 +27,7 @@ export type Plan = {
   readonly seed: number;
   readonly steps: number;
   readonly sample: VideoShape & { readonly tokens: number };
-  readonly dataset: {
-    readonly autoScale: boolean;
-    readonly triggerPhrase: string;
-    /** Whether every sample has a reference video in front (IC-LoRA). */
-    readonly referenceVideos: boolean;
-  };
+  readonly dataset: Omit<DatasetOptions, keyof VideoShape>;
   readonly lora: {
     readonly rank: number;
     readonly alpha: number;
@@ -110,6 +106,10 @@ export function makePlan(job: PlanOptions, around: Surroundings): Plan {
       autoScale: job.auto_scale_input,
       triggerPhrase: job.trigger_phrase,
       referenceVideos: job.reference_videos,
+      resampleFrameRate: job.resample_frame_rate,
+      useAllFootage: job.use_all_footage,
+      mixedShapes: job.mixed_shapes,
+      temporalCompression: base.compression.temporal,
     },
     lora: {
       rank: job.rank,

@@ -2,6 +2,7 @@
 import { accessSync, constants, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
+import { unwritableReasons } from "./files/unwritable.ts";
 import { requireVideoEncoder } from "./media/encode-video.ts";
 
 /**
@@ -33,9 +34,7 @@ function checkHome(home: string): void {
 }
 
 const reasons: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EPERM: "permission denied",
-  EROFS: "the file system is read-only",
+  ...unwritableReasons,
   ENOTDIR: "it is a file or lies below one",
   EEXIST: "it is a file or lies below one",
 };

@@ -170,13 +170,7 @@ async function prepare(
   reporter.phase("dataset", "Reading the dataset");
   const dataset = await prepareDataset(
     job.training_data_url,
-    {
-      ...plan.sample,
-      ...plan.dataset,
-      resampleFrameRate: job.resample_frame_rate,
-      useAllFootage: job.use_all_footage,
-      mixedShapes: job.mixed_shapes,
-    },
+    { ...plan.sample, ...plan.dataset },
     {
       ...sourcePolicyOf(job),
       workFolder: folder.work,

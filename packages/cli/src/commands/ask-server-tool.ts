@@ -1,7 +1,7 @@
 /** Running one of the server's programs that answer with one JSON object on their last line of stdout. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { text } from "node:stream/consumers";
-import { AppError, type ErrorBody, exitCodes } from "@ltx-trainer/contract";
+import { AppError, type ErrorBody, exitCodes, interrupted } from "@ltx-trainer/contract";
 import { homeFolder } from "@ltx-trainer/host";
 
 type Question = { readonly action: string; readonly options: object; readonly home: string | undefined };
@@ -29,7 +29,7 @@ export async function askServerTool(program: string, { action, options, home }: 
 
 function withoutAnswer(action: string, code: number | null): AppError {
   return code === exitCodes.interrupted
-    ? new AppError({ code: "interrupted", message: `${action}: interrupted`, retryable: true })
+    ? interrupted({ message: `${action}: interrupted` })
     : new AppError({ code: "tool_failed", message: `${action}: the program ended without an answer` });
 }
 

@@ -6,7 +6,7 @@
  */
 import { constants, setPriority } from "node:os";
 import { dirname, join } from "node:path";
-import { AppError, type JobEvent, toAppError } from "@ltx-trainer/contract";
+import { type AppError, interrupted, type JobEvent, toAppError } from "@ltx-trainer/contract";
 import { startTrainer, type TrainerProcess } from "@ltx-trainer/host";
 import type { Logger } from "pino";
 import type { ClaimedRequest } from "../db/requests/leases.ts";
@@ -141,7 +141,7 @@ export class RunningRequest implements WorkOnRequest {
     });
     await confinement.openWay(dirname(folder.path));
     for (const path of [folder.path, join(config.home, "cache")]) await confinement.giveFolder(path);
-    if (this.#stop !== undefined) throw stoppedEarly();
+    if (this.#stop !== undefined) throw interrupted({ message: "stopped before it began" });
     this.#trainer = startTrainer({
       command: this.#endpoint.command,
       program: this.#endpoint.program,
@@ -261,10 +261,6 @@ function noiseLog(log: Logger): (line: string, stream: string) => void {
     if (++count < mostNoise) log.warn({ stream, line }, "trainer: printed");
     if (count === mostNoise) log.warn({ stream }, "trainer: printed more, which is left out");
   };
-}
-
-function stoppedEarly(): AppError {
-  return new AppError({ code: "interrupted", message: "stopped before it began", retryable: true });
 }
 
 /**

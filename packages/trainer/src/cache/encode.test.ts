@@ -20,6 +20,7 @@ import { writeSafetensors, zeros } from "@ltx-trainer/torch";
 import { afterAll, describe, expect, test } from "vitest";
 import { prepareDataset } from "../dataset/prepare.ts";
 import { withoutLost } from "../dataset/report/lost-samples.ts";
+import { datasetOptions } from "../dataset/testing/options.ts";
 import type { Sample } from "../dataset/types.ts";
 import { unreadable } from "../media/ffmpeg/probe.ts";
 import { numberedClip } from "../media/testing/media.ts";
@@ -97,7 +98,7 @@ test("a clip that cannot be decoded after all is left out with a warning, and th
   mkdirSync(folder);
   numberedClip(join(folder, "bad.mkv"), { frames: 9, fps: 25 });
   numberedClip(join(folder, "good.mkv"), { frames: 18, fps: 25 });
-  const options = { ...shape, frameRate: 25, autoScale: false, triggerPhrase: "TOK" };
+  const options = datasetOptions({ ...shape, triggerPhrase: "TOK" });
   const dataset = await prepareDataset(folder, options, { workFolder: join(root, "clips-work") });
   expect(dataset.samples).toHaveLength(3);
   truncateSync(join(folder, "bad.mkv"), 100);

@@ -11,16 +11,10 @@ import {
   testClip,
 } from "../media/testing/media.ts";
 import { type Examined, examine } from "./samples.ts";
+import { datasetOptions } from "./testing/options.ts";
 import type { DatasetOptions } from "./types.ts";
 
-const options: DatasetOptions = {
-  frames: 25,
-  width: 32,
-  height: 32,
-  frameRate: 25,
-  autoScale: false,
-  triggerPhrase: "",
-};
+const options = datasetOptions({ frames: 25 });
 
 function look(path: string, changes: Partial<DatasetOptions> = {}): Promise<Examined> {
   return examine({ path, name: "clip", kind: "video" }, { ...options, ...changes });

@@ -6,6 +6,7 @@ import { outputNames } from "../job-folder.ts";
 import { numberedClip, temporaryFolder } from "../media/testing/media.ts";
 import { splitOutputs } from "./own-outputs.ts";
 import { prepareDataset } from "./prepare.ts";
+import { datasetOptions } from "./testing/options.ts";
 
 const split = (...paths: string[]) => {
   const { own, data } = splitOutputs(paths.map((path) => ({ path })));
@@ -29,7 +30,7 @@ test("a plan.json alone makes no folder ours", () => {
 test("a dataset is the same before and after a training wrote into its folder", async () => {
   const data = temporaryFolder();
   numberedClip(join(data, "a.mkv"), { frames: 9, fps: 25 });
-  const options = { frames: 9, width: 32, height: 32, frameRate: 25, autoScale: false, triggerPhrase: "" };
+  const options = datasetOptions();
   const context = { workFolder: join(temporaryFolder(), "work") };
   const before = await prepareDataset(data, options, context);
   mkdirSync(join(data, "my-lora", "samples"), { recursive: true });

@@ -5,16 +5,10 @@ import sharp from "sharp";
 import { expect, test } from "vitest";
 import { makeZip, numberedClip, temporaryFolder, testClip } from "../media/testing/media.ts";
 import { prepareDataset } from "./prepare.ts";
+import { datasetOptions } from "./testing/options.ts";
 import type { DatasetOptions } from "./types.ts";
 
-const options: DatasetOptions = {
-  frames: 17,
-  width: 32,
-  height: 32,
-  frameRate: 25,
-  autoScale: false,
-  triggerPhrase: "",
-};
+const options = datasetOptions({ frames: 17 });
 
 async function picture(path: string, colour = "#3060a0"): Promise<void> {
   await sharp({ create: { width: 40, height: 30, channels: 3, background: colour } })

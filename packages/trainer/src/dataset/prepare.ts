@@ -6,7 +6,9 @@
  */
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
-import { AppError, type ReportFile } from "@ltx-trainer/contract";
+import { AppError, interrupted, type ReportFile } from "@ltx-trainer/contract";
+import { snapFrames } from "@ltx-trainer/ltx";
+import pMap, { pMapSkip } from "p-map";
 import { fileKind, isJunk, mediaExtensions } from "../media/media-kinds.ts";
 import { fileFailure } from "../source/file-failure.ts";
 import { logEvery } from "../source/log-progress.ts";
@@ -37,8 +39,9 @@ export async function prepareDataset(
   options: DatasetOptions,
   context: PrepareContext,
 ): Promise<Dataset> {
-  if (options.frames < 1 || options.frames % 8 !== 1) {
-    throw new Error(`prepareDataset: got ${options.frames} frames, expected 8k + 1`);
+  const { frames, temporalCompression: temporal } = options;
+  if (frames < 1 || snapFrames(frames, temporal) !== frames) {
+    throw new Error(`prepareDataset: got ${frames} frames, expected ${temporal}k + 1`);
   }
   try {
     const opened = await openSource(source, context);
@@ -48,18 +51,13 @@ export async function prepareDataset(
       await opened.close();
     }
   } catch (error) {
-    throw context.signal?.aborted ? interrupted(error) : error;
+    if (!context.signal?.aborted) throw error;
+    throw interrupted({
+      message: "interrupted while reading the dataset: nothing was lost",
+      remedy: "Run the same command again.",
+      cause: error,
+    });
   }
-}
-
-function interrupted(cause: unknown): AppError {
-  return new AppError({
-    code: "interrupted",
-    message: "interrupted while reading the dataset: nothing was lost",
-    remedy: "Run the same command again.",
-    retryable: true,
-    cause,
-  });
 }
 
 /** A file's line in the report, that of its reference, and its samples. */
@@ -74,7 +72,7 @@ type Outcome = {
 async function prepare(source: Source, options: DatasetOptions, context: PrepareContext): Promise<Dataset> {
   refuseEmpty(source);
   const { own, data } = splitOutputs(source.files);
-  const { media, ignored } = pairFiles(data, { references: options.referenceVideos ?? false });
+  const { media, ignored } = pairFiles(data, { references: options.referenceVideos });
   if (media.some(({ file }) => file.refusal === "protected by a password"))
     throw encryptedArchive(source.name);
   const shared = media.map((item) => item.caption).filter((file) => file !== undefined);
@@ -92,15 +90,13 @@ async function prepare(source: Source, options: DatasetOptions, context: Prepare
   const others = [...used, ...unused, ...written];
   let done = 0;
   const logProgress = logEvery(context);
-  const examined = await mapInOrder(media, workers(), async (item) => {
+  const examined = await mapInOrder(media, async (item) => {
     const outcome = await examineFile(item, options, context);
     context.onProgress?.({ title: "Checking media", done: ++done, total: media.length });
     if (done < media.length) logProgress(() => `checking media: ${done} of ${media.length}`);
     return outcome;
   });
-  const outcomes = markTwins(
-    options.mixedShapes === false ? dropImagesAmongVideos(examined, options) : examined,
-  );
+  const outcomes = markTwins(options.mixedShapes ? examined : dropImagesAmongVideos(examined, options));
   const references = outcomes.map((outcome) => outcome.referenceLine).filter((line) => line !== undefined);
   const lines = [...outcomes.map((outcome) => outcome.line), ...references, ...others];
   for (const line of lines) {
@@ -153,7 +149,7 @@ async function examineFile(
   try {
     const path = await file.locate();
     const own = await examine({ path, name: file.path, kind }, options, context.signal);
-    const found = options.referenceVideos === true ? await withReference(item, own, options, context) : own;
+    const found = options.referenceVideos ? await withReference(item, own, options, context) : own;
     const caption = await readCaption(item, options.triggerPhrase);
     const unseen = context.describeUnseen?.(caption.text) ?? [];
     const captionNotes = [...caption.notes, ...unseen.map((part) => `caption: ${part}`)];
@@ -287,27 +283,22 @@ function workers(): number {
   return Math.max(1, Math.min(4, Math.floor(availableParallelism() / 2)));
 }
 
-/** Like `Promise.all(items.map(work))` with at most `limit` at once; results in the order of the items. */
-async function mapInOrder<In, Out>(
-  items: readonly In[],
-  limit: number,
-  work: (item: In) => Promise<Out>,
-): Promise<Out[]> {
-  const results: Out[] = [];
-  let next = 0;
-  const run = async () => {
-    while (next < items.length) {
-      const index = next++;
+/** Results in the order of the items, `workers()` at once. After a failure the others finish what they have begun. */
+async function mapInOrder<In, Out>(items: readonly In[], work: (item: In) => Promise<Out>): Promise<Out[]> {
+  const failures: unknown[] = [];
+  const results = await pMap(
+    items,
+    async (item) => {
+      if (failures.length > 0) return pMapSkip;
       try {
-        results[index] = await work(items[index] as In);
+        return await work(item);
       } catch (error) {
-        next = items.length; // The others finish what they have in hand, and take nothing new.
-        throw error;
+        failures.push(error);
+        return pMapSkip;
       }
-    }
-  };
-  const runs = await Promise.allSettled(Array.from({ length: limit }, run));
-  const failed = runs.find((outcome) => outcome.status === "rejected");
-  if (failed !== undefined) throw failed.reason;
+    },
+    { concurrency: workers() },
+  );
+  if (failures.length > 0) throw failures[0];
   return results;
 }

@@ -7,16 +7,10 @@ import { expect, test } from "vitest";
 import { probeVideo } from "../media/ffmpeg/probe.ts";
 import { ffmpeg, numberedClip, temporaryFolder } from "../media/testing/media.ts";
 import { examine } from "./samples.ts";
+import { datasetOptions } from "./testing/options.ts";
 import type { DatasetOptions } from "./types.ts";
 
-const base: DatasetOptions = {
-  frames: 9,
-  width: 16,
-  height: 16,
-  frameRate: 25,
-  autoScale: false,
-  triggerPhrase: "",
-};
+const base = datasetOptions({ width: 16, height: 16 });
 
 /** Each differs from the base in one way or two that could cancel each other out. */
 const changes: readonly Partial<DatasetOptions>[] = [

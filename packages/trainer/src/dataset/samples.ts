@@ -201,8 +201,7 @@ function planClip(clip: Clip, load: Load): Pick<Examined, "pieces" | "reason" | 
     const piece = makePiece(clip, { start: 0, frames: options.frames }, frames, load);
     return { pieces: [piece], notes: frames === options.frames ? [] : [`time-scaled: ${change}`] };
   }
-  const rules = { useAllFootage: options.useAllFootage ?? true, mixedShapes: options.mixedShapes ?? true };
-  const plan = planWindows(frames, options.frames, rules);
+  const plan = planWindows(frames, options.frames, options);
   const pieces = plan.windows.map((window) => makePiece(clip, window, undefined, load));
   if ("reason" in plan)
     return { pieces, reason: `${plan.reason} at ${round(rate)} frames a second`, notes: [] };

@@ -18,8 +18,10 @@ export type SourceFile = {
 
 /** Decisions of the plan that shape the samples. */
 export type DatasetOptions = {
-  /** Frames of a full sample: 8k + 1. */
+  /** Frames of a full sample: `temporalCompression * k + 1`. */
   readonly frames: number;
+  /** Frames that the VAE packs into one latent frame after the first. */
+  readonly temporalCompression: number;
   /** Pixels. */
   readonly width: number;
   readonly height: number;
@@ -28,14 +30,14 @@ export type DatasetOptions = {
   /** Time-scale whole clips to `frames` instead of cutting windows. */
   readonly autoScale: boolean;
   readonly triggerPhrase: string;
-  /** Every medium needs a reference beside it (`cat.reference.mp4` of `cat.mp4`). Default false. */
-  readonly referenceVideos?: boolean;
-  /** Default true. Off: frames as stored, each sample at its file's own rate. */
-  readonly resampleFrameRate?: boolean;
-  /** Default true. Off: only the first window of a video. */
-  readonly useAllFootage?: boolean;
-  /** Default true. Off: only samples of the full frame count, unless there are only images. */
-  readonly mixedShapes?: boolean;
+  /** Every medium needs a reference beside it (`cat.reference.mp4` of `cat.mp4`). */
+  readonly referenceVideos: boolean;
+  /** Off: frames as stored, each sample at its file's own rate. */
+  readonly resampleFrameRate: boolean;
+  /** Off: only the first window of a video. */
+  readonly useAllFootage: boolean;
+  /** Off: only samples of the full frame count, unless there are only images. */
+  readonly mixedShapes: boolean;
 };
 
 export type PrepareContext = {

@@ -1,12 +1,19 @@
 /** Which frames become samples. */
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { planWindows, snapDown } from "./windows.ts";
+import { planWindows } from "./windows.ts";
 
-const all = { useAllFootage: true, mixedShapes: true };
+const all = { useAllFootage: true, mixedShapes: true, temporalCompression: 8 };
 
-test("lowers a frame count to 8k + 1", () => {
-  expect([0, 1, 8, 9, 16, 17, 80, 81, 88].map(snapDown)).toEqual([0, 1, 1, 9, 9, 17, 73, 81, 81]);
+test("another temporal compression has windows of its own lengths", () => {
+  const rules = { ...all, temporalCompression: 4 };
+  expect(planWindows(30, 25, rules)).toEqual({
+    windows: [
+      { start: 0, frames: 25 },
+      { start: 25, frames: 5 },
+    ],
+    unused: 0,
+  });
 });
 
 test("cuts a long clip into consecutive full windows, and what is left into a shorter one", () => {

@@ -1,11 +1,10 @@
 /**
  * Which frames of a clip become which training samples. Pure arithmetic on frame counts.
  *
- * The video codec packs 8 frames into one latent frame after the first, so a sample has 8k + 1 frames.
+ * A VAE packs `temporal` frames into one latent frame after the first, so a sample has `temporal * k + 1` frames: 8k + 1 for
+ * LTX-Video.
  */
-
-/** The shortest sample cut from a video: two latent frames. */
-const shortestVideo = 9;
+import { snapFrames } from "@ltx-trainer/ltx";
 
 /** A stretch of a clip, in frames of the (resampled) clip. */
 export type Window = { readonly start: number; readonly frames: number };
@@ -14,23 +13,22 @@ export type ClipPlan =
   | { readonly windows: readonly Window[]; readonly unused: number }
   | { readonly windows: readonly []; readonly unused: number; readonly reason: string };
 
-/** The largest 8k + 1 that is not above `frames`; 0 below 1. */
-export function snapDown(frames: number): number {
-  return frames < 1 ? 0 : Math.floor((frames - 1) / 8) * 8 + 1;
-}
+type WindowRules = {
+  readonly useAllFootage: boolean;
+  readonly mixedShapes: boolean;
+  /** Frames per latent frame after the first. */
+  readonly temporalCompression: number;
+};
 
 /**
- * Consecutive windows of `wanted` frames, then what is left as one shorter window of 8k + 1 frames if it is long enough.
+ * Consecutive windows of `wanted` frames, then what is left as one shorter window if it is long enough.
  *
  * @param total frames the clip has
- * @param wanted frames of a full sample, 8k + 1
+ * @param wanted frames of a full sample, temporal * k + 1
  */
-export function planWindows(
-  total: number,
-  wanted: number,
-  rules: { readonly useAllFootage: boolean; readonly mixedShapes: boolean },
-): ClipPlan {
-  const shortest = Math.min(wanted, rules.mixedShapes ? shortestVideo : wanted);
+export function planWindows(total: number, wanted: number, rules: WindowRules): ClipPlan {
+  // Of a video: two latent frames.
+  const shortest = Math.min(wanted, rules.mixedShapes ? rules.temporalCompression + 1 : wanted);
   if (total < shortest) {
     const rule = shortest === wanted ? `${wanted}` : `at least ${shortest}`;
     return { windows: [], unused: total, reason: `too short: ${countOf(total)}, expected ${rule}` };
@@ -38,7 +36,7 @@ export function planWindows(
   const windows: Window[] = [];
   let start = 0;
   while (total - start >= shortest) {
-    const frames = Math.min(wanted, snapDown(total - start));
+    const frames = Math.min(wanted, snapFrames(total - start, rules.temporalCompression));
     windows.push({ start, frames });
     start += frames;
     if (!rules.useAllFootage) break;

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import sharp from "sharp";
 import { expect, test } from "vitest";
 import { examine } from "../dataset/samples.ts";
+import { datasetOptions } from "../dataset/testing/options.ts";
 import { decodeImage } from "./image.ts";
 import { fileKind } from "./media-kinds.ts";
 import { ffmpeg, frameNumbers, numberedClip, temporaryFolder } from "./testing/media.ts";
 
-const options = { frames: 9, width: 16, height: 16, frameRate: 25, autoScale: false, triggerPhrase: "" };
+const options = datasetOptions({ width: 16, height: 16 });
 
 const look = (path: string, name = "picture") => examine({ path, name, kind: "image" }, options);
 

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { dirname, resolve, sep } from "node:path";
 import { AppError, toAppError } from "@ltx-trainer/contract";
 import { asDiskFull, diskFull } from "../files/disk.ts";
+import { unwritableReasons } from "../files/unwritable.ts";
 import { interruption, isInterruption, type Written } from "./interrupt.ts";
 
 export type Circumstances = {
@@ -98,9 +99,9 @@ function asFullDisk(error: unknown, around: Circumstances): AppError | undefined
 
 /** What the system refuses, why, and what to do besides naming another folder. */
 const refusals: Readonly<Record<string, readonly [reason: string, remedy: string]>> = {
-  EACCES: ["permission denied", "Change the permissions"],
-  EPERM: ["permission denied", "Change the permissions"],
-  EROFS: ["the file system is read-only", "Make it writable"],
+  EACCES: [unwritableReasons.EACCES, "Change the permissions"],
+  EPERM: [unwritableReasons.EPERM, "Change the permissions"],
+  EROFS: [unwritableReasons.EROFS, "Make it writable"],
   EEXIST: ["there is a file where a folder is needed", "Move that file away"],
   ENOTDIR: ["there is a file where a folder is needed", "Move that file away"],
   EISDIR: ["there is a folder where a file is to be written", "Move that folder away"],

@@ -3,15 +3,11 @@
  *
  * Whoever notices throws; what the user reads is written in one place, `interruption`, from what is on disk by then.
  */
-import { AppError } from "@ltx-trainer/contract";
+import { AppError, interrupted } from "@ltx-trainer/contract";
 
 /** @throws AppError `interrupted` once the job was asked to stop */
 export function stopIfAsked(signal: AbortSignal): void {
-  if (signal.aborted) throw interrupted();
-}
-
-export function interrupted(): AppError {
-  return interruption("", {});
+  if (signal.aborted) throw interruption("", {});
 }
 
 /** What a training has put on disk so far. */
@@ -45,22 +41,21 @@ export function interruption(
   { checkpointStep, isTrained }: Written,
   cause?: unknown,
 ): AppError {
-  const options = { code: "interrupted", retryable: true, cause } as const;
   if (isTrained) {
-    return new AppError({
-      ...options,
+    return interrupted({
+      cause,
       message: "interrupted while the videos were made: the LoRA is complete, with its config.json",
       remedy: "Run the same command with --resume to make the videos, or use `ltx-trainer generate --lora`.",
     });
   }
   if (checkpointStep !== undefined) {
-    return new AppError({
-      ...options,
+    return interrupted({
+      cause,
       message: `interrupted: a checkpoint was written after step ${checkpointStep}`,
       remedy: "Run the same command with --resume to continue.",
       facts: { step: checkpointStep },
     });
   }
   const what = command === "train" ? "interrupted before the first step: nothing was lost" : "interrupted";
-  return new AppError({ ...options, message: what, remedy: "Run the same command again." });
+  return interrupted({ cause, message: what, remedy: "Run the same command again." });
 }

@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { interruptible } from "@ltx-trainer/torch";
-import { interrupted, stopIfAsked } from "./interrupt.ts";
+import { interruption, stopIfAsked } from "./interrupt.ts";
 
 /** How often the file is looked for. */
 const lookEveryMs = 100;
@@ -28,6 +28,6 @@ export function stoppable<T>(signal: AbortSignal, work: () => T): T {
     if (now - lookedAt < lookEveryMs) return;
     lookedAt = now;
     stopIfAsked(signal);
-    if (path !== undefined && existsSync(path)) throw interrupted();
+    if (path !== undefined && existsSync(path)) throw interruption("", {});
   }, work);
 }

@@ -35,11 +35,15 @@ export async function encodeGiven(
   setting: Setting,
 ): Promise<GivenLatents[]> {
   const { base, placement, shape } = setting;
+  const temporalCompression = base.compression.temporal;
   const pixels: { readonly image: Uint8Array | null; readonly reference: Uint8Array | null }[] = [];
   for (const { image, reference } of sources) {
     pixels.push({
       image: image === null ? null : await loadFirstFrame(image, shape, setting),
-      reference: reference === null ? null : await loadReferenceVideo(reference, shape, setting),
+      reference:
+        reference === null
+          ? null
+          : await loadReferenceVideo(reference, shape, { ...setting, temporalCompression }),
     });
   }
   if (pixels.every(({ image, reference }) => !image && !reference)) return pixels.map(() => ({}));

@@ -32,8 +32,8 @@ export async function loadReferenceVideo(
       workFolder,
     });
     const kind = fileKind(path) === "image" ? "image" : "video";
-    const { autoScale } = options;
-    const cut = { ...shape, autoScale, triggerPhrase: "", useAllFootage: false, mixedShapes: false };
+    const { autoScale, temporalCompression } = options;
+    const cut = { ...shape, ...wholeClip, autoScale, temporalCompression };
     const found = await examine({ path, name, kind }, cut, signal);
     const excerpt = found.pieces[0]?.excerpt;
     if (excerpt === undefined) throw unreadable(name, found.reason ?? "no frames in it");
@@ -43,9 +43,20 @@ export async function loadReferenceVideo(
   });
 }
 
+/** One window, at the full length. */
+const wholeClip = {
+  triggerPhrase: "",
+  referenceVideos: false,
+  resampleFrameRate: true,
+  useAllFootage: false,
+  mixedShapes: false,
+} as const;
+
 type Options = SourcePolicy &
   Pick<PrepareContext, "limits" | "signal"> & {
     readonly autoScale: boolean;
+    /** Frames per latent frame after the first. */
+    readonly temporalCompression: number;
     /** Where a download is put until it is decoded. Default: the system's temporary folder. */
     readonly scratch?: string | undefined;
   };

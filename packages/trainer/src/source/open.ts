@@ -8,6 +8,7 @@ import { mkdir, open, rm, stat, writeFile } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AppError } from "@ltx-trainer/contract";
+import { parseDataUri } from "@ltx-trainer/host";
 import { fileTypeFromFile } from "file-type";
 import { captionNames } from "../dataset/captions/pair.ts";
 import { type DatasetLimits, defaultLimits, type PrepareContext, type SourceFile } from "../dataset/types.ts";
@@ -254,26 +255,16 @@ function megabytes(bytes: number): string {
 }
 
 async function saveDataUri(uri: string, context: Context): Promise<string> {
-  const match = /^data:([^,]*),(.*)$/is.exec(uri);
-  if (match === null) {
+  const parsed = parseDataUri(Buffer.from(uri));
+  if (parsed === undefined) {
     throw new AppError({
       code: "source_unsupported",
       message: `data URI: got "${uri.slice(0, 40)}", expected data:<type>;base64,<data>`,
     });
   }
-  const [, type = "", data = ""] = match;
-  const bytes = /;base64$/i.test(type) ? Buffer.from(data, "base64") : fromPercent(data);
   const path = await downloadPath(uri, context);
-  await writeFile(path, bytes);
+  await writeFile(path, parsed.bytes);
   return path;
-}
-
-/** The bytes that percent-encoded text stands for; what is not encoded stands for itself. */
-function fromPercent(data: string): Buffer {
-  return Buffer.from(
-    data.replace(/%([0-9a-f]{2})/gi, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16))),
-    "latin1",
-  );
 }
 
 async function downloadPath(source: string, { workFolder }: Context): Promise<string> {

@@ -8,7 +8,7 @@ import { nextTurn } from "../cache/encode.ts";
 import type { JobFolder } from "../job-folder.ts";
 import type { Plan } from "../plan.ts";
 import type { Reporter } from "../process/events.ts";
-import { interrupted } from "../process/interrupt.ts";
+import { interruption } from "../process/interrupt.ts";
 import { checkpointsIn, type Identity, saveCheckpoint } from "./checkpoint.ts";
 import { Metrics } from "./metrics.ts";
 import { resumeTraining } from "./resume.ts";
@@ -65,7 +65,7 @@ export async function trainLoop(context: LoopContext): Promise<number | null> {
     if (isDue(step + 1, plan.checkpoints.interval) || isLast || showsPreview || signal.aborted) {
       checkpoint(context, step + 1, lastLoss);
     }
-    if (signal.aborted && !isLast) throw interrupted();
+    if (signal.aborted && !isLast) throw interruption("", {});
     if (showsPreview) {
       await context.preview(step + 1);
       resetPeakMemory(parseDevice(plan.device));

@@ -4,13 +4,14 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import { prepareDataset } from "../../dataset/prepare.ts";
+import { datasetOptions } from "../../dataset/testing/options.ts";
 import { ffmpeg, numberedClip, temporaryFolder } from "../testing/media.ts";
 
 afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-const options = { frames: 9, width: 32, height: 32, frameRate: 25, autoScale: false, triggerPhrase: "TOK" };
+const options = datasetOptions({ triggerPhrase: "TOK" });
 const prepare = (folder: string) => prepareDataset(folder, options, { workFolder: temporaryFolder() });
 
 /** Puts a script in the place of ffmpeg, which may go on to it as "$FFMPEG". */

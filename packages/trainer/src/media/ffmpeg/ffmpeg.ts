@@ -7,12 +7,11 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { accessSync, constants, readFileSync } from "node:fs";
-import { delimiter, isAbsolute, join } from "node:path";
+import { readFileSync } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { AppError } from "@ltx-trainer/contract";
-import { killGroup, tied } from "@ltx-trainer/host";
+import { findOnPath, isExecutable, killGroup, tied } from "@ltx-trainer/host";
 
 export type Tool = "ffmpeg" | "ffprobe";
 
@@ -48,21 +47,6 @@ export function findTool(tool: Tool): string | undefined {
   if (configured !== undefined && configured !== "")
     return isExecutable(configured) ? configured : findOnPath(configured);
   return findOnPath(tool);
-}
-
-function findOnPath(name: string): string | undefined {
-  if (isAbsolute(name)) return isExecutable(name) ? name : undefined;
-  const folders = (process.env.PATH ?? "").split(delimiter).filter((folder) => folder !== "");
-  return folders.map((folder) => join(folder, name)).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /**
