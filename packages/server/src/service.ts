@@ -102,7 +102,7 @@ const notificationMs = 5_000;
 /** Warns when notifications do not arrive. The service then polls, which is slower and still correct: best effort. */
 async function warnWithoutNotifications(feed: ChangeFeed, db: Database, log: Logger): Promise<void> {
   try {
-    if (await feed.hears(db, notificationMs)) return;
+    if (await feed.receivesNotifications(db, notificationMs)) return;
   } catch {
     // A lost database connection is logged elsewhere.
     return;

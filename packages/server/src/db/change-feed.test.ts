@@ -53,17 +53,17 @@ async function startPooler(folder: string): Promise<Server> {
   return pooler;
 }
 
-test("a direct connection hears what another one tells", async () => {
-  expect(await database.feed.hears(database.db, 60_000)).toBe(true);
+test("a direct connection gets the notifications of another", async () => {
+  expect(await database.feed.receivesNotifications(database.db, 60_000)).toBe(true);
 });
 
-test("one through a pooler in transaction mode listens without an error, and hears nothing", async () => {
+test("one through a pooler in transaction mode listens without an error, and gets no notification", async () => {
   const folder = join(postgres.postgres.address.host, "pooler");
   const pooler = await startPooler(folder);
   const feed = new ChangeFeed({ ...postgres.postgres.address, host: folder }, silent);
   try {
     await feed.open();
-    expect(await feed.hears(database.db, 300)).toBe(false);
+    expect(await feed.receivesNotifications(database.db, 300)).toBe(false);
   } finally {
     await feed.close();
     await new Promise((resolve) => pooler.close(resolve));

@@ -1,7 +1,8 @@
 /**
- * News from the database: which request changed. Every server hears every change, its own included.
+ * Listens to the database for changed requests and new webhook deliveries. Every server gets every notification, its own
+ * included.
  *
- * Without it all would still work, from polling; with it waiting ends at once.
+ * Everything also works by polling, only later.
  */
 import { randomUUID } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,19 +12,19 @@ import type { Logger } from "pino";
 import type { RequestState } from "../wire/queue.ts";
 import { connectionOptions, type Database, type DatabaseAddress } from "./database.ts";
 
-/** Also told when a running request has new lines of log; then `isCancelRequested` says nothing. */
+/** Also sent when a running request has new log lines. `isCancelRequested` has no meaning then. */
 export type RequestChange = {
   readonly id: string;
   readonly state: RequestState;
   readonly isCancelRequested: boolean;
 };
 
-/** Undefined: something may have been missed, look at everything. */
+/** Undefined: notifications may have been missed, so check everything. */
 export type ChangeListener = (change: RequestChange | undefined) => void;
 
 const channels = { requests: "ltx_request", webhooks: "ltx_webhook", probe: "ltx_probe" } as const;
 
-/** Between two probes of one check. */
+/** Pause between the probes of one check. */
 const probeMs = 1_000;
 
 export class ChangeFeed {
@@ -41,12 +42,12 @@ export class ChangeFeed {
     this.#log = log;
   }
 
-  /** Connects; afterwards a lost connection is made again. @throws when the first connection fails */
+  /** Connects, and reconnects when the connection is lost. @throws when the first attempt fails */
   async open(): Promise<void> {
     const client = new pg.Client(connectionOptions(this.#address));
-    // What went wrong is told by the call that fails, or by the end that follows.
+    // The failing call or the `end` event reports the error.
     client.on("error", () => {});
-    client.on("notification", ({ channel, payload }) => this.#hear(channel, payload));
+    client.on("notification", ({ channel, payload }) => this.#onNotification(channel, payload));
     try {
       await client.connect();
       for (const channel of Object.values(channels)) await client.query(`listen ${channel}`);
@@ -63,23 +64,23 @@ export class ChangeFeed {
     await this.#client?.end();
   }
 
-  /** Calls `listener` for every change of a request; returns how to stop that. */
+  /** Calls `listener` for every change of a request. Returns a function that unsubscribes. */
   onRequest(listener: ChangeListener): () => void {
     this.#requestListeners.add(listener);
     return () => this.#requestListeners.delete(listener);
   }
 
-  /** Calls `listener` when a webhook delivery has come; returns how to stop that. */
+  /** Calls `listener` for every new webhook delivery. Returns a function that unsubscribes. */
   onWebhook(listener: () => void): () => void {
     this.#webhookListeners.add(listener);
     return () => this.#webhookListeners.delete(listener);
   }
 
   /**
-   * Whether notifications of another connection arrive here. Behind a pooler in transaction mode LISTEN succeeds, and
-   * no notification ever arrives.
+   * Tells whether notifications of another connection arrive. Behind a pooler in transaction mode LISTEN succeeds, and no
+   * notification ever arrives.
    */
-  async hears(db: Database, patienceMs: number): Promise<boolean> {
+  async receivesNotifications(db: Database, patienceMs: number): Promise<boolean> {
     const own = randomUUID();
     let isHeard = false;
     const heard = new Promise<void>((resolve) => {
@@ -99,18 +100,18 @@ export class ChangeFeed {
     return isHeard;
   }
 
-  #hear(channel: string, payload: string | undefined): void {
+  #onNotification(channel: string, payload: string | undefined): void {
     if (channel === channels.probe) {
       for (const listener of this.#probeListeners) listener(payload ?? "");
     } else if (channel === channels.webhooks) {
-      this.#tellWebhooks();
+      this.#notifyWebhooks();
     } else {
       const change = JSON.parse(payload ?? "null") as RequestChange;
       for (const listener of this.#requestListeners) listener(change);
     }
   }
 
-  #tellWebhooks(): void {
+  #notifyWebhooks(): void {
     for (const listener of this.#webhookListeners) listener();
   }
 
@@ -119,7 +120,7 @@ export class ChangeFeed {
       try {
         await this.open();
         for (const listener of this.#requestListeners) listener(undefined);
-        this.#tellWebhooks();
+        this.#notifyWebhooks();
         return;
       } catch (error) {
         this.#log.warn({ err: error }, "database: LISTEN connection lost, reconnecting");

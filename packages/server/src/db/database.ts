@@ -7,24 +7,24 @@ import type { Tables } from "./schema.ts";
 
 export type Database = Kysely<Tables>;
 
-/** A server of our own, or the address of one in the form of a URL. */
+/** The embedded server, or the URL of another. */
 export type DatabaseAddress = PostgresAddress | string;
 
-/** How the driver wants it. */
+/** Returns the address in the form that the driver takes. */
 export function connectionOptions(address: DatabaseAddress): pg.ClientConfig {
   const where = typeof address === "string" ? { connectionString: address } : { ...address, port: 5432 };
   return {
     ...where,
     application_name: "ltx-trainer",
     connectionTimeoutMillis: 10_000,
-    // Of one statement. No statement of ours takes long; a connection that went silent would otherwise hang for minutes.
+    // Per statement. Ours are short, and a dead connection would otherwise hang for minutes.
     query_timeout: 15_000,
     keepAlive: true,
     types: numbersFromText,
   };
 }
 
-/** The driver gives 64-bit integers as text; ours are counts and sizes, far below 2^53. */
+/** The driver returns 64-bit integers as text. Ours are counts and sizes, far below 2^53. */
 const numbersFromText = {
   getTypeParser: ((oid: number, format?: "text" | "binary") =>
     oid === pg.types.builtins.INT8
@@ -32,13 +32,13 @@ const numbersFromText = {
       : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
-/** Opens the pool; connects when first used. */
+/** Opens the pool. It connects at first use. */
 export function openDatabase(
   address: DatabaseAddress,
   options: {
     readonly connections: number;
     readonly log: Logger;
-    /** Of a connection attempt and of a statement; default 10 and 15 seconds. */
+    /** Timeouts of a connection attempt and of a statement. Default: 10 and 15 seconds. */
     readonly timeoutMs?: number;
   },
 ): Database {
@@ -48,11 +48,11 @@ export function openDatabase(
     ...(timeoutMs === undefined ? {} : { connectionTimeoutMillis: timeoutMs, query_timeout: timeoutMs }),
     max,
   });
-  // An idle connection that is cut: the pool drops it, and who needs one gets a new one.
+  // The pool drops an idle connection that is cut, and opens a new one on demand.
   pool.on("connect", (client) => {
-    // One that is cut while in use: its statement fails and says so; without a listener the process would end.
+    // A statement on a cut connection fails by itself. Without a listener the process would exit.
     client.on("error", () => {});
   });
-  pool.on("error", (error) => options.log.warn({ err: error }, "a database connection was cut"));
+  pool.on("error", (error) => options.log.warn({ err: error }, "database: connection lost"));
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }

@@ -1,4 +1,4 @@
-/** Bringing the tables up to date: numbered steps, each once, one server at a time. */
+/** Migrates the tables: numbered steps, each once, one server at a time. */
 import { AppError } from "@ltx-trainer/contract";
 import { type Migration, Migrator, sql } from "kysely";
 import type { Logger } from "pino";
@@ -14,7 +14,7 @@ import * as recovery from "./migrations/0008-recovery.ts";
 import * as quotas from "./migrations/0009-quotas.ts";
 import * as logLimits from "./migrations/0010-log-limits.ts";
 
-/** In order. A step that was released is never changed; a later one corrects it. */
+/** In order. A released step never changes. A later one corrects it. */
 const migrations: Readonly<Record<string, Migration>> = {
   "0001-access": access,
   "0002-requests": requests,
@@ -29,11 +29,11 @@ const migrations: Readonly<Record<string, Migration>> = {
 };
 
 /**
- * Runs the steps that this database lacks, in one transaction and under a lock.
+ * Runs the missing steps in one transaction, under a lock.
  *
- * @param upTo the last step wanted; default: all
- * @throws AppError `database_unusable` when a newer version of this program made the tables; whatever else went wrong. Then
- * nothing was changed.
+ * @param upTo the last step to run. Default: all
+ * @throws AppError `database_unusable` for tables of a newer version of this program; any other failure. Nothing has changed
+ * then.
  */
 export async function migrate(db: Database, log: Logger, upTo?: string): Promise<void> {
   const migrator = new Migrator({
@@ -46,11 +46,10 @@ export async function migrate(db: Database, log: Logger, upTo?: string): Promise
   const { error, results } =
     upTo === undefined ? await migrator.migrateToLatest() : await migrator.migrateTo(upTo);
   if (error !== undefined) throw error;
-  for (const { migrationName } of results ?? [])
-    log.info({ migration: migrationName }, "database: step done");
+  for (const { migrationName } of results ?? []) log.info({ migration: migrationName }, "database: migrated");
 }
 
-/** @throws AppError `database_unusable` for steps that this program does not have */
+/** @throws AppError `database_unusable` for steps that this program lacks */
 export function refuseNewer(names: readonly string[]): void {
   const unknown = names.filter((name) => !Object.hasOwn(migrations, name));
   if (unknown.length === 0) return;
@@ -62,7 +61,7 @@ export function refuseNewer(names: readonly string[]): void {
   });
 }
 
-/** Steps that the database has, in order; none before the first start. */
+/** Returns the steps that the database has, in order. */
 export async function appliedMigrations(db: Database): Promise<string[]> {
   const { rows: tables } = await sql<{ name: string | null }>`
     select to_regclass('ltx_migrations')::text as name`.execute(db);

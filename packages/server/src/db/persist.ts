@@ -1,24 +1,24 @@
 /**
- * Waiting out a database that is away for a moment: one that restarts, or fails over.
+ * Retries statements on transient database errors, such as a restart or a failover.
  *
- * Only for statements that may run twice. Ours may: each names the state it leaves, or the row it inserts.
+ * Only for idempotent statements. Ours are: each names the state it leaves, or the row it inserts.
  */
 import { setTimeout as delay } from "node:timers/promises";
 
 const firstPauseMs = 25;
 const longestPauseMs = 500;
-/** Longer than a restart takes, shorter than clients wait. */
+/** Longer than a restart takes, shorter than the timeouts of clients. */
 const patienceMs = 20_000;
 
-/** Conditions that pass by themselves. Source: postgresql.org/docs/18/errcodes-appendix.html. */
+/** Transient conditions. Source: postgresql.org/docs/18/errcodes-appendix.html. */
 const passing =
   /^(08...|57P0[1-5]|53300|40001|40P01|ECONNREFUSED|ECONNRESET|ENOENT|EPIPE|ETIMEDOUT|EAI_AGAIN)$/;
 
 /**
- * What `work` returns, tried again while the database is away.
+ * Runs `work` and retries it while the database is unreachable.
  *
- * @param onWait called once, when the first attempt failed and others follow
- * @throws whatever `work` threw, when it is another failure or lasts too long
+ * @param onWait called once, after the first failed attempt
+ * @throws the error of `work` when it is not transient or lasts too long
  */
 export async function persistently<Result>(
   work: () => Promise<Result>,
@@ -29,18 +29,18 @@ export async function persistently<Result>(
     try {
       return await work();
     } catch (error) {
-      if (!isPassing(error) || Date.now() + pauseMs > deadline) throw error;
+      if (!isTransient(error) || Date.now() + pauseMs > deadline) throw error;
       if (pauseMs === firstPauseMs) onWait?.(error);
       await delay(pauseMs);
     }
   }
 }
 
-/** Whether an error is of the kind that trying again gets over. */
-function isPassing(error: unknown): boolean {
+/** Tells whether an error is transient. */
+function isTransient(error: unknown): boolean {
   const { code, message } = error as { code?: unknown; message?: unknown };
   if (typeof code === "string") return passing.test(code);
-  // The driver's own words for a connection that ended under a statement; they carry no code.
+  // The driver's messages for a connection that ended during a statement. They have no code.
   return /Connection terminated|Query read timeout|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable/.test(
     String(message),
   );

@@ -1,10 +1,10 @@
-/** The tables as Kysely sees them. What they are for stands in the migrations that make them. */
+/** Types of the tables for Kysely. The migrations that create them describe them. */
 
 import type { ColumnType, Generated } from "kysely";
 import type { RequestState } from "../wire/queue.ts";
 
 type Time = Date;
-/** Set by the database when left out. */
+/** Set by the database when omitted. */
 type CreatedAt = ColumnType<Date, Date | undefined, never>;
 
 export type KeysTable = {

@@ -1,4 +1,4 @@
-/** Rows of tokens. What they mean is in `access/tokens.ts`. */
+/** Rows of tokens; see `access/tokens.ts`. */
 import { sql } from "kysely";
 import type { Database } from "./database.ts";
 import { persistently } from "./persist.ts";
@@ -19,7 +19,7 @@ export type TokenRow = {
   readonly allowedApps: readonly string[] | null;
 };
 
-/** @returns when it runs out, by the database's clock */
+/** @returns the expiry, by the database's clock */
 export async function insertToken(db: Database, row: NewTokenRow): Promise<Date> {
   const insert = db
     .insertInto("tokens")
@@ -31,13 +31,13 @@ export async function insertToken(db: Database, row: NewTokenRow): Promise<Date>
       allowed_apps: row.allowedApps === null ? null : [...row.allowedApps],
       expires_at: sql<Date>`now() + make_interval(secs => ${row.lifetimeSeconds})`,
     })
-    // The statement may run twice; the row is the same.
+    // Idempotent: a second run finds the same row.
     .onConflict((conflict) => conflict.column("token_hash").doUpdateSet({ user_id: row.userId }))
     .returning("expires_at");
   return (await persistently(() => insert.executeTakeFirstOrThrow())).expires_at;
 }
 
-/** A token that counts: not run out, and its key not revoked. */
+/** Returns a token that has not expired and whose key is active. */
 export async function findToken(
   db: Database,
   kind: "app" | "cdn",
@@ -54,7 +54,7 @@ export async function findToken(
   return persistently(() => query.executeTakeFirst());
 }
 
-/** Removes what nobody can use any more. */
+/** Deletes expired tokens. */
 export async function deleteExpiredTokens(db: Database): Promise<void> {
   const statement = db.deleteFrom("tokens").where("expires_at", "<", sql<Date>`now()`);
   await persistently(() => statement.execute());

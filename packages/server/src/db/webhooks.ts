@@ -1,7 +1,7 @@
 /**
- * Webhook deliveries: rows that a trigger adds when a request ends, and that wait until they are sent or given up.
+ * Webhook deliveries: rows that a trigger adds when a request ends. Each is pending until it is delivered or abandoned.
  *
- * A delivery in hand is leased. One whose server dies is sent again when the lease runs out: at least once, never lost.
+ * A claimed delivery has a lease. If its server dies, it is due again when the lease expires: at least once.
  */
 
 import { type SqlBool, sql } from "kysely";
@@ -11,7 +11,7 @@ import { persistently } from "./persist.ts";
 
 export type Delivery = {
   readonly id: string;
-  /** This one included, from 1. */
+  /** Attempts including this one. */
   readonly attempts: number;
   readonly url: string;
   /** Host and port of the address. */
@@ -20,27 +20,27 @@ export type Delivery = {
   readonly userId: string;
   readonly state: RequestState;
   readonly status: number;
-  /** What went wrong, in a sentence; null for a good end. */
+  /** Error message. Null after success. */
   readonly error: string | null;
-  /** The answer, JSON. */
+  /** The response as JSON. */
   readonly body: string;
 };
 
-/** What came of an attempt. */
+/** The result of an attempt. */
 export type Attempt = {
-  /** Of the receiver's answer; null when there was none. */
+  /** Status of the receiver's response. Null when there was none. */
   readonly status: number | null;
-  /** Null when it was received. */
+  /** Null when it was delivered. */
   readonly error: string | null;
 };
 
-/** Whose deliveries are left alone for now, because enough of theirs are under way. */
+/** Receivers and users whose share of concurrent attempts is used up. */
 export type Saturated = { readonly receivers: readonly string[]; readonly users: readonly string[] };
 
 /**
- * Takes the delivery that is due longest, or undefined when none is.
+ * Claims the delivery that has been due longest. Undefined when none is due.
  *
- * @param leaseSeconds longer than the attempt can take; given the number of attempts before
+ * @param leaseSeconds must exceed the duration of the attempt. Called with the number of earlier attempts
  */
 export async function claimDelivery(
   db: Database,
@@ -63,7 +63,7 @@ export async function claimDelivery(
       requests.id as "requestId", requests.user_id as "userId", requests.state,
       requests.response_status as status, requests.error,
       coalesce(delivery.payload, requests.response_body) as body`;
-  // Should the answer be lost, a second run takes the next one, and this one is due again after its lease.
+  // If the response is lost, a second run claims the next delivery, and this one is due again after its lease.
   return (await persistently(() => statement.execute(db))).rows[0];
 }
 
@@ -72,7 +72,7 @@ function isServed({ receivers, users }: Saturated) {
     due.receiver <> all(${receivers}::text[]) and requests.user_id <> all(${users}::text[]))`;
 }
 
-/** Milliseconds until something is due; undefined when nothing waits. */
+/** Returns the milliseconds until a delivery is due. Undefined when none is pending. */
 export async function msUntilDelivery(db: Database, saturated: Saturated): Promise<number | undefined> {
   const statement = sql<{ seconds: number | null }>`
     select extract(epoch from min(greatest(due.next_attempt_at, due.lease_expires_at)) - now())::float8 as seconds
@@ -82,11 +82,11 @@ export async function msUntilDelivery(db: Database, saturated: Saturated): Promi
   return seconds === null ? undefined : Math.max(0, seconds * 1000);
 }
 
-/** Only for whoever still holds it: a later attempt of somebody else counts for more. */
+/** Matches only while this attempt holds the delivery: a later attempt of another server wins. */
 const held = ({ id, attempts }: Delivery) =>
   sql<SqlBool>`id = ${id} and attempts = ${attempts} and state = 'pending'`;
 
-/** It was received, or will never be. */
+/** Records that a delivery was delivered or abandoned. */
 export async function finishDelivery(
   db: Database,
   delivery: Delivery,
@@ -106,7 +106,7 @@ export async function finishDelivery(
   await persistently(() => statement.execute());
 }
 
-/** It was not received, and is tried again after a pause. */
+/** Records a failed attempt. The delivery is retried after a pause. */
 export async function postponeDelivery(
   db: Database,
   delivery: Delivery,
@@ -124,7 +124,7 @@ export async function postponeDelivery(
   await persistently(() => statement.execute());
 }
 
-/** The server stops in the middle of an attempt: the next server makes it, at once. */
+/** Releases a delivery when the server stops during an attempt. The next server retries it at once. */
 export async function releaseDelivery(db: Database, delivery: Delivery): Promise<void> {
   const statement = db
     .updateTable("webhook_deliveries")

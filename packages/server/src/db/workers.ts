@@ -1,4 +1,4 @@
-/** Who works: one row a server process that runs trainings. */
+/** Workers: one row per server process that runs trainings. */
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { sql } from "kysely";
@@ -12,7 +12,7 @@ export type Worker = {
   readonly home?: string;
 };
 
-/** Where our process ids mean something: this machine since it was started, and on it our own space of process ids. */
+/** Returns the scope of our process ids: this machine since its boot, and its process namespace. */
 function machineName(): string {
   const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   return `${hostname()} ${boot} ${readlinkSync("/proc/self/ns/pid")}`;
@@ -30,7 +30,7 @@ export async function registerWorker(db: Database, worker: Worker): Promise<void
   );
 }
 
-/** Says that the worker is alive. */
+/** Heartbeat of a worker. */
 export async function touchWorker(db: Database, id: string): Promise<void> {
   await db.updateTable("workers").set({ heartbeat_at: sql<Date>`now()` }).where("id", "=", id).execute();
 }
@@ -42,8 +42,7 @@ export async function retireWorker(db: Database, id: string): Promise<void> {
 }
 
 /**
- * Whether another server of this machine has the device: the one that was there first, as long as it lives. Two trainings
- * on one device would run each other out of memory.
+ * Tells whether an older live server on this machine has the device. Two trainings on one device would run out of memory.
  */
 export async function isDeviceTaken(
   db: Database,
@@ -67,7 +66,7 @@ export async function isDeviceTaken(
   return (await persistently(() => query.executeTakeFirst())) !== undefined;
 }
 
-/** Workers of this machine that did not say goodbye, and whose process is gone. */
+/** Returns workers of this machine that did not retire and whose process is gone. */
 export async function findDeadWorkers(db: Database): Promise<string[]> {
   const query = db
     .selectFrom("workers")

@@ -1,30 +1,30 @@
-/** Rows of files. The bytes lie in the file store under the row's id. */
+/** Rows of files. The bytes are in the file store under the row's id. */
 import { sql } from "kysely";
 import type { Database } from "../database.ts";
 import { persistently } from "../persist.ts";
 
 type FileFacts = {
   readonly id: string;
-  /** First part of its address: eight hexadecimal digits. */
+  /** First part of its URL: eight hexadecimal digits. */
   readonly store: string;
-  /** Last part of its address, too long to be guessed. */
+  /** Last part of its URL, too long to guess. */
   readonly name: string;
   readonly userId: string;
   readonly contentType: string;
-  /** As its owner called it. */
+  /** The owner's name for it. */
   readonly fileName?: string | null;
-  /** JSON, or null for a file that everybody may read who knows its address. */
+  /** JSON. Null: anyone with the URL may read it. */
   readonly acl: string | null;
 };
 
 export type NewFile = FileFacts & {
-  /** Null for one whose bytes are yet to come. */
+  /** Null before the bytes arrive. */
   readonly sizeBytes: number | null;
   readonly origin: "upload" | "output";
   readonly requestId: string | null;
-  /** Of uploads. */
+  /** Set on uploads. */
   readonly hash?: string;
-  /** The request whose input held it. */
+  /** Request whose input held it as a data URI. */
   readonly inputOf?: string;
   /** Null: never. */
   readonly lifetimeSeconds: number | null;
@@ -36,7 +36,7 @@ export type StoredFile = FileFacts & {
   readonly isExpired: boolean;
 };
 
-/** Adds rows of files; one that is there already stays as it is. */
+/** Inserts rows of files. Existing ones stay unchanged. */
 export async function insertFiles(db: Database, files: readonly NewFile[]): Promise<void> {
   if (files.length === 0) return;
   const rows = files.map((file) => ({
@@ -65,7 +65,7 @@ export async function insertFiles(db: Database, files: readonly NewFile[]): Prom
     .execute();
 }
 
-/** The file at an address, complete; also one past its time, which requests that were accepted before may still use. */
+/** Returns the complete file at a URL. Expired ones too: requests accepted before may still use them. */
 export async function findFile(
   db: Database,
   { store, name }: { readonly store: string; readonly name: string },
@@ -90,7 +90,7 @@ export async function findFile(
   return row === undefined ? undefined : { ...row, sizeBytes: row.sizeBytes ?? 0 };
 }
 
-/** The bytes of a file are in the store. Its time runs from now. @returns whether it was waited for */
+/** Marks a file complete: its bytes are in the store, and its lifetime starts. @returns false when it was not pending */
 export async function completeFile(
   db: Database,
   id: string,
@@ -112,14 +112,14 @@ export async function completeFile(
 
 export type Deletion =
   | {
-      /** The bytes are for the caller to remove; parts too, of a file that was not complete. */
+      /** The caller deletes the bytes, and the parts of an incomplete file. */
       readonly id: string;
       readonly uploadId: string | null;
     }
-  /** A request of the same user that is yet to end reads it. Those of others, who were given the address, do not count. */
+  /** An unfinished request of the same user reads it. Requests of other users do not count. */
   | { readonly usedBy: string };
 
-/** Removes the row of a user's own file. @returns undefined when the user has no such file */
+/** Deletes the row of a user's own file. @returns undefined when the user has no such file */
 export async function deleteOwnFile(
   db: Database,
   { store, name }: { readonly store: string; readonly name: string },
@@ -141,10 +141,10 @@ export async function deleteOwnFile(
 }
 
 /**
- * Removes the rows of files that nobody needs any more: past their time and used by no request that is yet to end; or
- * that came inside a request whose payload is gone.
+ * Deletes the rows of files that expired and that no unfinished request uses, and of files that came as data URIs in a
+ * request whose payload is gone.
  *
- * @returns their ids, at most `limit`; the bytes are for the caller to remove
+ * @returns their ids, at most `limit`. The caller deletes the bytes
  */
 export async function removeExpiredFiles(db: Database, limit: number): Promise<string[]> {
   const statement = sql<{ id: string }>`
@@ -160,7 +160,7 @@ export async function removeExpiredFiles(db: Database, limit: number): Promise<s
   return rows.map(({ id }) => id);
 }
 
-/** Which of these ids have a row. */
+/** Returns those of the ids that have a row. */
 export async function knownFiles(db: Database, ids: readonly string[]): Promise<Set<string>> {
   const query = db.selectFrom("files").select("id").where(sql<boolean>`id = any(${ids}::uuid[])`);
   const rows = await persistently(() => query.execute());

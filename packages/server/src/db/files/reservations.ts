@@ -1,33 +1,33 @@
 /**
- * Bytes that are on their way into the store. They count towards the limits from the moment they are announced, so that
- * uploads that run at the same time cannot each use what is left.
+ * Reservations of bytes that are about to be stored. They count towards the limits at once, so that parallel uploads cannot
+ * each use what is left.
  */
 import { sql } from "kysely";
 import type { Database } from "../database.ts";
 import { persistently } from "../persist.ts";
 
-/** A reservation that is not prolonged for this long expires. */
+/** A reservation expires when it is not renewed for this long. */
 const reservationSeconds = 60;
 
 export type Reserved = {
-  /** UUID, made by the caller: the statements may then run twice. */
+  /** UUID, made by the caller, so that the statements are idempotent. */
   readonly id: string;
   readonly userId: string;
-  /** Of an upload in parts. */
+  /** Set for a part of an upload. */
   readonly part?: { readonly uploadId: string; readonly number: number };
   readonly bytes: number;
 };
 
 export type ByteLimits = {
   readonly userBytes: number | undefined;
-  /** Of the parts of one upload together. */
+  /** Limit on the parts of one upload together. */
   readonly uploadBytes: number;
 };
 
-/** Which limit was in the way, and what it leaves. */
+/** The limit that was exceeded, and what it leaves. */
 export type OverLimit = { readonly limit: "user" | "upload"; readonly left: number };
 
-/** Reserves bytes, or changes a reservation. @returns why that cannot be; then nothing is changed */
+/** Reserves bytes, or changes a reservation. @returns the exceeded limit. Nothing has changed then */
 export async function reserveBytes(
   db: Database,
   wanted: Reserved,
@@ -35,7 +35,7 @@ export async function reserveBytes(
 ): Promise<OverLimit | undefined> {
   return persistently(() =>
     db.transaction().execute(async (transaction) => {
-      // One at a time per user: of two that ask together the second counts the first.
+      // Serialized per user: of two concurrent calls the second counts the first.
       await sql`select pg_advisory_xact_lock(hashtextextended(${`bytes ${wanted.userId}`}, 0))`.execute(
         transaction,
       );
@@ -88,9 +88,9 @@ async function bytesOfOtherParts(db: Database, part: { uploadId: string; number:
 }
 
 /**
- * Bytes that count towards a user's quota: files, parts of uploads, what is being received, and what requests carry.
+ * Returns the bytes that count towards a user's quota: files, parts, uploads in progress, and payloads of requests.
  *
- * @param except a reservation that is about to change, and the part that it replaces
+ * @param except a reservation about to change, and the part that it replaces
  */
 export async function usedBytes(
   db: Database,
@@ -113,7 +113,7 @@ export async function usedBytes(
   return rows[0]?.bytes ?? 0;
 }
 
-/** Bytes are still coming for these. */
+/** Renews reservations. */
 export async function prolongReservations(db: Database, ids: readonly string[]): Promise<void> {
   const update = sql`
     update byte_reservations set expires_at = now() + make_interval(secs => ${reservationSeconds})
@@ -121,12 +121,12 @@ export async function prolongReservations(db: Database, ids: readonly string[]):
   await persistently(() => update.execute(db));
 }
 
-/** Ends a reservation: within the transaction that adds the row of what was received, or because nothing was. */
+/** Ends a reservation: in the transaction that adds the row of the received bytes, or when there are none. */
 export async function releaseBytes(db: Database, id: string): Promise<void> {
   await db.deleteFrom("byte_reservations").where("id", "=", id).execute();
 }
 
-/** Removes what servers left behind. */
+/** Deletes expired reservations. */
 export async function removeExpiredReservations(db: Database): Promise<void> {
   const statement = db.deleteFrom("byte_reservations").where("expires_at", "<=", sql<Date>`now()`);
   await persistently(() => statement.execute());

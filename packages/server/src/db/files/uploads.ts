@@ -1,4 +1,4 @@
-/** Rows of uploads: files that were announced, and the parts that have come. */
+/** Rows of uploads: announced files and their received parts. */
 import { sql } from "kysely";
 import type { Database } from "../database.ts";
 import { persistently } from "../persist.ts";
@@ -11,13 +11,13 @@ export type Upload = {
   readonly store: string;
   readonly name: string;
   readonly isComplete: boolean;
-  /** sha256 of what was uploaded, once it is complete. */
+  /** sha256 of the complete upload. */
   readonly hash: string | null;
 };
 
 export type UploadPart = { readonly number: number; readonly sizeBytes: number; readonly etag: string };
 
-/** Announces a file that is to come within so many seconds. */
+/** Announces a file, to be uploaded within `seconds`. */
 export async function insertUpload(db: Database, id: string, file: NewFile, seconds: number): Promise<void> {
   await persistently(() =>
     db.transaction().execute(async (transaction) => {
@@ -35,7 +35,7 @@ export async function insertUpload(db: Database, id: string, file: NewFile, seco
   );
 }
 
-/** The upload, unless its time is over. */
+/** Returns an upload that has not expired. */
 export async function findUpload(db: Database, id: string): Promise<Upload | undefined> {
   const query = db
     .selectFrom("uploads")
@@ -54,7 +54,7 @@ export async function findUpload(db: Database, id: string): Promise<Upload | und
   return persistently(() => query.executeTakeFirst());
 }
 
-/** Notes a part whose bytes are in the store. */
+/** Records a part whose bytes are in the store. */
 export async function recordPart(db: Database, uploadId: string, part: UploadPart): Promise<void> {
   const values = { size_bytes: part.sizeBytes, etag: part.etag };
   const insert = db
@@ -64,7 +64,7 @@ export async function recordPart(db: Database, uploadId: string, part: UploadPar
   await persistently(() => insert.execute());
 }
 
-/** The parts that have come, in order. */
+/** Returns the received parts, in order. */
 export async function partsOf(db: Database, uploadId: string): Promise<UploadPart[]> {
   const query = db
     .selectFrom("upload_parts")
@@ -74,13 +74,13 @@ export async function partsOf(db: Database, uploadId: string): Promise<UploadPar
   return persistently(() => query.execute());
 }
 
-/** Forgets the parts of an upload that is complete. */
+/** Deletes the rows of the parts of a complete upload. */
 export async function forgetParts(db: Database, uploadId: string): Promise<void> {
   const statement = db.deleteFrom("upload_parts").where("upload_id", "=", uploadId);
   await persistently(() => statement.execute());
 }
 
-/** Removes uploads past their time, and the files that never came. @returns ids of uploads; the bytes are for the caller */
+/** Deletes expired uploads and their files. @returns ids of the uploads. The caller deletes the bytes */
 export async function removeExpiredUploads(db: Database): Promise<string[]> {
   const statement = sql<{ id: string }>`
     with gone as (delete from uploads where expires_at <= now() returning id, file_id),
@@ -90,7 +90,7 @@ export async function removeExpiredUploads(db: Database): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Which of these ids are of uploads that may go on. */
+/** Returns those of the ids that belong to unexpired uploads. */
 export async function knownUploads(db: Database, ids: readonly string[]): Promise<Set<string>> {
   const query = db
     .selectFrom("uploads")

@@ -1,4 +1,4 @@
-/** What became of requests: looking through them, and taking out what they said. */
+/** History of requests: listing them, and deleting their payloads. */
 
 import { sql } from "kysely";
 import type { QueuePriority, RequestState } from "../../wire/queue.ts";
@@ -6,19 +6,19 @@ import type { Database } from "../database.ts";
 import { persistently } from "../persist.ts";
 
 export const outcomes = ["success", "error", "user_error"] as const;
-/** `user_error`: the input was wrong, or the client cancelled. */
+/** `user_error`: invalid input, or cancelled by the client. */
 export type Outcome = (typeof outcomes)[number];
 
 export type HistoryFilter = {
   readonly userId: string;
   readonly endpoint: string;
-  /** Submitted at this moment or later. */
+  /** Submitted at this time or later. */
   readonly start: Date;
-  /** Submitted before this moment. */
+  /** Submitted before this time. */
   readonly end: Date;
   readonly outcome: Outcome | undefined;
   readonly requestId: string | undefined;
-  /** Older than the request with this place: `sequence` of the last one of the page before. */
+  /** Cursor: `sequence` of the last request on the previous page. Older ones follow. */
   readonly before: number | undefined;
   readonly limit: number;
 };
@@ -32,15 +32,15 @@ export type HistoryItem = {
   readonly endedAt: Date | null;
   readonly status: number | null;
   readonly runSeconds: number;
-  /** Of input and output together. */
+  /** Size of input and output together. */
   readonly payloadBytes: number;
 };
 
-/** What a request carries, as JSON. */
+/** The payload of a request, as JSON. */
 export type Payload = {
-  /** Null when it was not to be kept, or was deleted. */
+  /** Null when it was not kept, or was deleted. */
   readonly input: string | null;
-  /** Null also while there is none. */
+  /** Null before the end, too. */
   readonly output: string | null;
 };
 
@@ -50,7 +50,7 @@ const codes: Readonly<Record<Outcome, readonly [number, number]>> = {
   error: [500, 599],
 };
 
-/** Requests that pass the filter, the newest first. */
+/** Returns the requests that match the filter, newest first. */
 export async function findHistory(db: Database, filter: HistoryFilter): Promise<HistoryItem[]> {
   const { outcome, requestId, before } = filter;
   let query = db
@@ -82,7 +82,7 @@ export async function findHistory(db: Database, filter: HistoryFilter): Promise<
   return persistently(() => found.execute());
 }
 
-/** What one of them carries: read by itself, because it can be large. */
+/** Returns the payload of one request. Read separately, because it can be large. */
 export async function findPayload(db: Database, id: string): Promise<Payload> {
   const isKept = sql`stores_io and payload_removed_at is null`;
   const query = db
@@ -95,17 +95,17 @@ export async function findPayload(db: Database, id: string): Promise<Payload> {
   return (await persistently(() => query.executeTakeFirst())) ?? { input: null, output: null };
 }
 
-/** A file of a request whose row is gone, so that nobody can reach its bytes any more. */
+/** A file whose row was deleted. Its bytes are still in the store and unreachable. */
 export type OrphanedFile = { readonly id: string; readonly store: string; readonly name: string };
 
 export type DeletedPayloads = { readonly publicUrl: string; readonly files: readonly OrphanedFile[] };
 
 /**
- * Takes out what a request was asked, said and answered, and the rows of the files that it made and of those that were
- * in its input itself, as data URIs. Files that its input names stay: other requests may use them. A webhook that is
- * pending keeps a copy of the answer until it is delivered or abandoned.
+ * Deletes the input, logs and result of a request, and the rows of its output files and of files that its input held as
+ * data URIs. Files that its input refers to stay: other requests may use them. A pending webhook keeps a copy of the
+ * result until it is delivered or abandoned.
  *
- * @returns undefined when the user has no such request with an end
+ * @returns undefined when the user has no such finished request
  */
 export async function deletePayloads(
   db: Database,
@@ -128,7 +128,7 @@ export async function deletePayloads(
         .returning("public_url as publicUrl")
         .executeTakeFirst();
       if (request === undefined) return undefined;
-      // Lines of the log quote captions and prompts.
+      // Log lines quote captions and prompts.
       await transaction.deleteFrom("request_logs").where("request_id", "=", id).execute();
       await transaction.deleteFrom("request_metrics").where("request_id", "=", id).execute();
       const files = await transaction
@@ -150,7 +150,7 @@ async function keepForReceiver(db: Database, id: string, userId: string): Promis
       and requests.payload_removed_at is null and webhook_deliveries.state = 'pending'`.execute(db);
 }
 
-/** Who has requests waiting for an endpoint, and how many; the longest first. */
+/** Counts the queued requests of an endpoint by user, largest first. */
 export async function countQueuedByUser(
   db: Database,
   endpoint: string,
@@ -166,7 +166,7 @@ export async function countQueuedByUser(
   return persistently(() => query.execute());
 }
 
-/** A request that waits or is worked on. */
+/** A queued or running request. */
 export type UnfinishedRequest = {
   readonly sequence: number;
   readonly id: string;
@@ -181,12 +181,12 @@ export type UnfinishedRequest = {
 export type UnfinishedFilter = {
   readonly userId: string | undefined;
   readonly state: "queued" | "running" | undefined;
-  /** Newer than the request with this place: `sequence` of the last one of the page before. */
+  /** Cursor: `sequence` of the last request on the previous page. Newer ones follow. */
   readonly after: number;
   readonly limit: number;
 };
 
-/** Those of all users, in the order of arrival. */
+/** Returns the unfinished requests of all users, in the order of arrival. */
 export async function findUnfinished(db: Database, filter: UnfinishedFilter): Promise<UnfinishedRequest[]> {
   const { userId, state, after, limit } = filter;
   let query = db

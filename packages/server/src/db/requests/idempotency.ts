@@ -1,6 +1,6 @@
 /**
- * Submissions that a client repeats under one key are one request: the key's row and the request's are written together,
- * so that of two that come at the same time one wins and the other finds it.
+ * Idempotency keys: submissions with the same key are one request. The rows of key and request are inserted in one
+ * transaction, so that of two concurrent submissions one wins and the other finds it.
  */
 import { sql } from "kysely";
 import type { Database } from "../database.ts";
@@ -9,20 +9,20 @@ import { type NewRequest, requestInsert } from "./requests.ts";
 
 export type IdempotencyKey = {
   readonly key: string;
-  /** sha256 of what was submitted under it. */
+  /** sha256 of the submitted body. */
   readonly bodyHash: Buffer;
 };
 
-/** The request that stands for a key, and whether it was submitted with the same words. */
+/** The request of a key, and whether it was submitted with the same body. */
 export type KeyedRequest = { readonly id: string; readonly isSameBody: boolean };
 
-/** Keys count for so long; a later submission is a new one. */
+/** Lifetime of a key. A later submission is a new request. */
 const keyHours = 24;
 
-/** Signals that another request has the key, and takes the transaction back. */
+/** Rolls the transaction back: another request has the key. */
 class KeyTaken extends Error {}
 
-/** Inserts a request under a key, or finds the one that already has it. */
+/** Inserts a request under a key, or returns the one that has it. */
 export async function insertRequestOnce(
   db: Database,
   request: NewRequest,
@@ -35,7 +35,7 @@ export async function insertRequestOnce(
       await persistently(() => insertBoth(db, request, key));
       return { id: request.id, isSameBody: true };
     } catch (error) {
-      // The winner is found now, unless its key has just run out: then the place is free.
+      // The winner is there now, unless its key has just expired. Then the key is free.
       if (!(error instanceof KeyTaken)) throw error;
     }
   }
@@ -43,7 +43,7 @@ export async function insertRequestOnce(
 
 async function insertBoth(db: Database, request: NewRequest, { key, bodyHash }: IdempotencyKey) {
   await db.transaction().execute(async (transaction) => {
-    // One of this name that has expired; the others are for `removeOldKeys`.
+    // Only an expired key of this name. `removeOldKeys` deletes the others.
     await transaction
       .deleteFrom("idempotency_keys")
       .where("user_id", "=", request.userId)
@@ -61,7 +61,7 @@ async function insertBoth(db: Database, request: NewRequest, { key, bodyHash }: 
   });
 }
 
-/** The request that was submitted under a key, or undefined when there is none or that was too long ago. */
+/** Returns the request of a key that has not expired. */
 export async function findRequestByKey(
   db: Database,
   userId: string,
@@ -76,10 +76,10 @@ export async function findRequestByKey(
   return persistently(() => query.executeTakeFirst());
 }
 
-/** Keys that a user can have; beyond that the oldest expire early. */
+/** Keys per user. Above it the oldest expire early. */
 const mostPerUser = 10_000;
 
-/** Removes the keys that count no more, and those above the limit of a user. */
+/** Deletes expired keys, and the oldest above the limit per user. */
 export async function removeOldKeys(db: Database, most = mostPerUser): Promise<void> {
   const statement = sql`
     delete from idempotency_keys where created_at < ${oldest} or (user_id, key) in (

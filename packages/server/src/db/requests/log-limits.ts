@@ -1,22 +1,22 @@
 /**
- * How long the log of a request becomes. A dataset of 20,000 broken files has a line about each: the first and the last
- * lines are kept, and one line stands for those between them.
+ * Limits the log of a request. A dataset of 20,000 broken files has a line per file: the first and the last lines are kept,
+ * and one line replaces the middle.
  */
 import type { LogLine } from "../../wire/queue.ts";
 
 export type LogLimits = {
   readonly first: number;
   readonly last: number;
-  /** So many more may come before the middle is left out again. */
+  /** Lines that may follow before the middle is cut again. */
   readonly slack: number;
 };
 
 export const logLimits: LogLimits = { first: 500, last: 1500, slack: 500 };
 
-/** Characters of messages that an answer holds at the start and at the end of a log. */
+/** Characters of messages that a response holds from the start and from the end of a log. */
 const mostCharacters = { first: 100_000, last: 300_000 } as const;
 
-/** Of the line that stands for others: how many. Not part of the wire. */
+/** Number of lines that this line replaces. Not on the wire. */
 export const leftOut = Symbol("lines left out");
 
 export type KeptLine = LogLine & { readonly [leftOut]?: number };
@@ -25,7 +25,7 @@ export function leftOutMessage(count: number): string {
   return `${count} lines left out: of a long log the start and the end are kept`;
 }
 
-/** The lines without their middle, when they are too many or too long. */
+/** Replaces the middle when the lines are too many or too long. */
 export function foldLines(lines: readonly KeptLine[], limits: LogLimits = logLimits): readonly KeptLine[] {
   const { first, last, slack } = limits;
   const characters = lines.reduce((sum, { message }) => sum + message.length, 0);

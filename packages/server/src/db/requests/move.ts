@@ -1,6 +1,5 @@
 /**
- * The one form that every change of a request's state has: a single statement that names the state it leaves, and, for a
- * worker, its lease.
+ * Changes of a request's state: each is one statement that names the state it leaves and, for a worker, its lease.
  */
 import { type Expression, type SqlBool, sql, type UpdateObject } from "kysely";
 import type { Database } from "../database.ts";
@@ -8,19 +7,19 @@ import { persistently } from "../persist.ts";
 import type { Tables } from "../schema.ts";
 import { secondsOfWork } from "./requests.ts";
 
-/** The right to work on a request, for a while. */
+/** The right to work on a request until it expires. */
 export type Lease = { readonly requestId: string; readonly leaseId: string };
 
 export type RequestUpdate = UpdateObject<Tables, "requests", "requests">;
 
 export const now = sql<Date>`now()`;
 
-/** How often a lease may be lost without a checkpoint in between. */
+/** Lost leases that are allowed without a checkpoint in between. */
 export const lossesAllowed = 1;
 
 const noLease = { worker_id: null, lease_id: null, lease_expires_at: null, claimed_at: null } as const;
 
-/** Ends a lease and adds up its seconds of work. */
+/** Ends a lease and adds its seconds of work. */
 export const endOfLease = { run_seconds: sql<number>`run_seconds + ${secondsOfWork}`, ...noLease } as const;
 
 /** The trained files are published, or gone. */
@@ -33,7 +32,7 @@ export function inSeconds(seconds: number) {
   return sql<Date>`now() + make_interval(secs => ${seconds}::float8)`;
 }
 
-/** One statement over the rows that are in `from` and meet `condition`; returns the ids it changed. */
+/** Updates the rows that are in `from` and meet `condition`. Returns the ids that changed. */
 export async function move(
   db: Database,
   from: "queued" | "running",
@@ -50,7 +49,7 @@ export async function move(
   return rows.map(({ id }) => id);
 }
 
-/** The same, waiting out a database that is away. */
+/** Like `move`, retried while the database is unreachable. */
 export function moveSurely(...args: Parameters<typeof move>): Promise<string[]> {
   return persistently(() => move(...args));
 }

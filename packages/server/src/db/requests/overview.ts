@@ -1,4 +1,4 @@
-/** The whole service in numbers: what waits, what runs, who works. */
+/** Numbers of the whole service: queued and running requests, devices, webhooks. */
 
 import { sql } from "kysely";
 import { type RequestState, requestStates } from "../../wire/queue.ts";
@@ -10,22 +10,22 @@ export type RequestCounts = Readonly<Record<RequestState, number>>;
 export type Overview = {
   /** Requests that are kept, by state. */
   readonly requests: RequestCounts;
-  /** The same by endpoint; those without requests are left out. */
+  /** The same by endpoint. Endpoints without requests are left out. */
   readonly endpoints: ReadonlyMap<string, RequestCounts>;
-  /** Seconds that the oldest waiting request has waited; 0 when none waits. */
+  /** Seconds that the oldest queued request has waited. 0 when none is queued. */
   readonly oldestWaitSeconds: number;
-  /** Seconds that the oldest pending webhook has waited since its request ended; 0 when none is pending. */
+  /** Seconds since the request of the oldest pending webhook ended. 0 when none is pending. */
   readonly oldestWebhookSeconds: number;
-  /** Devices of servers that are alive: `cuda:0`. */
+  /** Devices of live servers: `cuda:0`. */
   readonly devices: readonly string[];
-  /** Deliveries of webhooks that are kept, by state. */
+  /** Webhook deliveries that are kept, by state. */
   readonly webhooks: Readonly<Record<WebhookState, number>>;
 };
 
 export const webhookStates = ["pending", "delivered", "abandoned"] as const;
 export type WebhookState = (typeof webhookStates)[number];
 
-/** @param leaseSeconds a server not heard of for so long counts as gone */
+/** @param leaseSeconds a server without a heartbeat for this long counts as dead */
 export async function readOverview(db: Database, leaseSeconds: number): Promise<Overview> {
   const [requests, webhooks, workers] = await Promise.all([
     persistently(() => countRequests(db)),
@@ -78,7 +78,7 @@ function liveWorkers(db: Database, leaseSeconds: number) {
     .execute();
 }
 
-/** Sums by state, also for the states that nothing is in. */
+/** Sums by state. States without rows are 0. */
 function countsOf<State extends string>(
   states: readonly State[],
   counts: readonly Count[],

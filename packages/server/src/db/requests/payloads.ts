@@ -1,14 +1,14 @@
-/** What a request carries, and when that goes: input, result, logs, steps, in one statement. The row itself stays, as history. */
+/** Deletes old payloads (input, result, logs, steps) in one statement. The row of the request stays as history. */
 import { sql } from "kysely";
 import type { Database } from "../database.ts";
 import { persistently } from "../persist.ts";
 
-/** How long the result of a request that asked for nothing to be stored can be had. Source: X-Fal-Store-IO. */
+/** How long the result of a request with `X-Fal-Store-IO: 0` can be read. */
 const unstoredHours = 1;
 
 /**
- * Removes the payloads of requests that ended so many days ago, and an hour ago when they asked for it. A webhook that is
- * still to be delivered keeps its payload.
+ * Deletes the payloads of requests that ended `days` ago, or an hour ago when they asked not to be stored. A pending webhook
+ * keeps its payload.
  *
  * @returns their ids, at most `limit`
  */
@@ -32,7 +32,7 @@ export async function removeOldPayloads(db: Database, days: number, limit: numbe
   return rows.map(({ id }) => id);
 }
 
-/** Of these requests, those that are over. */
+/** Returns those of the requests that have ended. */
 export async function endedRequests(db: Database, ids: readonly string[]): Promise<string[]> {
   const query = sql<{ id: string }>`
     select id from requests where id = any(${ids}::uuid[]) and finished_at is not null`;
@@ -40,7 +40,7 @@ export async function endedRequests(db: Database, ids: readonly string[]): Promi
   return rows.map(({ id }) => id);
 }
 
-/** Of these requests, those that are not over, or have been for less than so many days. */
+/** Returns those of the requests that have not ended, or ended less than `days` ago. */
 export async function recentRequests(
   db: Database,
   ids: readonly string[],

@@ -1,4 +1,4 @@
-/** What trainings say: lines of log, and one row of numbers a step. */
+/** Log lines of trainings, and one row of metrics per step. */
 
 import { shorten } from "@ltx-trainer/contract";
 import { sql } from "kysely";
@@ -14,14 +14,14 @@ export type StepMetrics = {
   readonly at: Date;
   /** Steps done, from 1. */
   readonly step: number;
-  /** Null when it is no finite number. */
+  /** Null when it is not finite. */
   readonly loss: number | null;
   readonly learningRate: number;
   readonly secondsPerStep: number;
   readonly memoryBytes: number;
 };
 
-/** Adds lines, as long as the lease holds. Of a log that becomes too long the middle is left out. */
+/** Appends lines while the lease holds. The middle of a log that grows too long is cut. */
 export async function appendLogs(
   db: Database,
   lease: Lease,
@@ -40,15 +40,11 @@ export async function appendLogs(
     where exists (select from requests where id = ${lease.requestId} and lease_id = ${lease.leaseId})
     order by place`;
   await persistently(() => statement.execute(db));
-  await leaveOutMiddle(db, lease.requestId, limits);
+  await cutMiddle(db, lease.requestId, limits);
 }
 
-/** The first line of the middle stands for all of it, those that it stood for before included. */
-async function leaveOutMiddle(
-  db: Database,
-  requestId: string,
-  { first, last, slack }: LogLimits,
-): Promise<void> {
+/** Replaces the middle by its first line, which counts all lines cut so far. */
+async function cutMiddle(db: Database, requestId: string, { first, last, slack }: LogLimits): Promise<void> {
   const count = db
     .selectFrom("request_logs")
     .select(sql<number>`count(*)`.as("lines"))
@@ -72,7 +68,7 @@ async function leaveOutMiddle(
   await persistently(() => statement.execute(db));
 }
 
-/** Adds or replaces steps (a resumed training repeats some), as long as the lease holds. */
+/** Inserts or replaces steps while the lease holds. A resumed training repeats some. */
 export async function recordSteps(db: Database, lease: Lease, steps: readonly StepMetrics[]): Promise<void> {
   if (steps.length === 0) return;
   const statement = sql`
@@ -98,7 +94,7 @@ export type LogPage = {
   readonly last: number;
 };
 
-/** The lines of a request after a place, in order; `after` 0 gives all. */
+/** Returns the lines of a request after a sequence number, in order. */
 export async function readLogs(db: Database, requestId: string, after = 0): Promise<LogPage> {
   const query = db
     .selectFrom("request_logs")
@@ -117,10 +113,10 @@ export async function readLogs(db: Database, requestId: string, after = 0): Prom
   return { lines, last: rows.at(-1)?.sequence ?? after };
 }
 
-/** Of a message, in characters. A program that was started may print anything. */
+/** Limit on a message, in characters. A trainer may print anything. */
 const longestMessage = { stringLength: 4_000, total: 4_000 } as const;
 
-/** Without credentials of addresses, and without the one character that PostgreSQL's text cannot hold. */
+/** Removes credentials from addresses, and the one character that PostgreSQL's text cannot hold. */
 function storable(message: string): string {
   return String(shorten(message, longestMessage)).replaceAll("\u0000", "\ufffd");
 }

@@ -1,4 +1,4 @@
-/** Requests as clients see them: coming in, and being looked at. What happens to them is in `transitions.ts`. */
+/** Inserts and reads requests. `transitions.ts` changes them. */
 
 import { sql } from "kysely";
 import type { QueuePriority, RequestState } from "../../wire/queue.ts";
@@ -7,59 +7,59 @@ import type { Database } from "../database.ts";
 import { persistently } from "../persist.ts";
 
 export type NewRequest = {
-  /** UUID version 7, made by the caller: the insert may then run twice. */
+  /** UUID version 7, made by the caller, so that the insert is idempotent. */
   readonly id: string;
   /** `fal-ai/ltx-video-trainer`. */
   readonly endpoint: string;
-  /** What came after it, without a slash at its start; usually nothing. */
+  /** Path after the endpoint, without a leading slash. Usually empty. */
   readonly path: string;
   readonly userId: string;
   readonly keyId: string | null;
   readonly publicUrl: string;
-  /** The body, as JSON. */
+  /** The body as JSON. */
   readonly input: string;
   readonly priority: QueuePriority;
   readonly webhookUrl: string | null;
-  /** Seconds from now by which it must have started. */
+  /** Seconds within which it must start. */
   readonly startTimeoutSeconds: number | null;
-  /** JSON of the lifecycle that outputs get. */
+  /** Lifecycle of the outputs, as JSON. */
   readonly lifecycle: string | null;
   readonly storesIo: boolean;
-  /** Set when it cannot be worked on: it is inserted with its end. */
+  /** Set for invalid input: the request is inserted as failed. */
   readonly refusal: WireFailure | undefined;
 };
 
-/** The order of the queue: higher is earlier. */
+/** Higher runs first. */
 const priorityRanks: Readonly<Record<QueuePriority, number>> = { low: -1, normal: 0 };
 
-/** What a status says. */
+/** What a status response is made of. */
 export type RequestSummary = {
   readonly id: string;
   readonly endpoint: string;
   readonly userId: string;
   readonly publicUrl: string;
   readonly state: RequestState;
-  /** Whether somebody ever worked on it: only then has it a log, also while it waits to be tried again. */
+  /** Whether a worker ever claimed it. Only then it has a log. */
   readonly hasStarted: boolean;
-  /** Requests ahead; 0 unless queued. */
+  /** Requests ahead of it. 0 unless queued. */
   readonly queuePosition: number;
   readonly runSeconds: number;
   readonly error: string | null;
   readonly errorType: string | null;
 };
 
-/** The answer of a request that has ended. */
+/** The response of a finished request. */
 export type RequestAnswer = {
   readonly state: RequestState;
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   /** JSON. */
   readonly body: string;
-  /** Whether the body was deleted at somebody's wish. */
+  /** Whether the body was deleted on request. */
   readonly isDeleted: boolean;
 };
 
-/** Columns that hold an end. */
+/** Returns the columns of a failed response. */
 export function answerColumns({ status, headers, body, errorType }: WireFailure) {
   return {
     response_status: status,
@@ -70,12 +70,12 @@ export function answerColumns({ status, headers, body, errorType }: WireFailure)
   };
 }
 
-/** Puts a request into the queue, or, when it is refused, at its end. */
+/** Inserts a request as queued, or as failed when it was refused. */
 export async function insertRequest(db: Database, request: NewRequest): Promise<void> {
   await persistently(() => requestInsert(db, request).execute());
 }
 
-/** The statement that does it; a second time it changes nothing. */
+/** Builds the idempotent statement of `insertRequest`. */
 export function requestInsert(db: Database, request: NewRequest) {
   const { refusal, startTimeoutSeconds: timeout } = request;
   const insert = db.insertInto("requests").values({
@@ -97,13 +97,13 @@ export function requestInsert(db: Database, request: NewRequest) {
   return insert.onConflict((conflict) => conflict.column("id").doNothing());
 }
 
-/** The request, or undefined when there is none of that id. Whether the caller may see it is for the caller to check. */
+/** Returns the request, or undefined. The caller checks who may see it. */
 export async function findSummary(db: Database, id: string): Promise<RequestSummary | undefined> {
   const query = summaries(db).where("requests.id", "=", id);
   return persistently(() => query.executeTakeFirst());
 }
 
-/** Several requests at once, in no order; those that do not exist are left out. */
+/** Returns several requests in no order. Missing ones are left out. */
 export async function findSummaries(db: Database, ids: readonly string[]): Promise<RequestSummary[]> {
   if (ids.length === 0) return [];
   const query = summaries(db).where("requests.id", "in", ids);
@@ -111,8 +111,8 @@ export async function findSummaries(db: Database, ids: readonly string[]): Promi
 }
 
 /**
- * Seconds that the current lease has worked; 0 without one. Waiting to be published is no work, and the database's clock
- * may be set back.
+ * Seconds of work in the current lease. 0 without one. Waiting for publication does not count, and the database's clock may
+ * go back.
  */
 export const secondsOfWork = sql<number>`greatest(0,
   coalesce(extract(epoch from coalesce(trained_at, now()) - claimed_at), 0))::float8`;
@@ -141,7 +141,7 @@ const positionInQueue = sql<number>`case when requests.state = 'queued' then (
     or (ahead.priority = requests.priority and ahead.sequence < requests.sequence))
 ) else 0 end`;
 
-/** How many wait for an endpoint. */
+/** Counts the queued requests of an endpoint. */
 export async function countQueued(db: Database, endpoint: string): Promise<number> {
   const query = db
     .selectFrom("requests")
@@ -151,7 +151,7 @@ export async function countQueued(db: Database, endpoint: string): Promise<numbe
   return (await persistently(() => query.executeTakeFirstOrThrow())).count;
 }
 
-/** How many requests of a user wait. */
+/** Counts the queued requests of a user. */
 export async function countWaitingOf(db: Database, userId: string): Promise<number> {
   const query = db
     .selectFrom("requests")
@@ -161,7 +161,7 @@ export async function countWaitingOf(db: Database, userId: string): Promise<numb
   return (await persistently(() => query.executeTakeFirstOrThrow())).count;
 }
 
-/** The end of a request; `state` alone is given while it has none. Undefined when this user may see no such request. */
+/** Returns the response of a request, or only its `state` before the end. Undefined when the user has no such request. */
 export async function findAnswer(
   db: Database,
   id: string,

@@ -1,12 +1,12 @@
 /**
- * What clients and workers make of a request, one statement each, naming the state it leaves. How requests are claimed and
- * taken back from workers that are gone is in `leases.ts`.
+ * State changes by clients and workers. Each is one statement that names the state it leaves. `leases.ts` claims requests,
+ * and takes them back from dead workers.
  *
- * A statement that changes no row came too late: somebody else was first, and that is no error. A worker's statements also
- * name its lease, so that one whose lease has run out, and who does not know it yet, changes nothing.
+ * An update that matches no row lost the race. Callers treat it as a no-op. A worker's statements also name its lease, so
+ * that a worker whose lease has expired changes nothing.
  *
  *   queued  -> cancelled    cancelQueued, cancelAllQueued
- *   running -> running      requestCancel (a mark; the worker acts on it), noteTrained, forgiveLosses
+ *   running -> running      requestCancel (sets a mark; the worker acts on it), noteTrained, forgiveLosses
  *   running -> queued       release, setBack, loseLease; cancelled when it is marked
  *   running -> queued       retrain            the trained files are gone
  *   running -> succeeded    succeed
@@ -33,32 +33,32 @@ import {
 } from "./move.ts";
 import { answerColumns } from "./requests.ts";
 
-/** Where a request went that its worker let go of. */
+/** The state of a request after its worker released it. */
 export type LetGo = "queued" | "cancelled" | "late";
 
 const cancelledAnswer = { state: "cancelled", finished_at: now, ...answerColumns(cancelledFailure) } as const;
 
-/** Whether the request waited and is now cancelled. */
+/** Cancels a queued request. @returns false when it was not queued */
 export async function cancelQueued(db: Database, id: string, userId: string): Promise<boolean> {
   const condition = sql<SqlBool>`id = ${id} and user_id = ${userId}`;
   const update: RequestUpdate = { cancel_requested_at: now, ...cancelledAnswer };
   return (await moveSurely(db, "queued", update, condition)).length > 0;
 }
 
-/** Cancels everything that waits for an endpoint, whoever submitted it; returns how many those were. */
+/** Cancels all queued requests of an endpoint, of all users. Returns their number. */
 export async function cancelAllQueued(db: Database, endpoint: string): Promise<number> {
   const update: RequestUpdate = { cancel_requested_at: now, ...cancelledAnswer };
   return (await moveSurely(db, "queued", update, sql<SqlBool>`endpoint = ${endpoint}`)).length;
 }
 
-/** Whether the request is being worked on and is now marked to be cancelled. */
+/** Marks a running request for cancellation. @returns false when it was not running */
 export async function requestCancel(db: Database, id: string, userId: string): Promise<boolean> {
   const condition = sql<SqlBool>`id = ${id} and user_id = ${userId}`;
   const update: RequestUpdate = { cancel_requested_at: sql<Date>`coalesce(cancel_requested_at, now())` };
   return (await moveSurely(db, "running", update, condition)).length > 0;
 }
 
-/** The LoRA is written: from here on the request succeeds, or waits to be published on this machine. */
+/** Records that the LoRA is written. From here the request succeeds, or waits to be published on this machine. */
 export async function noteTrained(
   db: Database,
   lease: Lease,
@@ -72,7 +72,7 @@ export async function noteTrained(
   return (await moveSurely(db, "running", update, held(lease))).length > 0;
 }
 
-/** The trained files cannot be read any more: back to the queue, to be trained again. */
+/** Requeues a request whose trained files are gone. It is trained again. */
 export async function retrain(db: Database, lease: Lease): Promise<LetGo> {
   return letGo(db, lease, { ...untrained });
 }
@@ -86,9 +86,9 @@ export type Success = {
 };
 
 /**
- * The training is over and good: its files and its answer appear together.
+ * Ends a request with success: files and response appear in one transaction.
  *
- * @returns whether this output is the request's answer; also when an earlier call wrote it and its answer was lost
+ * @returns whether this output is the request's response, also when an earlier call wrote it and its result was lost
  */
 export async function succeed(db: Database, lease: Lease, output: Success): Promise<boolean> {
   const update: RequestUpdate = {
@@ -110,7 +110,7 @@ export async function succeed(db: Database, lease: Lease, output: Success): Prom
   });
 }
 
-/** The addresses in a body are random: an equal one is the same. */
+/** URLs in a body are random, so an equal body is the same one. */
 async function isAnswer(db: Database, { requestId }: Lease, { body }: Success): Promise<boolean> {
   const query = db
     .selectFrom("requests")
@@ -121,7 +121,7 @@ async function isAnswer(db: Database, { requestId }: Lease, { body }: Success): 
   return (await query.executeTakeFirst()) !== undefined;
 }
 
-/** The training is over and bad. */
+/** Ends a request with a failure. */
 export async function fail(db: Database, lease: Lease, failure: WireFailure): Promise<boolean> {
   const update: RequestUpdate = {
     state: "failed",
@@ -132,21 +132,21 @@ export async function fail(db: Database, lease: Lease, failure: WireFailure): Pr
   return (await moveSurely(db, "running", update, held(lease))).length > 0;
 }
 
-/** The work was ended because the request's cancellation was asked for. */
+/** Ends a request that was marked for cancellation. */
 export async function confirmCancel(db: Database, lease: Lease): Promise<boolean> {
   const condition = sql<SqlBool>`${held(lease)} and cancel_requested_at is not null`;
   return (await moveSurely(db, "running", { ...cancelledAnswer, ...endOfLease }, condition)).length > 0;
 }
 
-/** Back to its place in the queue, at no cost: the server is stopping, and what was done is kept. */
+/** Requeues a request at its place because the server is stopping. Its checkpoints stay. */
 export async function release(db: Database, lease: Lease): Promise<LetGo> {
   return letGo(db, lease, {});
 }
 
 /**
- * Back to its place in the queue, not to be claimed for a while: the failure was not the request's.
+ * Requeues a request at its place after a failure on the server's side. It is not claimed before a pause is over.
  *
- * @param counts whether it is one of the few that a request may have
+ * @param counts whether the failure counts towards the limit per request
  */
 export async function setBack(
   db: Database,
@@ -159,13 +159,13 @@ export async function setBack(
   });
 }
 
-/** A checkpoint was written: what went wrong earlier no longer counts against the request. */
+/** Resets the counts of failures: a checkpoint was written. */
 export async function forgiveLosses(db: Database, lease: Lease): Promise<void> {
   const condition = sql<SqlBool>`${held(lease)} and (losses > 0 or setbacks > 0)`;
   await moveSurely(db, "running", { losses: 0, setbacks: 0 }, condition);
 }
 
-/** The trainer died. Back to the queue once, to go on from the last checkpoint; the second time it fails. */
+/** Requeues a request whose trainer died. It resumes from the last checkpoint. The second time in a row it fails. */
 export async function loseLease(db: Database, lease: Lease): Promise<LetGo | "failed"> {
   const mayGoOn = sql<SqlBool>`losses < ${lossesAllowed}`;
   const became = await letGo(db, lease, { losses: sql<number>`losses + 1` }, mayGoOn);
@@ -173,7 +173,7 @@ export async function loseLease(db: Database, lease: Lease): Promise<LetGo | "fa
   return (await fail(db, lease, lostFailure)) ? "failed" : "late";
 }
 
-/** To the queue, or, when its cancellation was asked for meanwhile, to its end. */
+/** Requeues a request, or cancels it when it is marked. */
 async function letGo(
   db: Database,
   lease: Lease,
