@@ -1,5 +1,5 @@
 /**
- * Gives `Tensor` its methods. Imported once, by the package's index.
+ * Adds the methods to `Tensor`, in its type and in its prototype. The package's index imports it once.
  */
 import { Tensor } from "../tensor/tensor.ts";
 import { arithmetic } from "./arithmetic.ts";

@@ -36,6 +36,13 @@ describe("scope", () => {
     expect(result.many[1].get("a")?.isFreed).toBe(false);
   });
 
+  test("a tensor beside a number survives, and a list of numbers comes back as it is", () => {
+    const [loss, gradient] = scope((): [number, Tensor] => [1, zeros([1])]);
+    expect(loss).toBe(1);
+    expect(gradient.isFreed).toBe(false);
+    expect(scope(() => zeros([3]).toArray())).toEqual([0, 0, 0]);
+  });
+
   test("a result belongs to the scope around", () => {
     let escaped: Tensor | undefined;
     scope(() => {

@@ -1,31 +1,24 @@
 /**
- * A tensor: a number that names a libtorch tensor, with its shape, its bytes and its gradient.
+ * A tensor: the handle of a libtorch tensor, with its shape, its bytes and its gradient.
  *
- * Arithmetic and shaping live in `methods/`, one table a file, and become methods of this class in `methods/install.ts`.
+ * Arithmetic and shaping are in `methods/`, one table per file. `methods/install.ts` makes them methods of this class:
+ * they call the generated operators, which make tensors, so this file cannot import them.
  *
  * Who frees memory:
  * 1. A tensor made inside `scope()` is freed when the scope ends, unless it is returned or kept.
- * 2. `free()` frees at once; using a freed tensor throws.
- * 3. Freeing never breaks a backward pass: libtorch's graph holds references of its own.
- * 4. Only a tensor made outside every scope waits for the garbage collector, and that is a safety net, not a plan:
- *    it runs between turns of the event loop, so a synchronous loop that relies on it grows without bound.
+ * 2. `free()` frees at once. Using a freed tensor throws.
+ * 3. Freeing never breaks a backward pass: libtorch's graph holds its own references.
+ * 4. A tensor made outside every scope is freed by the garbage collector. Do not rely on it: the collector runs between
+ *    turns of the event loop, so a synchronous loop without a scope grows without bound.
  */
 import { native } from "../addon/binding.ts";
 import { type Device, type DType, dtypeBytes, dtypeFromCode, parseDevice } from "./dtype.ts";
-import { track } from "./registry.ts";
+import { Scoped, track } from "./scope.ts";
 
-export class Tensor {
-  /** What crosses into the addon; stale ones are refused there. */
-  readonly handle: number;
-  /** Set by `keep()`: scopes pass over it. */
-  kept = false;
+export class Tensor extends Scoped {
   #knownShape: readonly number[] | undefined;
   #knownDType: DType | undefined;
   #knownDevice: Device | undefined;
-
-  constructor(handle: number) {
-    this.handle = handle;
-  }
 
   get shape(): readonly number[] {
     this.#knownShape ??= native.shape(this.handle);
@@ -64,7 +57,7 @@ export class Tensor {
     return size;
   }
 
-  /** Frees the memory now; a second call does nothing. */
+  /** Frees the memory now. A second call is a no-op. */
   free(): void {
     native.free(this.handle);
   }
@@ -103,7 +96,7 @@ export class Tensor {
     native.backward([this.handle], gradient && [gradient.handle], false);
   }
 
-  toString(): string {
+  override toString(): string {
     if (this.isFreed) return "Tensor(freed)";
     return `Tensor(${this.dtype}[${this.shape.join(", ")}]${this.device === "cpu" ? "" : ` on ${this.device}`})`;
   }
@@ -113,17 +106,10 @@ export class Tensor {
   }
 }
 
-const collected = new FinalizationRegistry<number>((handle) => native.free(handle));
-
-/** Leaves a tensor to the garbage collector. */
-export function leaveToCollector(tensor: { readonly handle: number }): void {
-  collected.register(tensor, tensor.handle);
-}
-
 /** A Tensor for a fresh handle, owned by the current scope. */
 export function wrap(handle: number): Tensor {
   const tensor = new Tensor(handle);
-  track(tensor, leaveToCollector);
+  track(tensor);
   return tensor;
 }
 
