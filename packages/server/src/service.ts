@@ -13,7 +13,7 @@ import { type EndpointRegistry, makeEndpoints } from "./endpoints/registry.ts";
 import { createApp } from "./http/app.ts";
 import { Confinement } from "./jobs/confine/confinement.ts";
 import { ServiceHealth } from "./jobs/device/health.ts";
-import { homeId } from "./jobs/home-id.ts";
+import { readHomeId } from "./jobs/home-id.ts";
 import { Retention } from "./jobs/retention.ts";
 import { Supervisor } from "./jobs/supervisor.ts";
 import { EmbeddedPostgres } from "./postgres/embedded-postgres.ts";
@@ -83,7 +83,7 @@ export async function startService(
     undo.push(() => retention.stop());
     const supervisor = new Supervisor({
       ...{ db, store, signer, config, endpoints, log, feed, address, health },
-      homeId: homeId(config.home),
+      homeId: readHomeId(config.home),
       confinement: Confinement.find(config, log),
     });
     await supervisor.start();

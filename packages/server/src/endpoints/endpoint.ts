@@ -1,5 +1,5 @@
 /**
- * What an endpoint is: everything that the service has to know of one kind of request.
+ * An endpoint: all that the service knows about one kind of request.
  *
  * A new endpoint is a schema in `contract/src/endpoints/`, a file beside this one, and a line in `registry.ts`. Submission,
  * validation, jobs, publishing and documentation take the endpoint as an argument.
@@ -9,7 +9,7 @@ import type { z } from "zod";
 import type { FilePattern } from "../wire/files-in.ts";
 import type { FailureTable } from "./failures.ts";
 
-/** What a job follows from, beside its input. */
+/** What `toJob` needs besides the input. */
 export type JobDeps = {
   /** Folder that the command writes to. */
   readonly out: string;
@@ -22,7 +22,7 @@ export type JobDeps = {
   /** Whether an earlier attempt may have left a checkpoint. */
   readonly resume: boolean;
   readonly addressPolicy: "any" | "public";
-  /** The address that each path of a stored file was given as. */
+  /** Original address per path of a stored file. */
   readonly sourceNames: Readonly<Record<string, string>>;
 };
 
@@ -32,9 +32,9 @@ type Json = Readonly<Record<string, unknown>>;
 export type StoreFile = (path: string) => Promise<OutputFile>;
 
 /**
- * @typeParam Input what the client sends
- * @typeParam Outputs what the command ends with: the outputs of its `finished` event
- * @typeParam Output what the client gets
+ * @typeParam Input schema of the client's input
+ * @typeParam Outputs schema of the outputs in the command's `finished` event
+ * @typeParam Output schema of the client's result
  */
 export type Endpoint<
   Input extends z.ZodType = z.ZodType,
@@ -43,34 +43,34 @@ export type Endpoint<
 > = {
   /** `owner/alias`. */
   readonly name: string;
-  /** fal's word for the kind of model: "training". */
+  /** fal's category of the model: "training". */
   readonly category: string;
-  /** One sentence. */
+  /** One sentence, for the OpenAPI document. */
   readonly about: string;
   readonly input: Input;
   readonly output: Output;
   /** Fields of the input that hold files: an address, or a data URI. */
   readonly files: readonly FilePattern[];
-  /** Command of the program that does the work. */
+  /** First argument of the program. */
   readonly command: string;
   /** Path of a program that takes `<command> <job file>` and prints job events. Default: the trainer. */
   readonly program?: string;
   readonly outputs: Outputs;
-  /** What model errors mean on the wire; any other error is the server's. */
+  /** Failures that the request caused, by error code. Any other code is a server error. */
   readonly failures: FailureTable;
-  /** The job. `input` is checked, and names stored files by their path. @throws AppError `invalid_options` */
+  /** Makes the job file's content. `input` is valid, and has paths in place of stored files' addresses. @throws AppError `invalid_options` */
   toJob(input: z.output<Input>, deps: JobDeps): Json;
-  /** The files among the outputs, which have to lie in the output folder. */
+  /** Paths among the outputs. Each must be a file in the output folder, and only these can be published. */
   filesOf(outputs: z.output<Outputs>): readonly string[];
-  /** What is published when the command ended after its `trained` event and before its end; `reason` is for the client. */
+  /** Outputs to publish when the command ended between its `trained` and `finished` events. `reason` is for the client. */
   endEarly(outputs: z.output<Outputs>, reason: string): z.output<Outputs>;
-  /** The answer. */
+  /** Stores the files and builds the result. */
   publish(outputs: z.output<Outputs>, store: StoreFile): Promise<z.input<Output>>;
   /** For the header `x-fal-billable-units`. */
   billableUnits(outputs: z.output<Outputs>): number;
 };
 
-/** Infers an endpoint's types from its schemas, and forgets them: the service handles all endpoints alike. */
+/** Checks an endpoint's functions against its schemas. The service itself handles all endpoints as plain `Endpoint`. */
 export function defineEndpoint<Input extends z.ZodType, Outputs extends z.ZodType, Output extends z.ZodType>(
   endpoint: Endpoint<Input, Outputs, Output>,
 ): Endpoint {

@@ -1,7 +1,7 @@
 /**
- * From a failed job to the client's answer.
+ * Turns a failed job into the client's answer.
  *
- * Messages are the field's standard ones: those of the trainer may name folders of this machine, and go to the log.
+ * Messages come from the endpoint's table. The trainer's own messages may name folders of this machine and go to the log only.
  */
 import { type ErrorCode, type ErrorFacts, shorten } from "@ltx-trainer/contract";
 import { errorPage, modelFailure, type WireFailure } from "../wire/request-failures.ts";
@@ -15,17 +15,17 @@ export type ModelError = {
   readonly ctx?: (facts: ErrorFacts) => Record<string, unknown>;
 };
 
-/** By the job's error code. A code that is not here is a failure of the server: 500, without the cause. */
+/** Model errors by error code of the job. Any other code is a server error: 500, without the cause. */
 export type FailureTable = Partial<Record<ErrorCode, ModelError>>;
 
 type Failed = { readonly code: ErrorCode; readonly facts?: ErrorFacts | undefined };
 
-/** Whether a failure is caused by the request's data or size. Any other is the server's, and is retried. */
+/** Whether the request's data or size caused the failure. Any other failure is the server's and is retried. */
 export function isCausedByRequest(failures: FailureTable, code: ErrorCode): boolean {
   return failures[code] !== undefined;
 }
 
-/** The answer to a request whose job failed. `input` is the request's, to be quoted. */
+/** The answer of a request whose job failed. It quotes fields of `input`. */
 export function failureOf(
   failures: FailureTable,
   { code, facts = {} }: Failed,
@@ -34,7 +34,7 @@ export function failureOf(
   const known = failures[code];
   const type = known?.type ?? "internal_server_error";
   const ctx = known?.ctx?.(facts);
-  // The same can go wrong with the data and with a validation image; the job says where.
+  // One code may stand for several fields, such as training data and a validation image. The job names the field.
   const field = known?.field === undefined || typeof facts.field !== "string" ? known?.field : facts.field;
   return modelFailure(known?.status ?? 500, [
     {

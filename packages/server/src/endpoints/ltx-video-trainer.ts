@@ -1,4 +1,4 @@
-/** `fal-ai/ltx-video-trainer`: a zip of clips in; a LoRA, its configuration and a validation video out. */
+/** The endpoint `fal-ai/ltx-video-trainer`: from a zip of clips to a LoRA, its configuration and a validation video. */
 import { parseOptions, TrainingInput, TrainingOutput, TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { defineEndpoint, type Endpoint } from "./endpoint.ts";
 import { trainingFailures } from "./training-failures.ts";

@@ -1,10 +1,10 @@
-/** Two endpoints on one server: `test/echo` is three files, and everything that a client can ask works for it. */
+/** Two endpoints on one server. `test/echo` consists of three files, and every route works for it. */
 import { randomUUID } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openDatabase } from "../db/database.ts";
 import { type ClaimedRequest, claimTrained } from "../db/requests/leases.ts";
 import { insertRequest } from "../db/requests/requests.ts";
-import { homeId } from "../jobs/home-id.ts";
+import { readHomeId } from "../jobs/home-id.ts";
 import { publishOutputs } from "../jobs/publish.ts";
 import type { Signer } from "../storage/signer.ts";
 import type { FileStore } from "../storage/stores/file-store.ts";
@@ -152,10 +152,10 @@ test("a worker claims only requests of endpoints that it serves", async () => {
   // Submitted later and done first.
   await resultOf(await submit({ words: "next" }));
   expect(await stateOf(id)).toEqual({ state: "queued" });
-  await setTrained(id, {}, homeId(service.home));
+  await setTrained(id, {}, readHomeId(service.home));
   const { id: workerId } = await db.selectFrom("workers").select("id").executeTakeFirstOrThrow();
   const claimer = { workerId, leaseId: randomUUID(), leaseSeconds: 60 };
-  const home = homeId(service.home);
+  const home = readHomeId(service.home);
   expect(await claimTrained(db, { ...claimer, endpoints: [echo.name] }, home)).toBeUndefined();
   expect(await claimTrained(db, { ...claimer, endpoints: ["test/elsewhere"] }, home)).toMatchObject({
     requestId: id,
@@ -167,7 +167,7 @@ test("outputs that do not fit the endpoint's schema are not published: the comma
   const id = "00000000-0000-7000-8000-000000000002";
   const endpoint = "test/later";
   await insertQueued(id, endpoint, { words: "again" });
-  await setTrained(id, { words: 1 }, homeId(service.home));
+  await setTrained(id, { words: 1 }, readHomeId(service.home));
   await db.updateTable("requests").set({ endpoint: echo.name }).where("id", "=", id).execute();
   expect((await resultOf(id)).body).toMatchObject({ words: "again", file: {} });
 });

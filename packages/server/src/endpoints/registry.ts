@@ -1,10 +1,10 @@
-/** The endpoints that this server has. */
+/** The endpoints that this server serves. */
 import type { Config } from "../config/config.ts";
 import type { Endpoint } from "./endpoint.ts";
 import { ltxVideoTrainer } from "./ltx-video-trainer.ts";
 
 export class EndpointRegistry {
-  /** The one that the page and `/openapi.json` describe. */
+  /** The endpoint that the home page and `/openapi.json` describe. */
   readonly primary: Endpoint;
   readonly #byName: ReadonlyMap<string, Endpoint>;
 
@@ -17,12 +17,12 @@ export class EndpointRegistry {
     if (repeated !== undefined) throw new Error(`endpoint ${repeated.name}: got two, expected one per name`);
   }
 
-  /** Undefined for a name that is not ours. */
+  /** Undefined for a name that is not registered. */
   find(name: string): Endpoint | undefined {
     return this.#byName.get(name);
   }
 
-  /** @throws Error for a name that is not ours: of a row, which only workers that serve its endpoint claim */
+  /** For claimed requests, whose endpoint is always registered. @throws Error for any other name */
   get(name: string): Endpoint {
     const endpoint = this.find(name);
     if (endpoint === undefined) throw new Error(`endpoint ${name}: expected one of ${this.names.join(", ")}`);
@@ -34,7 +34,7 @@ export class EndpointRegistry {
   }
 }
 
-/** All that there are; a new endpoint gets its line here. */
+/** Registers all endpoints. A new endpoint gets its line here. */
 export function makeEndpoints(config: Pick<Config, "endpoint">): EndpointRegistry {
   return new EndpointRegistry(ltxVideoTrainer(config.endpoint));
 }

@@ -1,5 +1,5 @@
 /**
- * What a failed training is to a client of `fal-ai/ltx-video-trainer`.
+ * How failed trainings look to clients of `fal-ai/ltx-video-trainer`.
  *
  * Source: fal.ai/docs/documentation/model-apis/errors.
  */
@@ -29,7 +29,7 @@ const tooLarge = {
   ctx: (facts: ErrorFacts) => (typeof facts.maxBytes === "number" ? { max_size: facts.maxBytes } : {}),
 };
 
-/** What the codes of a training mean on the wire. */
+/** By error code of the training. */
 export const trainingFailures: FailureTable = {
   source_not_found: download,
   source_unsupported: download,

@@ -1,20 +1,19 @@
-/** Carries what a trainer says into the database, in small batches, in order, while it runs. */
+/** Writes the events of a running trainer to the database, in order and in small batches. */
 import type { JobEvent } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
 import type { Database } from "../db/database.ts";
 import type { Lease } from "../db/requests/move.ts";
 import { appendLogs, type LogEntry, recordSteps, type StepMetrics } from "../db/requests/request-logs.ts";
 import type { LogLevel } from "../wire/queue.ts";
-
 import { LogLines } from "./log-lines.ts";
 
-/** How long news may wait for company. */
+/** How long an event may wait for its batch. */
 const batchMs = 200;
-/** Of a batch, more of which are dropped: a trainer that its data has taken over may say anything, any number of times. */
+/** Per batch; further ones are dropped. A trainer that hostile data has compromised may print without end. */
 const mostEntries = 2_000;
-/** Before it is shortened for the database. */
+/** In characters, before it is shortened further for the database. */
 const longestMessage = 20_000;
-/** As many as a training may have. */
+/** The most steps that a training may have. */
 const mostSteps = 20_000;
 
 export class EventWriter {
@@ -28,7 +27,7 @@ export class EventWriter {
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  /** @param home the data folder: where it lies is none of the client's business */
+  /** @param home the data folder, whose path is hidden from clients */
   constructor(db: Database, lease: Lease, log: Logger, home: string) {
     this.#home = home;
     this.#db = db;
@@ -36,17 +35,17 @@ export class EventWriter {
     this.#log = log;
   }
 
-  event(event: JobEvent): void {
+  add(event: JobEvent): void {
     if (event.type === "progress" && event.step <= mostSteps && this.#steps.length < mostEntries) {
       const { step, loss, lr, secondsPerStep, memoryBytes } = event;
       this.#steps.push({ at: new Date(), step, loss, learningRate: lr, secondsPerStep, memoryBytes });
     }
-    const said = this.#lines.of(event);
-    if (said !== undefined) this.say(said.level, said.message);
+    const line = this.#lines.lineFor(event);
+    if (line !== undefined) this.log(line.level, line.message);
     this.#schedule();
   }
 
-  say(level: LogLevel, message: string): void {
+  log(level: LogLevel, message: string): void {
     if (this.#entries.length < mostEntries)
       this.#entries.push({
         at: new Date(),
@@ -56,7 +55,7 @@ export class EventWriter {
     this.#schedule();
   }
 
-  /** Writes what is left; afterwards everything said is in the database, unless the lease is gone or the database away. */
+  /** Writes all pending events. They are dropped when the lease is lost or the database is unreachable. */
   async flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
@@ -75,12 +74,12 @@ export class EventWriter {
       await appendLogs(this.#db, this.#lease, entries);
       await recordSteps(this.#db, this.#lease, steps);
     } catch (error) {
-      this.#log.error({ err: error, request: this.#lease.requestId }, "logs of a request were lost");
+      this.#log.error({ err: error, request: this.#lease.requestId }, "request logs: not written");
     }
   }
 }
 
-/** What a trainer says may name its files: `/home/a/.ltx-trainer/requests/<id>/output/lora.safetensors`. */
+/** Messages of a trainer may name its files: `/home/a/.ltx-trainer/requests/<id>/output/lora.safetensors`. */
 function withoutFolder(message: string, home: string, { requestId }: Lease): string {
   return message.replaceAll(`${home}/requests/${requestId}/`, "").replaceAll(home, "<data folder>");
 }

@@ -1,10 +1,10 @@
-/** Which data folder this is, so that other servers on the same database know whose files are where. */
+/** The id of a data folder. Servers that share a database use it to tell which machine holds which files. */
 import { randomUUID } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** The id that the folder got when it was first used. */
-export function homeId(home: string): string {
+/** Reads the id. The first call for a folder makes it. */
+export function readHomeId(home: string): string {
   const path = join(home, "home.id");
   try {
     writeFileSync(path, randomUUID(), { flag: "wx", mode: 0o600 });

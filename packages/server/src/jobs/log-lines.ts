@@ -1,24 +1,24 @@
-/** What a client reads in the logs of its request: the trainer's events in plain sentences. */
+/** Turns the trainer's events into the log lines that the client reads. */
 import type { JobEvent } from "@ltx-trainer/contract";
 import type { LogLevel } from "../wire/queue.ts";
 
-export type Said = { readonly level: LogLevel; readonly message: string };
+export type ClientLine = { readonly level: LogLevel; readonly message: string };
 
-/** Between two lines about steps. */
+/** Interval between two lines about steps. */
 const stepLineEveryMs = 2_000;
 
-/** Remembers what was said last, to say each thing once. */
+/** Keeps the last title and the time of the last step line, to repeat neither. */
 export class LogLines {
   #title = "";
   #lastStepLineMs = Number.NEGATIVE_INFINITY;
 
-  /** The line for an event, or undefined when it is not worth one. */
-  of(event: JobEvent): Said | undefined {
+  /** The line for an event; undefined for an event without one. */
+  lineFor(event: JobEvent): ClientLine | undefined {
     switch (event.type) {
       case "phase":
-        return this.#ofPhase(event.title);
+        return this.#phaseLine(event.title);
       case "progress":
-        return this.#ofStep(event);
+        return this.#stepLine(event);
       case "log":
         return { level: levels[event.level], message: event.message };
       case "warning":
@@ -31,7 +31,7 @@ export class LogLines {
           message: `Sampled "${event.prompt}" ${event.lora ? "with" : "without"} the LoRA after step ${event.step}`,
         };
       case "failed":
-        return { level: "ERROR", message: ofFailure(event) };
+        return { level: "ERROR", message: failureText(event) };
       case "trained":
         return { level: "INFO", message: "The LoRA is trained" };
       case "plan":
@@ -40,13 +40,13 @@ export class LogLines {
     }
   }
 
-  #ofPhase(title: string): Said | undefined {
+  #phaseLine(title: string): ClientLine | undefined {
     if (title === this.#title) return undefined;
     this.#title = title;
     return { level: "INFO", message: title };
   }
 
-  #ofStep(event: Extract<JobEvent, { type: "progress" }>): Said | undefined {
+  #stepLine(event: Extract<JobEvent, { type: "progress" }>): ClientLine | undefined {
     const nowMs = performance.now();
     const isDue = nowMs - this.#lastStepLineMs >= stepLineEveryMs;
     if (!isDue && event.step !== event.total) return undefined;
@@ -60,8 +60,8 @@ export class LogLines {
   }
 }
 
-/** A defect of ours is told to the operator; a client can do nothing with its words. */
-function ofFailure({ code, message, remedy = "" }: Extract<JobEvent, { type: "failed" }>): string {
+/** The message of an internal error goes to the operator only: a client cannot act on it. */
+function failureText({ code, message, remedy = "" }: Extract<JobEvent, { type: "failed" }>): string {
   if (code === "internal") return "Internal error. The server's log says more.";
   return [message, remedy].join("\n").trim();
 }

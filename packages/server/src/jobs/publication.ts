@@ -1,8 +1,7 @@
 /**
- * Publishing what a request has trained: as often as it takes. Nothing that fails here fails the request.
+ * Publishes the outputs of a request and retries until it succeeds. No error here fails the request.
  *
- * A cancellation still counts until the answer is written: the client does not want the files, and publishing may have to
- * wait for hours.
+ * A request can be cancelled until its answer is written, because publishing may have to wait for hours.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -16,8 +15,8 @@ import { publishOutputs } from "./publish.ts";
 import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
 
 const longestPauseSeconds = 60;
-/** Shorter than the day after which bytes without a row are removed from the store. */
-const holdMs = 6 * 3600_000;
+/** Then the lease is released. Shorter than the day after which retention removes files without a row. */
+const longestHoldMs = 6 * 3600_000;
 const cleanUpMs = 1_000;
 
 export class Publication implements WorkOnRequest {
@@ -31,7 +30,7 @@ export class Publication implements WorkOnRequest {
   readonly #stored = new Map<string, NewFile>();
   readonly #stopping = new AbortController();
   #stop: Stop | undefined;
-  /** The attempt under way, or the last one. */
+  /** The current attempt, or the last one. */
   #attempt: Promise<boolean> = Promise.resolve(false);
 
   constructor(request: ClaimedRequest, outputs: Outputs, context: RunContext) {
@@ -45,59 +44,59 @@ export class Publication implements WorkOnRequest {
   }
 
   cancel(): void {
-    this.#stopFor("cancel");
+    this.#requestStop("cancel");
   }
 
   drain(): void {
-    this.#stopFor("drain");
+    this.#requestStop("drain");
   }
 
   abandon(): void {
-    this.#stopFor("lost");
+    this.#requestStop("lost");
   }
 
-  /** Works until the files are published, or the request is let go. Throws only when the database stays away. */
+  /** Publishes, or releases the request. Throws only when the database stays unreachable. */
   async run(): Promise<void> {
     const started = performance.now();
-    await this.#context.confinement.takeFolder(this.#folder);
+    await this.#context.confinement.reclaimFolder(this.#folder);
     for (let attempt = 0; ; attempt++) {
       if (!(await this.#folder.holds(this.#outputs, this.#endpoint))) return this.#trainAgain();
       if (await this.#tryOnce(attempt)) return;
-      if (this.#stop !== undefined) return this.#letGo(this.#stop);
+      if (this.#stop !== undefined) return this.#release(this.#stop);
       const pauseSeconds = Math.min(this.#context.config.retrySeconds * 2 ** attempt, longestPauseSeconds);
-      if (performance.now() - started > holdMs) return this.#postpone(pauseSeconds);
-      this.#say(
+      if (performance.now() - started > longestHoldMs) return this.#postpone(pauseSeconds);
+      this.#logWarning(
         `The LoRA is trained, but could not be stored. Publishing again in ${rounded(pauseSeconds)} s`,
       );
       await delay(pauseSeconds * 1000, undefined, { signal: this.#stopping.signal }).catch(() => {});
-      if (this.#stop !== undefined) return this.#letGo(this.#stop);
+      if (this.#stop !== undefined) return this.#release(this.#stop);
     }
   }
 
-  #stopFor(reason: Stop): void {
+  #requestStop(reason: Stop): void {
     this.#stop = this.#stop === "lost" ? "lost" : reason;
     this.#stopping.abort();
   }
 
-  /** @returns whether the request has its answer, ours or another one */
+  /** @returns whether the request has its answer, from this attempt or another worker */
   async #tryOnce(attempt: number): Promise<boolean> {
     const publishing = this.#publish();
     this.#attempt = publishing;
-    // An attempt at a store that does not answer must not hold up a cancellation or the end of the server.
-    const isOver = await Promise.race([publishing.catch(() => false), this.#patience()]);
+    // A store that does not respond must not delay a cancellation or the end of the server.
+    const isOver = await Promise.race([publishing.catch(() => false), this.#graceAfterStop()]);
     if (!isOver && this.#stop === undefined) {
       const error = await publishing.then(
         () => undefined,
         (reason: unknown) => reason,
       );
       const level = attempt === 0 ? "error" : "warn";
-      this.#log[level]({ err: error, attempt: attempt + 1 }, "publish: failed, trying again");
+      this.#log[level]({ err: error, attempt: attempt + 1 }, "publish: failed, retrying");
     }
     return isOver;
   }
 
-  /** Ends some time after a stop: false. */
-  #patience(): Promise<boolean> {
+  /** Resolves to false after the time that a stop leaves for the current attempt. */
+  #graceAfterStop(): Promise<boolean> {
     const { signal } = this.#stopping;
     return new Promise((resolve) => {
       const onStop = () => {
@@ -120,52 +119,52 @@ export class Publication implements WorkOnRequest {
     const isOurs = await succeed(db, request, success);
     if (isOurs) await this.#folder.removeIntermediates().catch(() => {});
     else await this.#removeStored();
-    this.#log.info({ units: endpoint.billableUnits(outputs), isOurs }, "training succeeded");
+    this.#log.info({ units: endpoint.billableUnits(outputs), isOurs }, "training: succeeded");
     return true;
   }
 
-  async #letGo(reason: Stop): Promise<void> {
+  async #release(reason: Stop): Promise<void> {
     const { db } = this.#context;
     if (reason === "cancel") {
-      this.#writer.say("INFO", "Cancelled");
+      this.#writer.log("INFO", "Cancelled");
       await this.#writer.flush();
       await confirmCancel(db, this.request);
       await this.#folder.remove();
-      this.#log.info("training cancelled");
+      this.#log.info("training: cancelled");
     } else if (reason === "drain") {
       await this.#writer.flush();
       const became = await release(db, this.request);
-      this.#log.info({ became }, "publish: the next server goes on");
+      this.#log.info({ became }, "publish: requeued");
     } else {
-      this.#log.warn("publish: abandoned, the lease is gone");
+      this.#log.warn("publish: abandoned, lease lost");
     }
     await this.#cleanUp();
   }
 
-  /** The files are gone: removed by hand, or with their disk. */
+  /** The files are missing: deleted by hand, or lost with their disk. */
   async #trainAgain(): Promise<void> {
-    this.#say("The trained files are gone. Training again");
+    this.#logWarning("The trained files are gone. Training again");
     await this.#writer.flush();
     await this.#folder.forgetTrained();
     const became = await retrain(this.#context.db, this.request);
-    this.#log.error({ became }, "publish: the trained files are gone, training again");
+    this.#log.error({ became }, "publish: trained files missing, training again");
     await this.#cleanUp();
   }
 
   async #postpone(pauseSeconds: number): Promise<void> {
-    this.#say("The LoRA is trained and waits to be published");
+    this.#logWarning("The LoRA is trained and waits to be published");
     await this.#writer.flush();
     await setBack(this.#context.db, this.request, { pauseSeconds, counts: false });
     await this.#cleanUp();
   }
 
-  #say(message: string): void {
-    this.#writer.say("WARN", message);
+  #logWarning(message: string): void {
+    this.#writer.log("WARN", message);
   }
 
   /**
-   * When the attempt under way has ended, unless it wrote the answer after all. Of a store that is away nothing can be
-   * removed: that is found as an orphan later.
+   * Deletes the stored files after the current attempt, unless that attempt wrote the answer. Files that cannot be deleted
+   * are removed by retention later.
    */
   async #cleanUp(): Promise<void> {
     const cleaning = this.#attempt

@@ -1,4 +1,4 @@
-/** From the files that a job left on disk to the answer of its request. */
+/** Stores the files of a job and builds the answer of its request. */
 import { basename } from "node:path";
 import type { OutputFile } from "@ltx-trainer/contract";
 import { v7 as uuidv7 } from "uuid";
@@ -23,13 +23,12 @@ type PublishDeps = {
   readonly endpoint: Endpoint;
   readonly store: FileStore;
   readonly signer: Signer;
-  /** Files that an earlier attempt stored, by their path; added to. */
+  /** Files that earlier attempts stored, by path. This attempt adds its own. */
   readonly stored: Map<string, NewFile>;
 };
 
 /**
- * Puts the files into the store, to live as long and be read by whom the request said. Their rows and the answer are for
- * `succeed` to write.
+ * Stores the files with the lifetime and access rules of the request. `succeed` writes their rows and the answer.
  */
 export async function publishOutputs(
   outputs: Outputs,
@@ -57,7 +56,7 @@ export async function publishOutputs(
   };
 }
 
-/** Clients download results without a key: where strangers may not read, the address itself is the permission. */
+/** Clients download results without a key. A file that is not public gets a signed address. */
 function urlOf(file: NewFile, { publicUrl }: ClaimedRequest, signer: Signer): string {
   return decisionFor(file, undefined) === "allow"
     ? fileUrl(publicUrl, file)

@@ -1,4 +1,4 @@
-/** From a request's input to the job of its endpoint's command. */
+/** Turns a request's input into the job of its endpoint's command. */
 import { parseOptions } from "@ltx-trainer/contract";
 import type { Config } from "../config/config.ts";
 import type { Endpoint } from "../endpoints/endpoint.ts";
@@ -19,10 +19,10 @@ type RequestJobDeps = {
 };
 
 /**
- * The job. Files of our own storage are given to the command as paths; it downloads everything else itself, from where the
- * configuration allows.
+ * Makes the job. Files in the server's own store become paths. The command downloads all others itself, from the addresses
+ * that the configuration allows.
  *
- * @throws AppError `invalid_options` when the input is not one that was accepted; `source_not_found`
+ * @throws AppError `invalid_options` when the input does not fit the endpoint's schema; `source_not_found`
  */
 export async function makeJob(
   input: unknown,

@@ -1,6 +1,7 @@
 /**
- * Takes away what has had its time: files, uploads that never came to an end, payloads and folders of old requests, tokens,
- * and bytes that no row knows of. Rows go first: what is left behind by a crash is found as an orphan later.
+ * Deletes expired items: files, unfinished uploads, payloads and folders of old requests, tokens, and orphaned files.
+ *
+ * Rows are deleted first. Files whose row was deleted before a crash are removed later as orphans.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
@@ -25,15 +26,15 @@ export type RetentionDeps = {
   readonly log: Logger;
 };
 
-/** Files that ask for a minute of life should not get an hour. */
+/** Short enough for files that expire after a minute. */
 const sweepMs = 30_000;
 const dayMs = 24 * 3600_000;
-/** Reading the whole store takes longer, and orphans do no harm. */
+/** Longer, because it lists the whole store and orphans do no harm. */
 const orphanMs = 6 * 3600_000;
-/** Rows a statement, so that none takes long. */
+/** Rows per statement, so that no statement takes long. */
 const batch = 500;
 
-/** What one sweep took away. */
+/** How many items one sweep deleted. */
 export type Swept = {
   readonly files: number;
   readonly uploads: number;
@@ -54,7 +55,7 @@ export class Retention {
     this.#running = this.#run();
   }
 
-  /** Returns when nothing is being removed any more. */
+  /** Returns when the current sweep has ended. */
   async stop(): Promise<void> {
     this.#over.abort();
     await this.#running;
@@ -82,16 +83,14 @@ export class Retention {
   async #sweepOrphans(): Promise<void> {
     const { store, signer, log } = this.#deps;
     if (await store.belongsTo(signer.databaseId)) {
-      log.info({ orphans: await sweepOrphans(this.#deps) }, "retention: bytes without a row removed");
+      log.info({ orphans: await sweepOrphans(this.#deps) }, "retention: orphaned files removed");
     } else {
-      log.warn(
-        "retention: the files belong to another database, so that none is removed for having no row here",
-      );
+      log.warn("retention: file store belongs to another database, orphaned files kept");
     }
   }
 }
 
-/** Removes everything whose time is over. */
+/** Deletes everything that has expired. */
 export async function sweep({
   db,
   store,
@@ -125,18 +124,17 @@ async function inBatches(work: () => Promise<readonly string[]>): Promise<number
 async function sweepFolders(db: Database, home: string, days: number): Promise<number> {
   const ids = (await RequestFolder.list(home)).filter((id) => isUuid(id));
   const kept = await recentRequests(db, ids, days);
-  // Young ones without a row may belong to another database, which comes back.
-  const gone = ids.filter((id) => !kept.has(id) && bornAt(id) < Date.now() - days * dayMs);
+  // A recent folder without a row may belong to another database, which may come back.
+  const gone = ids.filter((id) => !kept.has(id) && createdAt(id) < Date.now() - days * dayMs);
   for (const id of gone) await new RequestFolder(home, id).remove();
-  // Of a request that ended on another machine, or whose server died, nobody else removes them.
+  // No worker removes them if the request ended on another machine or its server died.
   for (const id of await endedRequests(db, [...kept]))
     await new RequestFolder(home, id).removeIntermediates();
   return gone.length;
 }
 
 /**
- * Removes bytes without a row that have been there for a day: their upload broke off, or a server died between bytes and
- * row.
+ * Deletes files without a row that are older than a day: their upload was aborted, or a server died before it wrote the row.
  *
  * @returns how many
  */
@@ -146,7 +144,7 @@ export async function sweepOrphans(
 ): Promise<number> {
   let count = 0;
   let group: StoreEntry[] = [];
-  const settle = async () => {
+  const removeGroup = async () => {
     const files = group.filter(({ kind }) => kind === "file").map(({ id }) => id);
     const uploads = group.filter(({ kind }) => kind === "upload").map(({ id }) => id);
     const known = new Set([...(await knownFiles(db, files)), ...(await knownUploads(db, uploads))]);
@@ -157,14 +155,14 @@ export async function sweepOrphans(
     group = [];
   };
   for await (const entry of store.list()) {
-    if (isUuid(entry.id) && bornAt(entry.id) < Date.now() - olderThanMs) group.push(entry);
-    if (group.length >= batch) await settle();
+    if (isUuid(entry.id) && createdAt(entry.id) < Date.now() - olderThanMs) group.push(entry);
+    if (group.length >= batch) await removeGroup();
   }
-  await settle();
+  await removeGroup();
   return count;
 }
 
-/** Ids are UUIDs of version 7, which begin with the time. Unlike a file's own time, it does not come from its maker. */
-function bornAt(id: string): number {
+/** Ids are UUIDs of version 7, which begin with the time in ms. Unlike a file's mtime, a trainer cannot set it. */
+function createdAt(id: string): number {
   return Number.parseInt(id.replace("-", "").slice(0, 12), 16);
 }

@@ -1,8 +1,8 @@
 /**
- * One request being trained: its trainer, and what its end makes of the request.
+ * Runs one claimed request: starts its command and moves the request to the state that follows from the command's end.
  *
- * From the moment that the LoRA is written the training counts as won: whatever happens then, the outputs go on to be
- * published. Every other way out goes through one place, `settle`, and there through one transition.
+ * After the `trained` event the request cannot fail because of the command: its outputs are published in any case. Every other
+ * end goes through `#endAfter`, which makes exactly one transition.
  */
 import { constants, setPriority } from "node:os";
 import { dirname, join } from "node:path";
@@ -29,13 +29,13 @@ import { makeJob } from "./request-job.ts";
 import { TrainedNote } from "./trained-note.ts";
 import type { RunContext, Stop, WorkOnRequest } from "./work-on-request.ts";
 
-/** Time for a cancelled trainer to end by itself; nothing it could still write is wanted. */
+/** Time for a cancelled trainer to exit before it is killed. Nothing that it could still write is needed. */
 const cancelGraceMs = 1_500;
 
 export type DeviceContext = RunContext & {
   readonly device: string;
   readonly guard: DeviceGuard;
-  /** Told of the trainer, which must not outlive the lease. */
+  /** Called with the trainer, which must not outlive the lease. */
   readonly onProcess: (pid: number) => void;
 };
 
@@ -50,7 +50,7 @@ export class RunningRequest implements WorkOnRequest {
   #trainer: TrainerProcess | undefined;
   #stop: Stop | undefined;
   #hasStepped = false;
-  #noting: Promise<void> = Promise.resolve();
+  #recording: Promise<void> = Promise.resolve();
 
   constructor(request: ClaimedRequest, context: DeviceContext) {
     this.request = request;
@@ -63,39 +63,39 @@ export class RunningRequest implements WorkOnRequest {
   }
 
   /**
-   * Works until the training is over. Throws only when the database stays away.
+   * Runs the command to its end. Throws only when the database stays unreachable.
    *
-   * @returns what is to be published, still under the lease; undefined when the request has its end or was let go
+   * @returns the outputs to publish, with the lease still held; undefined when the request has ended or was released
    */
   async run(): Promise<Outputs | undefined> {
-    this.#log.info({ device: this.#context.device, attempt: this.request.attempts }, "training starts");
+    this.#log.info({ device: this.#context.device, attempt: this.request.attempts }, "training: started");
     try {
-      // A server that was killed left it to its trainer.
-      await this.#context.confinement.takeFolder(this.#folder);
+      // A server that was killed left the folder with its trainer as the owner.
+      await this.#context.confinement.reclaimFolder(this.#folder);
       const earlier = await this.#folder.readTrained(this.#endpoint);
       const outputs = earlier ?? (await this.#train());
       // The commands of some endpoints report no steps.
-      if (earlier === undefined) this.#context.guard.acquit();
+      if (earlier === undefined) this.#context.guard.recordSuccess();
       await this.#writer.flush();
       await this.#trained.write(outputs);
       return outputs;
     } catch (error) {
-      // The trainer may have ended right after it said that the LoRA is written.
-      await this.#noting;
+      // The trainer may have died right after its `trained` event.
+      await this.#recording;
       if (this.#stop !== "cancel" && this.#stop !== "lost" && this.#trained.outputs !== undefined) {
-        // Noted while the trainer was at work, and gone or replaced since: training again would come to the same end.
+        // Checked when they were recorded, and missing or replaced since. Training again would end the same way.
         if (!(await this.#folder.holds(this.#trained.outputs, this.#endpoint))) {
           await this.#fail(toAppError(error));
           return undefined;
         }
         this.#log.error(
           { err: error },
-          "training: ended after the LoRA was written, publishing without a video",
+          "training: failed after the LoRA was written, publishing without a video",
         );
         await this.#writer.flush();
         return this.#trained.endedEarly(toAppError(error), this.#stop);
       }
-      await this.#settle(toAppError(error));
+      await this.#endAfter(toAppError(error));
       return undefined;
     }
   }
@@ -139,9 +139,9 @@ export class RunningRequest implements WorkOnRequest {
       inputFiles: { db, store, signer, publicUrls, userId: request.userId, folder: folder.inputs },
       confinement,
     });
-    await confinement.openWay(dirname(folder.path));
-    for (const path of [folder.path, join(config.home, "cache")]) await confinement.giveFolder(path);
-    if (this.#stop !== undefined) throw interrupted({ message: "stopped before it began" });
+    await confinement.allowTraversal(dirname(folder.path));
+    for (const path of [folder.path, join(config.home, "cache")]) await confinement.grantFolder(path);
+    if (this.#stop !== undefined) throw interrupted({ message: "stopped before it started" });
     this.#trainer = startTrainer({
       command: this.#endpoint.command,
       program: this.#endpoint.program,
@@ -149,66 +149,66 @@ export class RunningRequest implements WorkOnRequest {
       jobFile: folder.jobFile,
       env: confinement.environment(config.trainerEnvironment, folder.path),
       confinement,
-      onEvent: (event) => this.#hear(event),
-      // For the operator: stacks and paths are none of the client's business.
+      onEvent: (event) => this.#onEvent(event),
+      // For the operator only: these lines may hold stacks and paths.
       onNoise: noiseLog(this.#log),
     });
     const { pid } = this.#trainer;
     if (pid !== undefined) {
       liveTrainers.add(pid);
-      giveWay(pid);
+      lowerPriority(pid);
       this.#context.onProcess(pid);
     }
-    // Looked at when nothing is left that could exchange them.
-    const said = await this.#trainer.outputs.finally(() => confinement.takeFolder(folder, pid));
-    return folder.checkOutputs(said, this.#endpoint);
+    // Checked after the reclaim: nothing is left then that could replace the files.
+    const outputs = await this.#trainer.outputs.finally(() => confinement.reclaimFolder(folder, pid));
+    return folder.checkOutputs(outputs, this.#endpoint);
   }
 
-  #hear(event: JobEvent): void {
-    this.#writer.event(event);
-    if (event.type === "trained") this.#noting = this.#noteTrained(event.outputs);
+  #onEvent(event: JobEvent): void {
+    this.#writer.add(event);
+    if (event.type === "trained") this.#recording = this.#recordTrained(event.outputs);
     if (event.type === "progress") {
       this.#hasStepped = true;
-      this.#context.guard.acquit();
+      this.#context.guard.recordSuccess();
     }
     if (event.type !== "checkpoint") return;
     forgiveLosses(this.#context.db, this.request).catch((error: unknown) =>
-      this.#log.warn({ err: error }, "a checkpoint was not noted"),
+      this.#log.warn({ err: error }, "checkpoint: not recorded"),
     );
   }
 
-  async #noteTrained(outputs: unknown): Promise<void> {
+  async #recordTrained(outputs: unknown): Promise<void> {
     try {
       await this.#trained.write(await this.#folder.checkOutputs(outputs, this.#endpoint), "unfinished");
     } catch (error) {
-      this.#log.error({ err: error }, "training: trained files not noted");
+      this.#log.error({ err: error }, "training: trained outputs not recorded");
     }
   }
 
-  async #settle(error: AppError): Promise<void> {
+  async #endAfter(error: AppError): Promise<void> {
     const { db } = this.#context;
     const request = this.request;
-    if (this.#stop === "lost") return this.#log.warn("training abandoned: the lease is gone");
-    if (this.#stop === "cancel") this.#writer.say("INFO", "Cancelled");
+    if (this.#stop === "lost") return this.#log.warn("training: abandoned, lease lost");
+    if (this.#stop === "cancel") this.#writer.log("INFO", "Cancelled");
     await this.#writer.flush();
     if (this.#stop === "cancel") {
       await confirmCancel(db, request);
       await this.#folder.remove();
-      return this.#log.info("training cancelled");
+      return this.#log.info("training: cancelled");
     }
-    // Also when somebody else stopped the trainer: systemd signals every process of a service.
+    // Also when another program stopped the trainer: systemd signals every process of a service.
     if (this.#stop === "drain" || error.code === "interrupted") {
       const became = await release(db, request);
-      return this.#log.info({ became }, "training returned to the queue");
+      return this.#log.info({ became }, "training: requeued");
     }
-    return this.#judge(error);
+    return this.#retryOrFail(error);
   }
 
-  async #judge(error: AppError): Promise<void> {
+  async #retryOrFail(error: AppError): Promise<void> {
     const { guard } = this.#context;
     const verdict = verdictOf(error, { failures: this.#endpoint.failures, hasStepped: this.#hasStepped });
-    if (verdict === "lost") return this.#lose(error);
-    // A size that does not fit is the request's own; a device on which nothing fits is not.
+    if (verdict === "lost") return this.#requeueOnce(error);
+    // A size that does not fit is the fault of the request. A device on which nothing fits is not.
     const isSuspicious = verdict === "setback" || (error.code === "out_of_memory" && !this.#hasStepped);
     const isFit = !isSuspicious || (await guard.examine(this.request.requestId, error));
     const { setbacks } = this.request;
@@ -216,10 +216,10 @@ export class RunningRequest implements WorkOnRequest {
     return this.#setBack(error, isFit);
   }
 
-  async #lose(error: AppError): Promise<void> {
+  async #requeueOnce(error: AppError): Promise<void> {
     const became = await loseLease(this.#context.db, this.request);
     if (became === "failed") await this.#folder.removeIntermediates();
-    this.#log.error({ err: error, became }, "the trainer died");
+    this.#log.error({ err: error, became }, "trainer: died");
   }
 
   async #fail(error: AppError): Promise<void> {
@@ -233,7 +233,7 @@ export class RunningRequest implements WorkOnRequest {
     const level = error.kind === "input" ? "info" : "error";
     this.#log[level](
       { code: error.code, reason: error.message, ...(error.cause === undefined ? {} : { err: error.cause }) },
-      "training failed",
+      "training: failed",
     );
   }
 
@@ -242,35 +242,38 @@ export class RunningRequest implements WorkOnRequest {
     const { db, config } = this.#context;
     const pauseSeconds = pauseAfter(counts ? this.request.setbacks : 0, config.retrySeconds);
     const seconds = Math.max(1, Math.round(pauseSeconds));
-    this.#writer.say(
+    this.#writer.log(
       "WARN",
       `The server could not go on (${error.code}). Trying again in ${seconds} s or more`,
     );
     await this.#writer.flush();
     const became = await setBack(db, this.request, { pauseSeconds, counts });
-    this.#log.warn({ err: error.cause ?? error, became, pauseSeconds, counts }, "training set back");
+    this.#log.warn(
+      { err: error.cause ?? error, became, pauseSeconds, counts },
+      "training: set back, will retry",
+    );
   }
 }
 
-/** Lines of a trainer that go into the server's log. Its last ones are told again when it dies. */
+/** Lines of one trainer that are logged. Its last lines are also part of the error when it dies. */
 const mostNoise = 1_000;
 
 function noiseLog(log: Logger): (line: string, stream: string) => void {
   let count = 0;
   return (line, stream) => {
-    if (++count < mostNoise) log.warn({ stream, line }, "trainer: printed");
-    if (count === mostNoise) log.warn({ stream }, "trainer: printed more, which is left out");
+    if (++count < mostNoise) log.warn({ stream, line }, "trainer: output");
+    if (count === mostNoise) log.warn({ stream }, "trainer: further output dropped");
   };
 }
 
 /**
- * A training takes every core for hours. At a lower priority it loses next to nothing, and the server beside it answers at
- * once. Set before the trainer makes its threads, which inherit it.
+ * A training uses every core for hours. A lower priority costs it almost nothing and keeps the server responsive. Set before
+ * the trainer starts its threads, which inherit it.
  */
-function giveWay(pid: number): void {
+function lowerPriority(pid: number): void {
   try {
     setPriority(pid, constants.priority.PRIORITY_BELOW_NORMAL);
   } catch {
-    // It has ended already; its outputs say why.
+    // It has exited already. Its outputs reject with the reason.
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Runs trainings, one at a time on each device, and publishes what they made; under leases that `LeaseKeeper` renews.
+ * Claims requests, runs one at a time per device, and publishes their outputs, under leases that `LeaseKeeper` renews.
  *
- * The database decides who works on what.
+ * The database decides which worker gets which request.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
@@ -12,7 +12,7 @@ import {
   claim,
   claimTrained,
   expireLeasesOf,
-  settleExpired,
+  resolveExpired,
 } from "../db/requests/leases.ts";
 import { findDeadWorkers, isDeviceTaken, registerWorker, retireWorker } from "../db/workers.ts";
 import { type Outputs, RequestFolder } from "./confine/request-folder.ts";
@@ -31,12 +31,12 @@ export type SupervisorContext = RunContext & {
   readonly health: ServiceHealth;
 };
 
-/** Between looks into the queue when nothing is heard. */
+/** Interval of polling the queue, in case a notification is lost. */
 const idleMs = 2_000;
-/** More would share the same way to the store. */
+/** More would share the same connection to the store. */
 const publicationsAtOnce = 4;
 
-type Expiries = Extract<FromLeaseThread, { type: "settled" }>["expiries"];
+type Expiries = Extract<FromLeaseThread, { type: "expired" }>["expiries"];
 
 export class Supervisor {
   readonly #context: SupervisorContext;
@@ -58,31 +58,31 @@ export class Supervisor {
       {
         onLost: (leaseId) => this.#work.get(leaseId)?.abandon(),
         onCancel: (leaseId) => this.#work.get(leaseId)?.cancel(),
-        onSettled: (expiries) => this.#hearOfExpiries(expiries),
+        onExpired: (expiries) => this.#onExpired(expiries),
       },
       log,
     );
   }
 
-  /** Begins to work; what an earlier process of this machine left is taken up at once. */
+  /** Starts to work. Requests that a dead process of this machine left are requeued at once. */
   async start(): Promise<void> {
     const { db, config, feed, log, homeId } = this.#context;
     await registerWorker(db, { id: this.#workerId, devices: config.devices, home: homeId });
     const dead = await findDeadWorkers(db);
     await expireLeasesOf(db, dead);
     for (const id of dead) await retireWorker(db, id);
-    const expiries = await settleExpired(db);
+    const expiries = await resolveExpired(db);
     if (Object.values(expiries).some((ids) => ids.length > 0)) {
-      this.#hearOfExpiries({ ...expiries, forgotten: [] });
+      this.#onExpired({ ...expiries, forgotten: [] });
     }
-    this.#unsubscribe = feed.onRequest((change) => this.#hear(change));
+    this.#unsubscribe = feed.onRequest((change) => this.#onChange(change));
     this.#keeper.start();
     this.#loops = config.devices.map((device, place) => this.#trainOn(device, place));
     this.#loops.push(this.#publishTrained());
-    log.info({ worker: this.#workerId, devices: config.devices }, "ready to train");
+    log.info({ worker: this.#workerId, devices: config.devices }, "worker: ready");
   }
 
-  /** Takes no more requests, lets trainings write a checkpoint and go back to the queue, and waits for that. */
+  /** Claims nothing more, lets trainings write a checkpoint, requeues them, and returns when that is done. */
   async drain(): Promise<void> {
     this.#ending.abort();
     this.#wake();
@@ -98,7 +98,7 @@ export class Supervisor {
     return this.#ending.signal.aborted;
   }
 
-  #hear(change: RequestChange | undefined): void {
+  #onChange(change: RequestChange | undefined): void {
     if (change === undefined || change.state === "queued") this.#wake();
     if (change?.isCancelRequested !== true) return;
     for (const work of this.#work.values()) {
@@ -106,8 +106,8 @@ export class Supervisor {
     }
   }
 
-  #hearOfExpiries(expiries: Expiries): void {
-    this.#context.log.warn(expiries, "leases or deadlines ran out");
+  #onExpired(expiries: Expiries): void {
+    this.#context.log.warn(expiries, "leases: expired");
     for (const id of expiries.failed) {
       const folder = new RequestFolder(this.#context.config.home, id);
       folder.removeIntermediates().catch((error: unknown) => {
@@ -120,7 +120,7 @@ export class Supervisor {
     for (const wakeUp of this.#wakeUps.splice(0)) wakeUp();
   }
 
-  /** One device: request after request. */
+  /** Loop of one device: one request after the other. */
   async #trainOn(device: string, place: number): Promise<void> {
     const guard = this.#guardOf(device, place);
     let wasTaken = false;
@@ -132,17 +132,14 @@ export class Supervisor {
       }
       const isTaken = await this.#isTaken(device);
       if (isTaken && !wasTaken) {
-        this.#context.log.warn(
-          { device },
-          "device: another server of this machine trains on it; waiting for it to stop",
-        );
+        this.#context.log.warn({ device }, "device: in use by another server on this machine, waiting");
       }
       wasTaken = isTaken;
       return !isTaken && (await this.#trainOnce(device, guard));
     });
   }
 
-  /** What is trained and was not published by whoever trained it. */
+  /** Publishes outputs whose worker stopped before it could publish them. */
   async #publishTrained(): Promise<void> {
     await this.#repeat({}, async () => {
       if (this.#publications.size >= publicationsAtOnce) return false;
@@ -154,13 +151,13 @@ export class Supervisor {
     });
   }
 
-  /** @param once one turn; returns whether there was something to do */
+  /** @param once one iteration; returns whether there was something to do */
   async #repeat(fields: Readonly<Record<string, unknown>>, once: () => Promise<boolean>): Promise<void> {
     while (!this.#isEnding) {
       try {
         if (!(await once())) await this.#nap();
       } catch (error) {
-        this.#context.log.error({ err: error, ...fields }, "could not work; trying again");
+        this.#context.log.error({ err: error, ...fields }, "worker: failed, retrying");
         await this.#nap();
       }
     }
@@ -178,7 +175,7 @@ export class Supervisor {
     } finally {
       if (outputs === undefined) this.#end(request);
     }
-    // The device is free: publishing may take long.
+    // Not awaited: the device is free, and publishing may take long.
     if (outputs !== undefined) this.#publish(request, outputs);
     return true;
   }
@@ -204,7 +201,7 @@ export class Supervisor {
   #begin(work: WorkOnRequest): void {
     this.#work.set(work.request.leaseId, work);
     this.#keeper.hold(work.request);
-    // Asked to end while the claim was under way.
+    // `drain` was called while the claim was running.
     if (this.#isEnding) work.drain();
   }
 
@@ -236,7 +233,7 @@ export class Supervisor {
     });
   }
 
-  /** Until something is heard of the queue. */
+  /** Returns on the next change of the queue, or after `idleMs`. */
   async #nap(): Promise<void> {
     if (this.#isEnding) return;
     let timer: NodeJS.Timeout | undefined;
@@ -247,7 +244,7 @@ export class Supervisor {
     clearTimeout(timer);
   }
 
-  /** Until the time is over, or the server ends. */
+  /** Returns after `ms`, or when the server stops. */
   async #pause(ms: number): Promise<void> {
     await delay(ms, undefined, { signal: this.#ending.signal }).catch(() => {});
   }

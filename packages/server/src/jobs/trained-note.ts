@@ -1,4 +1,4 @@
-/** Remembers what was trained, in the request's folder and its row, so that no end of this process loses it. */
+/** Records trained outputs in the request's folder and in its row, so that they survive any end of this process. */
 import type { AppError } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
 import type { ClaimedRequest } from "../db/requests/leases.ts";
@@ -7,7 +7,7 @@ import type { Endpoint } from "../endpoints/endpoint.ts";
 import type { Outputs, RequestFolder } from "./confine/request-folder.ts";
 import type { RunContext, Stop } from "./work-on-request.ts";
 
-const stoppedWords = "The server was stopped before the video was made.";
+const stoppedReason = "The server was stopped before the video was made.";
 
 export class TrainedNote {
   readonly #request: ClaimedRequest;
@@ -32,22 +32,21 @@ export class TrainedNote {
   }
 
   /**
-   * Writes it down; one write after the other. Never throws: with a full disk or without a database the outputs are still
-   * known here.
+   * Records the outputs, one write after the other. Never throws: if disk or database fail, `outputs` still holds them.
    *
-   * @param state `unfinished`: the trainer still makes the video; who reads this note finds that it never did
+   * @param state `unfinished`: the video is not made yet. The record says that it was never made, for a reader after a crash.
    */
   write(outputs: Outputs, state: "unfinished" | "finished" = "finished"): Promise<void> {
     this.#latest = outputs;
-    const noted =
-      state === "unfinished" ? (this.#endpoint.endEarly(outputs, stoppedWords) as Outputs) : outputs;
-    this.#written = this.#written.then(() => this.#store(noted));
+    const recorded =
+      state === "unfinished" ? (this.#endpoint.endEarly(outputs, stoppedReason) as Outputs) : outputs;
+    this.#written = this.#written.then(() => this.#store(recorded));
     return this.#written;
   }
 
-  /** What is published of a training that ended between its LoRA and its video. */
+  /** Records and returns the outputs to publish of a training that ended after the LoRA and before the video. */
   async endedEarly(error: AppError, stop: Stop | undefined): Promise<Outputs> {
-    const reason = stop === "drain" ? stoppedWords : wordsFor(error);
+    const reason = stop === "drain" ? stoppedReason : reasonFor(error);
     const outputs = this.#endpoint.endEarly(this.#latest, reason) as Outputs;
     await this.write(outputs);
     return outputs;
@@ -58,19 +57,19 @@ export class TrainedNote {
     try {
       await this.#folder.writeTrained(outputs);
     } catch (error) {
-      this.#log.warn({ err: error }, "trained: not noted in the request's folder");
+      this.#log.warn({ err: error }, "trained outputs: not recorded in the request folder");
     }
     try {
       await noteTrained(db, this.#request, { outputs: JSON.stringify(outputs), home: homeId });
     } catch (error) {
-      this.#log.warn({ err: error }, "trained: not noted in the database");
+      this.#log.warn({ err: error }, "trained outputs: not recorded in the database");
     }
   }
 }
 
-/** For the client: a message of the trainer may name folders of this machine. */
-function wordsFor({ code }: AppError): string {
+/** For the client. Does not quote the trainer, whose message may name folders of this machine. */
+function reasonFor({ code }: AppError): string {
   if (code === "out_of_memory") return "Out of memory while the video was made.";
-  if (code === "interrupted") return stoppedWords;
+  if (code === "interrupted") return stoppedReason;
   return `The video could not be made (${code}).`;
 }

@@ -1,4 +1,4 @@
-/** What training and publishing a request have in common: it is worked on under a lease, and can be stopped. */
+/** What `RunningRequest` and `Publication` have in common: both hold a lease and can be stopped. */
 import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
 import type { Database } from "../db/database.ts";
@@ -20,15 +20,15 @@ export type RunContext = {
   readonly confinement: Confinement;
 };
 
-/** Why work was told to stop. `lost`: the request is not ours any more. */
+/** Why work was stopped. `lost`: this worker no longer holds the lease. */
 export type Stop = "cancel" | "drain" | "lost";
 
 export type WorkOnRequest = {
   readonly request: ClaimedRequest;
-  /** Its cancellation was asked for. */
+  /** The client or an administrator cancelled the request. */
   cancel(): void;
-  /** The server is going away: keep what was done, and let go. */
+  /** The server is stopping: keep the progress and release the request. */
   drain(): void;
-  /** Somebody else may be working on it by now. */
+  /** The lease is lost: another worker may have claimed the request. */
   abandon(): void;
 };

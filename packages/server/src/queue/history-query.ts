@@ -1,4 +1,4 @@
-/** The query of a look into the history, checked. */
+/** Parses the query of the history route. */
 import { z } from "zod";
 import { type HistoryFilter, outcomes } from "../db/requests/history.ts";
 import { WireError } from "../wire/wire-error.ts";
@@ -6,7 +6,7 @@ import { WireError } from "../wire/wire-error.ts";
 export type HistoryQuery = Omit<HistoryFilter, "userId"> & { readonly withPayloads: boolean };
 
 const dayMs = 24 * 3600 * 1000;
-/** How far back is looked when nothing is said: further when it is for one request. */
+/** Default length of the time window: longer when the query names one request. */
 const windowMs = { all: dayMs, one: 90 * dayMs } as const;
 
 const moment = z.iso.datetime({ offset: true }).or(z.iso.date());
@@ -24,7 +24,7 @@ const Query = z.object({
 });
 
 /**
- * @param now the end of the window when nothing is said
+ * @param now default end of the window
  * @throws WireError 400 that names the parameter
  */
 export function readHistoryQuery(query: unknown, now: Date): HistoryQuery {
@@ -34,7 +34,7 @@ export function readHistoryQuery(query: unknown, now: Date): HistoryQuery {
     throw WireError.badRequest(`${issue?.path.join(".")}: ${issue?.message}`);
   }
   const { data } = parsed;
-  // A moment more: what was submitted in this very one belongs to it.
+  // One minute later, to include requests that were submitted just now.
   const end = data.end === undefined ? new Date(now.getTime() + 60_000) : new Date(data.end);
   const length = data.request_id === undefined ? windowMs.all : windowMs.one;
   const start = data.start === undefined ? new Date(end.getTime() - length) : new Date(data.start);
@@ -51,7 +51,7 @@ export function readHistoryQuery(query: unknown, now: Date): HistoryQuery {
   };
 }
 
-/** The place of a request in the history, for clients to give back as it is. */
+/** Encodes a request's place in the history as an opaque cursor. */
 export function writeCursor(sequence: number): string {
   return Buffer.from(String(sequence)).toString("base64url");
 }

@@ -1,4 +1,4 @@
-/** The queue as its routes use it: submitting, looking, following, cancelling, for one caller at a time. */
+/** The queue as the routes use it: submit, status, stream, result, cancel. Every call is on behalf of one caller. */
 import { createHash } from "node:crypto";
 import { validate as isUuid, v7 as uuidv7 } from "uuid";
 import type { Caller } from "../access/caller.ts";
@@ -31,7 +31,7 @@ import { requestFailure } from "../wire/request-failures.ts";
 import { SharedReads } from "../wire/shared-reads.ts";
 import { WireError } from "../wire/wire-error.ts";
 import { storeInlineFiles } from "./inline-files.ts";
-import { acceptedInput, refusedInput } from "./stored-input.ts";
+import { encodeAccepted, encodeRefused } from "./stored-input.ts";
 import type { SubmissionOptions } from "./submission.ts";
 import { validateInput } from "./validate-input.ts";
 import { SharedLogs } from "./watch/shared-logs.ts";
@@ -43,9 +43,9 @@ export type Submission = {
   readonly endpoint: Endpoint;
   readonly path: string;
   readonly publicUrl: PublicUrl;
-  /** JSON, or nothing, without what became files. */
+  /** JSON without its data URIs, or empty. */
   readonly text: string;
-  /** What it says; undefined for nothing. */
+  /** The parsed text; undefined if empty. */
   readonly body: unknown;
   readonly files: readonly InlineFile[];
   readonly options: SubmissionOptions;
@@ -55,9 +55,9 @@ export type StatusText = { readonly isOver: boolean; readonly text: string };
 
 type View = { readonly publicUrl: PublicUrl; readonly logs: boolean };
 
-/** Clients poll several times a second, and several may poll the same request. */
+/** Clients poll several times per second, and several clients may poll one request. */
 const summaryAgeMs = 200;
-/** Of a stream; shorter than what stands between us and clients waits. */
+/** Interval of keep-alives on a stream. Shorter than the idle timeout of common proxies. */
 const pingMs = 15_000;
 
 export class RequestQueue {
@@ -87,36 +87,36 @@ export class RequestQueue {
     });
   }
 
-  /** Hears no more news. */
+  /** Ends the subscription to changes. */
   close(): void {
     this.#streams.close();
   }
 
   /**
-   * Accepts a request, whatever its input: what is wrong with that is the result.
+   * Accepts a request with any input. An invalid input becomes its result.
    *
-   * @returns how it stands; that of an earlier request when one was submitted under the same idempotency key
-   * @throws WireError 422 when that was with another body; 429 when the caller wants no longer queue than there is, or
-   *   has as many requests in it as a user may have; 413, 507 when there is no room for what it carries
+   * @returns its status; the status of the earlier request if the idempotency key was used before
+   * @throws WireError 422 when the key was used with another body; 429 when the queue is longer than the caller accepts, or the
+   *   caller has as many waiting requests as a user may have; 413, 507 when there is not enough space for its files
    */
   async submit(submission: Submission): Promise<QueueStatus> {
     const { caller, endpoint, path, publicUrl, options } = submission;
-    const { maxQueueLength, idempotencyKey, ...wishes } = options;
+    const { maxQueueLength, idempotencyKey, ...rest } = options;
     const key = keyOf(submission);
     const earlier = key && (await findRequestByKey(this.#db, caller.userId, key));
-    if (earlier !== undefined) return this.#submitted(earlier, submission);
+    if (earlier !== undefined) return this.#statusAfterSubmit(earlier, submission);
     await this.#refuseLongQueue(endpoint.name, maxQueueLength);
     await this.#refuseBusyUser(caller.userId);
     const refusal = validateInput(endpoint, submission);
     const id = uuidv7();
-    const storing = { requestId: id, userId: caller.userId, publicUrl };
+    const target = { requestId: id, userId: caller.userId, publicUrl };
     const input =
       refusal === undefined
-        ? acceptedInput(await storeInlineFiles(submission, storing, this.#uploads), endpoint)
-        : refusedInput(submission);
+        ? encodeAccepted(await storeInlineFiles(submission, target, this.#uploads), endpoint)
+        : encodeRefused(submission);
     await this.#uploads.reservations.checkQuota(caller.userId, Buffer.byteLength(input));
     const request: NewRequest = {
-      ...wishes,
+      ...rest,
       id,
       endpoint: endpoint.name,
       path,
@@ -127,23 +127,23 @@ export class RequestQueue {
       refusal,
     };
     if (key !== undefined)
-      return this.#submitted(await insertRequestOnce(this.#db, request, key), submission);
+      return this.#statusAfterSubmit(await insertRequestOnce(this.#db, request, key), submission);
     await insertRequest(this.#db, request);
-    return this.#submitted({ id: request.id, isSameBody: true }, submission);
+    return this.#statusAfterSubmit({ id: request.id, isSameBody: true }, submission);
   }
 
-  /** @throws WireError 422 when it stands for another body */
-  async #submitted({ id, isSameBody }: KeyedRequest, submission: Submission): Promise<QueueStatus> {
+  /** @throws WireError 422 when the idempotency key was used with another body */
+  async #statusAfterSubmit({ id, isSameBody }: KeyedRequest, submission: Submission): Promise<QueueStatus> {
     if (!isSameBody) throw otherBody(submission.options.idempotencyKey, id);
     const summary = await findSummary(this.#db, id);
-    if (summary === undefined) throw new Error(`request ${id} is not there right after it was accepted`);
-    // A refused one has its end already; clients learn of it when they ask.
+    if (summary === undefined) throw new Error(`request ${id}: not found right after it was accepted`);
+    // A refused request has ended already. Clients see that when they poll.
     const isRefused = summary.state === "failed" && summary.runSeconds === 0;
     const shown = isRefused ? { ...summary, state: "queued" as const } : summary;
     return statusOf(shown, submission.publicUrl, null);
   }
 
-  /** The status as JSON. The log's part of it is serialized once for all concurrent polls. @throws WireError 404 */
+  /** The status as JSON. Logs are serialized once for all concurrent polls. @throws WireError 404 */
   async status(caller: Caller, id: string, { publicUrl, logs }: View): Promise<StatusText> {
     const summary = await this.summary(caller, id);
     const isOver = isFinal(summary.state);
@@ -155,10 +155,10 @@ export class RequestQueue {
   }
 
   /**
-   * The status now and after every change, to the end; undefined stands for a while without news. The first one has all of
-   * the log so far, each later one what is new.
+   * Yields the status now and after every change until the request ends, and undefined after a while without changes. The
+   * first status has the whole log so far, later ones only new lines.
    *
-   * @throws WireError 404, before it begins
+   * @throws WireError 404, before the first status
    */
   async follow(
     caller: Caller,
@@ -188,9 +188,9 @@ export class RequestQueue {
   }
 
   /**
-   * The end of a request, good or bad.
+   * The answer of an ended request: its output or its error.
    *
-   * @throws WireError 400 while it has none, 404 when there is none to be seen
+   * @throws WireError 400 while the request has not ended, 404 when the caller has no such request
    */
   async answer(caller: Caller, id: string): Promise<RequestAnswer> {
     const answer = isUuid(id) ? await findAnswer(this.#db, id, caller.userId) : undefined;
@@ -202,20 +202,20 @@ export class RequestQueue {
     return answer;
   }
 
-  /** Cancels a request that waits, and marks one that is worked on. @throws WireError 400 when it has its end, 404 */
+  /** Cancels a queued request and marks a running one. @throws WireError 400 when it has ended, 404 */
   async cancel(caller: Caller, id: string): Promise<CancelResponse> {
     await this.summary(caller, id);
     const isDone =
       (await cancelQueued(this.#db, id, caller.userId)) ||
       (await requestCancel(this.#db, id, caller.userId)) ||
-      // It may have gone back to the queue between the two.
+      // It may have been requeued between the two statements.
       (await cancelQueued(this.#db, id, caller.userId));
     this.#summaries.forget(id);
     if (!isDone) throw alreadyCompleted();
     return { status: "CANCELLATION_REQUESTED" };
   }
 
-  /** The row, if the caller may see it. Ids of others answer as if they did not exist. @throws WireError 404 */
+  /** The row, if the caller owns it. Requests of other users answer 404. @throws WireError 404 */
   async summary(caller: Caller, id: string): Promise<RequestSummary> {
     const summary = isUuid(id) ? await this.#summaries.get(id) : undefined;
     if (summary === undefined || summary.userId !== caller.userId) throw notFound();
@@ -232,7 +232,7 @@ export class RequestQueue {
     });
   }
 
-  /** Submissions that come at the same time may pass together: the limit guards the queue, it is not exact. */
+  /** Concurrent submissions may exceed the limit. It protects the queue and is not exact. */
   async #refuseBusyUser(userId: string): Promise<void> {
     const waiting = await countWaitingOf(this.#db, userId);
     if (waiting < this.#limits.waitingPerUser) return;
@@ -247,7 +247,7 @@ async function* mapped<From, To>(source: AsyncIterable<From>, map: (value: From)
   for await (const value of source) yield map(value);
 }
 
-/** The client's key, with what it stands for: the words as they came. */
+/** The client's key with a hash of the submission as it was sent. */
 function keyOf({ options, endpoint, path, text, files }: Submission): IdempotencyKey | undefined {
   if (options.idempotencyKey === null) return undefined;
   const hash = createHash("sha256").update(`${endpoint.name}/${path}\n${text}`);
@@ -256,8 +256,8 @@ function keyOf({ options, endpoint, path, text, files }: Submission): Idempotenc
 }
 
 function otherBody(key: string | null, id: string): WireError {
-  const said = `idempotency-key: "${key}" was used for another body, as request ${id}; expected a new key for a new request`;
-  return WireError.of(requestFailure(422, "bad_request", said));
+  const message = `idempotency-key: "${key}" was used for another body, as request ${id}; expected a new key for a new request`;
+  return WireError.of(requestFailure(422, "bad_request", message));
 }
 
 const notFound = () => new WireError(404, { status: "NOT_FOUND" } satisfies CancelResponse);

@@ -1,30 +1,30 @@
-/** What of a body is stored with its request: all that its endpoint reads, and an excerpt of the rest. */
+/** Encodes a body for storage: the fields that its endpoint reads, and an excerpt of all others. */
 import { isRecord, resolved, type SchemaNode, shorten } from "@ltx-trainer/contract";
 import { z } from "zod";
 import type { Endpoint } from "../endpoints/endpoint.ts";
 import { filesIn, withFileAt } from "../wire/files-in.ts";
 
-/** A body that was refused is kept only to see what was wrong with it. */
+/** A refused body is kept only to show what was wrong with it. In characters. */
 const refusedLength = 4_000;
-/** Below this nothing is left out: inputs have a few hundred characters. */
+/** Up to this length nothing is cut. Typical inputs have a few hundred characters. */
 const smallLength = 16_000;
-/** Of what the endpoint does not read. */
+/** Of fields that the endpoint does not read. */
 const excerpt = { stringLength: 500, total: 4_000 } as const;
 
 type Given = { readonly text: string; readonly body: unknown };
 
 /** The text for a request that was refused for its input. */
-export function refusedInput({ text, body }: Given): string {
+export function encodeRefused({ text, body }: Given): string {
   if (text === "") return "null";
   if (text.length <= refusedLength) return text;
   return JSON.stringify(shorten(body, { stringLength: 500, total: refusedLength }));
 }
 
 /**
- * The text for a request that was accepted. Of a long one, keys that the endpoint does not know are cut, and so are data
- * URIs that cannot be read: large readable ones are files by now.
+ * The text for an accepted request. In a long text, unknown keys and unreadable data URIs are cut. Large readable data URIs
+ * are files by now.
  */
-export function acceptedInput(
+export function encodeAccepted(
   { text, body }: Given,
   { input, files }: Pick<Endpoint, "input" | "files">,
 ): string {
@@ -39,7 +39,7 @@ export function acceptedInput(
   );
 }
 
-/** A value with an excerpt of every key that its schema does not know. */
+/** The value with an excerpt of each key that its schema does not have. */
 function withExcerpts(root: SchemaNode, value: unknown, node = root): unknown {
   const schema = resolved(root, node);
   if (Array.isArray(value)) {

@@ -1,20 +1,19 @@
-/** What a client says beside the input when it submits: headers and query, checked. */
-
+/** Parses the headers and the query of a submission. */
 import { parseLifecycle } from "../storage/lifecycle.ts";
 import { type QueuePriority, queuePriorities } from "../wire/queue.ts";
 import { WireError } from "../wire/wire-error.ts";
 
 export type SubmissionOptions = {
   readonly priority: QueuePriority;
-  /** Seconds from now by which work must have begun. */
+  /** Seconds until the work must have started. */
   readonly startTimeoutSeconds: number | null;
   readonly webhookUrl: string | null;
-  /** Refuse when more than so many wait already. */
+  /** Refuse the submission when more requests than this wait. */
   readonly maxQueueLength: number | null;
   /** JSON. */
   readonly lifecycle: string | null;
   readonly storesIo: boolean;
-  /** Submissions under one key are one request. */
+  /** Submissions with the same key are one request. */
   readonly idempotencyKey: string | null;
 };
 
@@ -24,7 +23,7 @@ type Given = {
 };
 
 /**
- * @throws WireError 400 for a value that cannot be understood
+ * @throws WireError 400 for a value that cannot be parsed
  * Source: fal.ai/docs/documentation/model-apis/common-parameters
  */
 export function readSubmissionOptions({ header, query }: Given): SubmissionOptions {

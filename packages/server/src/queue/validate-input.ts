@@ -1,6 +1,4 @@
-/**
- * Whether an endpoint can work on a body. Submitting never fails on it: what is found here is the request's result.
- */
+/** Validates a body against its endpoint's schema. A submission never fails for it: the failure becomes the request's result. */
 import { shorten } from "@ltx-trainer/contract";
 import { z } from "zod";
 import type { InlineFile } from "../body/read-json.ts";
@@ -10,31 +8,31 @@ import { filesIn } from "../wire/files-in.ts";
 import { pydanticDetail } from "../wire/pydantic.ts";
 import { type ErrorDetail, modelFailure, type WireFailure } from "../wire/request-failures.ts";
 
-/** What was sent to an endpoint. */
-export type Sent = {
-  /** What came after the endpoint's name: an endpoint has nothing there. */
+/** A body and the path that it was sent to. */
+export type SentInput = {
+  /** The path after the endpoint's name. Only an empty one is valid. */
   readonly path: string;
   /** The parsed JSON; undefined for an empty body. */
   readonly body: unknown;
-  /** What came inside it. */
+  /** Data URIs of the body. */
   readonly files: readonly InlineFile[];
 };
 
-/** Why the endpoint cannot work on it; undefined when it can. */
-export function validateInput(endpoint: Endpoint, { path, body, files }: Sent): WireFailure | undefined {
+/** The failure of an invalid input; undefined for a valid one. */
+export function validateInput(endpoint: Endpoint, { path, body, files }: SentInput): WireFailure | undefined {
   if (path !== "") return pathNotFound(path);
   if (body === undefined) {
-    return refused([{ loc: ["body"], msg: "Field required", type: "missing", input: null }]);
+    return inputFailure([{ loc: ["body"], msg: "Field required", type: "missing", input: null }]);
   }
   const { input } = endpoint;
   const result = input.safeParse(withShortLists(body, input), { reportInput: true });
-  if (!result.success) return refused(pydanticDetail(input, result.error.issues, body));
+  if (!result.success) return inputFailure(pydanticDetail(input, result.error.issues, body));
   const sources = filesIn(result.data, endpoint.files).flatMap(({ place, value }) =>
     typeof value === "string" && value !== "" ? [{ loc: ["body", ...place], source: value }] : [],
   );
-  // On a server a path would be one of ours.
+  // A local path would name a file of the server.
   const wrong = sources.filter(({ source }) => !isFetchable(source));
-  if (wrong.length > 0) return refused(wrong.map(({ loc, source }) => notAnAddress(loc, source)));
+  if (wrong.length > 0) return inputFailure(wrong.map(({ loc, source }) => addressError(loc, source)));
   const damaged = files.find(({ bytes }) => bytes === undefined);
   if (damaged === undefined) return undefined;
   const facts = { field: String(damaged.place[0]) };
@@ -45,10 +43,10 @@ export function validateInput(endpoint: Endpoint, { path, body, files }: Sent): 
   );
 }
 
-/** Entries of a list that are looked at beyond what it may have. */
+/** Entries of a list that are validated beyond its maximum length. */
 const spareEntries = 8;
 
-/** A list that is far too long is refused for its length, without a look at every entry. */
+/** Shortens lists that are far too long. They are refused for their length, without validation of every entry. */
 function withShortLists(body: unknown, input: z.ZodType): unknown {
   if (typeof body !== "object" || body === null || Array.isArray(body)) return body;
   const longest = longestLists(input);
@@ -65,7 +63,7 @@ function withShortLists(body: unknown, input: z.ZodType): unknown {
 
 const listsOf = new WeakMap<z.ZodType, ReadonlyMap<string, number>>();
 
-/** How many entries of each top-level list are looked at. */
+/** How many entries of each top-level list are validated. */
 function longestLists(input: z.ZodType): ReadonlyMap<string, number> {
   const known = listsOf.get(input);
   if (known !== undefined) return known;
@@ -81,7 +79,7 @@ function longestLists(input: z.ZodType): ReadonlyMap<string, number> {
   return lists;
 }
 
-/** Checking an address takes longer the longer it is. */
+/** In characters. Limits the time of parsing an address. */
 const longestAddress = 16_384;
 
 function isFetchable(source: string): boolean {
@@ -89,7 +87,7 @@ function isFetchable(source: string): boolean {
   return source.length <= longestAddress && /^https?:\/\//i.test(source) && URL.canParse(source);
 }
 
-function notAnAddress(loc: ErrorDetail["loc"], source: string): ErrorDetail {
+function addressError(loc: ErrorDetail["loc"], source: string): ErrorDetail {
   return {
     loc,
     msg: "Value error, value must be a valid URL: expected http://, https:// or data:",
@@ -99,8 +97,8 @@ function notAnAddress(loc: ErrorDetail["loc"], source: string): ErrorDetail {
   };
 }
 
-/** The caller's own fault: not worth a retry, and free of charge. */
-function refused(detail: readonly ErrorDetail[]): WireFailure {
+/** A failure that the caller caused: not retryable, and free of charge. */
+function inputFailure(detail: readonly ErrorDetail[]): WireFailure {
   return modelFailure(422, detail);
 }
 

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { v4 as uuidv4 } from "uuid";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { claim, settleExpired } from "../db/requests/leases.ts";
+import { claim, resolveExpired } from "../db/requests/leases.ts";
 import { release } from "../db/requests/transitions.ts";
 import { registerWorker, retireWorker } from "../db/workers.ts";
 import { LongTraining, signal, stopsOfNpm, stopsOfService } from "../testing/long-training.ts";
@@ -87,7 +87,7 @@ test("a server that stands still as a whole lets go of what somebody took meanwh
   await registerWorker(db, { id: workerId, devices: [] });
   signal(pidOfServer(), "SIGSTOP");
   await expect.poll(() => training.secondsLeft(), { timeout }).toBeLessThan(0);
-  await settleExpired(db);
+  await resolveExpired(db);
   const taken = await claim(db, {
     workerId,
     leaseId: uuidv4(),

@@ -1,13 +1,13 @@
 /**
- * Who works on what: requests are claimed, their leases renewed, and those of workers that are gone taken back.
+ * Claims requests, renews their leases, and takes back the requests of dead workers.
  *
  *   queued  -> running      claim, claimTrained
- *   queued  -> queued       forgetTrained      the machine with the trained files is gone
- *   queued  -> failed       settleExpired      its start came too late
+ *   queued  -> queued       forgetTrained      the machine with the trained files was not seen for too long
+ *   queued  -> failed       resolveExpired     its start timeout expired
  *   running -> running      renewLeases, expireLeasesOf
- *   running -> queued       settleExpired      lost once since the last checkpoint, or trained
- *   running -> failed       settleExpired      lost twice
- *   running -> cancelled    settleExpired      its cancellation was asked for
+ *   running -> queued       resolveExpired     lost once since the last checkpoint, or trained
+ *   running -> failed       resolveExpired     lost twice
+ *   running -> cancelled    resolveExpired     cancellation was requested
  */
 
 import { type SqlBool, sql } from "kysely";
@@ -36,18 +36,18 @@ export type ClaimedRequest = Lease & {
   readonly attempts: number;
   /** Failures of the server's side since the last checkpoint. */
   readonly setbacks: number;
-  /** JSON of the trainer's outputs, when only publishing is left. */
+  /** JSON of the command's outputs, when only publishing is left. */
   readonly trainedOutputs: string | null;
 };
 
 export type Claimer = {
   readonly workerId: string;
-  /** Made by the caller, so that a claim whose answer was lost is found again. */
+  /** Made by the caller, so that a retry after a lost answer finds its claim. */
   readonly leaseId: string;
   readonly leaseSeconds: number;
-  /** Names of those that this worker serves. */
+  /** Names of the endpoints that this worker serves. */
   readonly endpoints: readonly string[];
-  /** A user with so many running requests has to wait. Claims made at the same time may go one above. */
+  /** Requests of a user with so many running ones wait. Concurrent claims may exceed it by one. */
   readonly runningPerUser?: number | undefined;
 };
 
@@ -66,7 +66,7 @@ const columns = [
 const expired = sql<SqlBool>`lease_expires_at < now()`;
 const isDue = sql<SqlBool>`(not_before is null or not_before <= now())`;
 
-/** Takes the first request of the queue that is to be trained, or undefined when there is none. */
+/** Claims the first request of the queue whose command is to run; undefined when there is none. */
 export function claim(db: Database, claimer: Claimer): Promise<ClaimedRequest | undefined> {
   const most = claimer.runningPerUser ?? null;
   const condition = sql<SqlBool>`trained_home is null and ${isDue}
@@ -77,7 +77,7 @@ export function claim(db: Database, claimer: Claimer): Promise<ClaimedRequest | 
   return take(db, claimer, condition, update);
 }
 
-/** Takes the first request whose trained files lie in this data folder and are still to be published. */
+/** Claims the first request whose files are in this data folder and still to be published; undefined when there is none. */
 export function claimTrained(
   db: Database,
   claimer: Claimer,
@@ -131,7 +131,7 @@ async function take(
   return row === undefined ? undefined : { ...row, leaseId };
 }
 
-/** Prolongs the leases of a worker; returns those it still holds, and whether they are to be cancelled. */
+/** Renews the leases of a worker. Returns those it still holds, and whether they are to be cancelled. */
 export async function renewLeases(
   db: Database,
   leaseIds: readonly string[],
@@ -150,7 +150,7 @@ export async function renewLeases(
   );
 }
 
-/** What was done about leases and deadlines that ran out. */
+/** Ids of requests whose lease or deadline expired, by what became of them. */
 export type Expiries = {
   readonly requeued: readonly string[];
   readonly failed: readonly string[];
@@ -158,8 +158,8 @@ export type Expiries = {
   readonly timedOut: readonly string[];
 };
 
-/** Ends or returns the requests of workers that are not heard of any more, and those that did not start in time. */
-export async function settleExpired(db: Database): Promise<Expiries> {
+/** Ends or requeues requests with an expired lease, and ends those that did not start in time. */
+export async function resolveExpired(db: Database): Promise<Expiries> {
   const isMarked = sql<SqlBool>`cancel_requested_at is not null`;
   const mayGoOn = sql<SqlBool>`(losses < ${lossesAllowed} or trained_home is not null)`;
   const end = { finished_at: now, ...endOfLease };
@@ -191,9 +191,9 @@ export async function settleExpired(db: Database): Promise<Expiries> {
 }
 
 /**
- * Ends the leases of workers whose process is known to be gone, so that their requests need not wait for them to run out.
+ * Expires the leases of dead workers at once, so that their requests need not wait for the lease to expire.
  *
- * @param workerIds of this machine, and dead
+ * @param workerIds dead workers of this machine
  */
 export async function expireLeasesOf(db: Database, workerIds: readonly string[]): Promise<void> {
   if (workerIds.length === 0) return;
@@ -206,8 +206,8 @@ export async function expireLeasesOf(db: Database, workerIds: readonly string[])
 }
 
 /**
- * Trained requests whose data folder no server has worked on for so long are trained again, by whoever claims them. The
- * request's log says so.
+ * Discards the recorded outputs of requests whose data folder no server has used for `hours`, so that any worker can run them
+ * again. The request's log says so.
  *
  * @returns their ids
  */

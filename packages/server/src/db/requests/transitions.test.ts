@@ -8,7 +8,7 @@ import { trainerEndpoint } from "../../testing/trainer-endpoint.ts";
 import type { QueuePriority } from "../../wire/queue.ts";
 import { cancelledFailure, requestFailure } from "../../wire/request-failures.ts";
 import { isDeviceTaken, registerWorker, retireWorker } from "../workers.ts";
-import { claim, claimTrained, expireLeasesOf, forgetTrained, renewLeases, settleExpired } from "./leases.ts";
+import { claim, claimTrained, expireLeasesOf, forgetTrained, renewLeases, resolveExpired } from "./leases.ts";
 import { readLogs } from "./request-logs.ts";
 import { findAnswer, findSummary, insertRequest, type NewRequest } from "./requests.ts";
 import {
@@ -126,7 +126,7 @@ test("a worker whose lease went to another one changes nothing", async () => {
   const id = await submit();
   const old = await mustTake(0.001);
   await sql`select pg_sleep(0.01)`.execute(test_.db);
-  expect((await settleExpired(test_.db)).requeued).toEqual([id]);
+  expect((await resolveExpired(test_.db)).requeued).toEqual([id]);
   const current = await mustTake();
   expect(current).toMatchObject({ requestId: id, attempts: 2 });
   expect(await succeed(test_.db, old, success)).toBe(false);
@@ -186,7 +186,7 @@ test("a request to be cancelled whose worker vanished is cancelled, not begun ag
   await mustTake(0.001);
   await requestCancel(test_.db, id, user);
   await sql`select pg_sleep(0.01)`.execute(test_.db);
-  expect((await settleExpired(test_.db)).cancelled).toEqual([id]);
+  expect((await resolveExpired(test_.db)).cancelled).toEqual([id]);
   expect(await stateOf(id)).toBe("cancelled");
 });
 
@@ -237,7 +237,7 @@ test("a trained request is claimed only where its files are, never trained, and 
   expect(await noteTrained(test_.db, lease, trained)).toBe(true);
   for (let times = 0; times < 3; times++) {
     await sql`select pg_sleep(0.01)`.execute(test_.db);
-    expect((await settleExpired(test_.db)).requeued).toEqual([id]);
+    expect((await resolveExpired(test_.db)).requeued).toEqual([id]);
     expect(await take()).toBeUndefined();
     expect(await takeTrained("home-b")).toBeUndefined();
     expect(await takeTrained("home-a", 0.001)).toMatchObject({
@@ -326,7 +326,7 @@ test("the leases of a dead worker end at once", async () => {
   const id = await submit();
   await mustTake(3600);
   await expireLeasesOf(test_.db, [workerId]);
-  expect((await settleExpired(test_.db)).requeued).toEqual([id]);
+  expect((await resolveExpired(test_.db)).requeued).toEqual([id]);
 });
 
 test("a start that comes too late does not come at all, but what has begun may begin again", async () => {
@@ -340,7 +340,7 @@ test("a start that comes too late does not come at all, but what has begun may b
     .execute();
   expect(await take()).toMatchObject({ requestId: begun });
   expect(await take()).toBeUndefined();
-  expect((await settleExpired(test_.db)).timedOut).toEqual([late]);
+  expect((await resolveExpired(test_.db)).timedOut).toEqual([late]);
   expect(await findAnswer(test_.db, late, user)).toMatchObject({
     status: 504,
     headers: { "x-fal-request-timeout-type": "user" },

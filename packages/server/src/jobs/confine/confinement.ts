@@ -1,6 +1,6 @@
 /**
- * Who trainers run as. They open strangers' files with ffmpeg and image libraries, so that a server started by root gives them an
- * account of their own, which can reach neither the database, nor the store, nor other requests.
+ * The account that trainers run as. They open untrusted files with ffmpeg and image libraries, so a server that runs as root
+ * gives them a separate account without access to the database, the store and other requests.
  */
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -27,14 +27,14 @@ import { endLeftovers } from "./leftovers.ts";
 import type { RequestFolder } from "./request-folder.ts";
 
 export class Confinement {
-  /** Undefined: as the server. */
+  /** Undefined: the server's own account. */
   readonly account: Account | undefined;
 
   constructor(account: Account | undefined) {
     this.account = account;
   }
 
-  /** Under root an account of their own, where it can read what trainers need; else it is said why not. */
+  /** Under root: the separate account if it can read what trainers need. Otherwise logs why not. */
   static find({ home, base }: Pick<Config, "home" | "base">, log: Logger): Confinement {
     if (process.getuid?.() !== 0) return new Confinement(undefined);
     const account = trainerAccount();
@@ -42,40 +42,38 @@ export class Confinement {
     const files = [...trainerFiles(), join(home, "models"), ...named];
     const unreadable = firstUnreadable(home, files, account);
     if (unreadable === undefined) return new Confinement(account);
-    log.warn(
-      { path: unreadable, ...account },
-      "trainer: runs as root, because its own account cannot read this path",
-    );
+    log.warn({ path: unreadable, ...account }, "trainer: runs as root, its own account cannot read a path");
     return new Confinement(undefined);
   }
 
-  /** Libraries write below HOME, which is the server's. */
+  /** With HOME in `folder`: libraries write below HOME, and the server's is closed to trainers. */
   environment(given: Readonly<Record<string, string>>, folder: string): Readonly<Record<string, string>> {
     return this.account === undefined ? given : { ...given, HOME: folder };
   }
 
-  /** Lets trainers enter a folder without seeing what is in it. */
-  async openWay(folder: string): Promise<void> {
+  /** Lets trainers pass through a folder without listing it. */
+  async allowTraversal(folder: string): Promise<void> {
     if (this.account === undefined) return;
     await mkdir(folder, { recursive: true, mode: 0o710 });
     await chown(folder, 0, this.account.gid);
     await chmod(folder, 0o710);
   }
 
-  /** Lets the trainer have a folder with all that is in it. */
-  async giveFolder(folder: string): Promise<void> {
+  /** Makes the trainers' account the owner of a folder and its content. */
+  async grantFolder(folder: string): Promise<void> {
     if (this.account === undefined) return;
     await mkdir(folder, { recursive: true, mode: 0o700 });
     await giveTree(folder, this.account);
   }
 
   /**
-   * Ends what a trainer left running, and takes its folder back: no trainer of another request reaches it, although all have
-   * one account, and nothing that is left exchanges its outputs. Its inputs go: the server writes there next, and they may be links.
+   * Kills what a trainer left running and makes the server the owner of its folder. Then neither trainers of other requests,
+   * which have the same account, nor leftover processes can change the outputs. Inputs are deleted: the server writes there
+   * next, and they may be links.
    *
-   * @param trainer the process that has ended
+   * @param trainer the process that has exited
    */
-  async takeFolder(folder: RequestFolder, trainer?: number): Promise<void> {
+  async reclaimFolder(folder: RequestFolder, trainer?: number): Promise<void> {
     if (this.account === undefined) return;
     await endLeftovers(this.account.uid, trainer);
     if (!existsSync(folder.path)) return;
@@ -87,7 +85,7 @@ export class Confinement {
     await rm(folder.inputs, { recursive: true, force: true });
   }
 
-  /** A path under which the trainer can read a file that lies in a closed folder: a link in `folder`, or a copy. */
+  /** Links or copies a file of a closed folder into `folder`. @returns a path that the trainer can read */
   async readable(path: string, folder: string): Promise<string> {
     if (this.account === undefined) return path;
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -97,14 +95,14 @@ export class Confinement {
     } catch {
       await copyFile(path, inside, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
     }
-    // A link shares its mode with the file in the store, whose folder only root may enter.
+    // A hard link shares its mode with the file in the store. That stays closed: only root may enter its folder.
     await chmod(inside, 0o644);
     await chown(folder, this.account.uid, this.account.gid);
     return inside;
   }
 }
 
-/** Of the open folder, for a trainer that runs already may put a link in its place meanwhile. */
+/** Works on the open folder: another running trainer may replace its path by a link meanwhile. */
 async function giveTree(path: string, account: Account): Promise<void> {
   const { uid, gid } = account;
   await withFolder(path, async (folder) => {
@@ -113,7 +111,7 @@ async function giveTree(path: string, account: Account): Promise<void> {
       const inside = join(open, name);
       const status = await lstat(inside).catch(ignoreMissing);
       if (status?.isDirectory()) await giveTree(inside, account);
-      // Links into the store keep their owner.
+      // Hard links into the store keep their owner.
       if (status?.isFile() && status.nlink === 1 && status.uid !== uid) {
         await lchown(inside, uid, gid).catch(ignoreMissing);
       }
@@ -122,7 +120,7 @@ async function giveTree(path: string, account: Account): Promise<void> {
   });
 }
 
-/** Opens a folder that is there and no link. */
+/** Opens a folder if it exists and is no link. */
 async function withFolder(path: string, work: (folder: FileHandle) => Promise<void>): Promise<void> {
   const flags = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
   const folder = await open(path, flags).catch(ignoreMissing);
@@ -133,12 +131,12 @@ async function withFolder(path: string, work: (folder: FileHandle) => Promise<vo
   }
 }
 
-/** Another trainer may have removed it from the cache, or put something else there. */
+/** Another trainer may have deleted it from the cache, or replaced it. */
 function ignoreMissing(error: NodeJS.ErrnoException): undefined {
   if (!["ENOENT", "ENOTDIR", "ELOOP"].includes(error.code ?? "")) throw error;
 }
 
-/** Asks the system itself: permissions have more sources than mode bits. What does not exist is readable. */
+/** Tries it as that account: permissions depend on more than mode bits. Paths that do not exist count as readable. */
 function firstUnreadable(way: string, files: readonly string[], account: Account): string | undefined {
   const script = `const [way, ...files] = process.argv.slice(1);
   const isRefused = (path, mode) => {

@@ -104,14 +104,14 @@ test.runIf(isRoot)(
   "links that a trainer left are not followed when its folder is given to the next",
   async () => {
     const confinement = new Confinement(account);
-    await confinement.giveFolder(folder.path);
+    await confinement.grantFolder(folder.path);
     symlinkSync(outside, folder.inputs);
     mkdirSync(join(folder.output, "deep"), { recursive: true });
     symlinkSync(secret, join(folder.output, "deep", "file"));
     symlinkSync(outside, join(folder.output, "deep", "folder"));
-    await confinement.takeFolder(folder);
+    await confinement.reclaimFolder(folder);
     const given = await confinement.readable(secret, folder.inputs);
-    await confinement.giveFolder(folder.path);
+    await confinement.grantFolder(folder.path);
     expect(lstatSync(folder.inputs).isDirectory()).toBe(true);
     expect(readFileSync(given, "utf8")).toBe("secret");
     expect([outside, secret].map((path) => statSync(path).uid)).toEqual([0, 0]);
@@ -126,8 +126,8 @@ test.runIf(isRoot)(
     mkdirSync(folder.output);
     writeFileSync(join(folder.output, "lora.safetensors"), "");
     chmodSync(folder.output, 0o777);
-    await confinement.giveFolder(folder.path);
-    await confinement.takeFolder(folder);
+    await confinement.grantFolder(folder.path);
+    await confinement.reclaimFolder(folder);
     const { uid, mode } = statSync(folder.output);
     expect([uid, mode & 0o777]).toEqual([0, 0o700]);
   },

@@ -1,6 +1,6 @@
 /**
- * Processes that a trainer leaves behind: one that made a session of its own is in no group that could be ended, and would read
- * and write the folders of every training after it.
+ * Kills processes that outlive their trainer. A process that started its own session is not in the trainer's group, and could
+ * read and write the folders of all later trainings.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
@@ -9,22 +9,22 @@ type Process = {
   readonly pid: number;
   readonly parent: number;
   readonly uid: number;
-  /** Set for every trainer, passed on to what it starts, and never taken off again. */
+  /** Set for every trainer. Its children inherit it and cannot clear it. */
   readonly hasNoNewPrivileges: boolean;
 };
 
-/** Trainers that this process started and that have not ended. Where it is init, it is also the parent of what they left. */
+/** Running trainers of this process. If the server is init, it is also the parent of what they leave behind. */
 export const liveTrainers = new Set<number>();
 
-/** What ends starts more, if it is made to: then not for ever. */
+/** A killed process may have started others. Bounds the wait if they start faster than they are killed. */
 const rounds = 50;
 const roundMs = 20;
 
 /**
- * Kills processes of the trainers' account that belong to no trainer any more, and those of one that has just ended. Returns
- * when there are none.
+ * Kills processes of the trainers' account that belong to no running trainer. Returns when none is left, or after the last
+ * round.
  *
- * @param trainer the process that has ended
+ * @param trainer the process that has exited
  */
 export async function endLeftovers(uid: number, trainer: number | undefined): Promise<void> {
   if (trainer !== undefined) liveTrainers.delete(trainer);
@@ -36,7 +36,7 @@ export async function endLeftovers(uid: number, trainer: number | undefined): Pr
   }
 }
 
-/** A trainer's parent is its server. What a trainer left is a child of init, which may be the server itself, or of another ancestor. */
+/** A trainer's parent is its server. A leftover's parent is init, which may be the server itself, or another ancestor. */
 function leftovers(uid: number, trainer: number | undefined): number[] {
   const all = new Map(processes().map((process) => [process.pid, process]));
   const adopters = withAncestors(process.pid, all);
@@ -69,7 +69,7 @@ function processes(): Process[] {
     .filter((name) => /^\d+$/.test(name))
     .flatMap((name) => {
       const status = statusOf(name);
-      // A zombie has ended.
+      // A zombie has exited.
       if (status === undefined || /^State:\s+[ZX]/m.test(status)) return [];
       const numberOf = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+)`, "m").exec(status)?.[1]);
       return [
@@ -87,7 +87,7 @@ function statusOf(pid: string): string | undefined {
   try {
     return readFileSync(`/proc/${pid}/status`, "utf8");
   } catch {
-    // It ended between the two looks.
+    // It exited after `readdir`.
     return undefined;
   }
 }
@@ -96,6 +96,6 @@ function kill(pid: number): void {
   try {
     process.kill(pid, "SIGKILL");
   } catch {
-    // It has ended already.
+    // It has exited already.
   }
 }

@@ -1,8 +1,8 @@
 /**
- * Every path of a request's folder, named once.
+ * Paths and files of a request's folder.
  *
- * The folder belongs to the trainer while it runs, and a trainer that was taken over by its data may leave links in it. So
- * nothing here is written, read or deleted through one.
+ * The trainer owns the folder while it runs, and a trainer that hostile data has compromised may leave links in it. So nothing
+ * here is written, read or deleted through a link.
  */
 import { constants } from "node:fs";
 import { lstat, mkdir, open, readdir, realpath, rename, rm, writeFile } from "node:fs/promises";
@@ -10,7 +10,7 @@ import { basename, dirname, join, sep } from "node:path";
 import { AppError } from "@ltx-trainer/contract";
 import type { Endpoint } from "../../endpoints/endpoint.ts";
 
-/** What a command ended with, as its endpoint's schema `outputs` says. */
+/** Outputs of a command, in the form of its endpoint's schema `outputs`. */
 export type Outputs = Readonly<Record<string, unknown>>;
 
 type OutputRules = Pick<Endpoint, "outputs" | "filesOf">;
@@ -33,7 +33,7 @@ export class RequestFolder {
     return join(this.path, "job.json");
   }
 
-  /** Where the trainer writes everything. */
+  /** The folder that the trainer writes to. */
   get output(): string {
     return join(this.path, "output");
   }
@@ -42,14 +42,14 @@ export class RequestFolder {
     await mkdir(this.path, { recursive: true, mode: 0o700 });
   }
 
-  /** Files of the store that had to be brought here for the trainer. */
+  /** Links and copies of stored files, for the trainer. */
   get inputs(): string {
     return join(this.path, "inputs");
   }
 
   /**
-   * The outputs, if every file is a real one in the trainer's folder: a trainer that was taken over by its data could name any
-   * file of the machine, which would then be published.
+   * Parses the outputs and checks that every file is a regular one in the output folder. A compromised trainer could
+   * otherwise name any file of the machine, which would then be published.
    *
    * @throws AppError `trainer_died` for anything else
    */
@@ -58,7 +58,7 @@ export class RequestFolder {
     if (!parsed.success) {
       throw new AppError({
         code: "trainer_died",
-        message: `trainer: its outputs are not those of its command: ${parsed.error.message.slice(0, 1000)}`,
+        message: `trainer: outputs do not fit the schema of the command: ${parsed.error.message.slice(0, 1000)}`,
       });
     }
     const outputs = parsed.data as Outputs;
@@ -73,7 +73,7 @@ export class RequestFolder {
     return outputs;
   }
 
-  /** Whether what is to be published is still there, as `checkOutputs` wants it. */
+  /** Whether `checkOutputs` accepts the outputs. */
   async holds(outputs: Outputs, rules: OutputRules): Promise<boolean> {
     try {
       await this.checkOutputs(outputs, rules);
@@ -85,7 +85,7 @@ export class RequestFolder {
 
   async #isOutput(path: string): Promise<boolean> {
     try {
-      // Of the parent, which is the server's: `output` itself may have become a link.
+      // Resolves only the parent, which the server owns: `output` itself may have become a link.
       const folder = join(await realpath(dirname(this.path)), basename(this.path), basename(this.output));
       return (await realpath(path)).startsWith(folder + sep) && (await lstat(path)).isFile();
     } catch {
@@ -93,7 +93,7 @@ export class RequestFolder {
     }
   }
 
-  /** What a trained request still has to publish: known here even if the database did not hear of it. */
+  /** Holds the outputs that are still to be published, also if they could not be recorded in the database. */
   get #trainedFile(): string {
     return join(this.path, "trained.json");
   }
@@ -105,7 +105,7 @@ export class RequestFolder {
     await rename(beside, this.#trainedFile);
   }
 
-  /** Undefined when nothing was trained, or its files are gone. */
+  /** Undefined when nothing was recorded, or the files are missing. */
   async readTrained(rules: OutputRules): Promise<Outputs | undefined> {
     try {
       const text = await readPlainFile(this.#trainedFile);
@@ -119,7 +119,7 @@ export class RequestFolder {
     await rm(this.#trainedFile, { force: true });
   }
 
-  /** What is of no use once the request has its end: it takes most of the space. */
+  /** Deletes what an ended request does not need: checkpoints and inputs, which take most of the space. */
   async removeIntermediates(): Promise<void> {
     const isReal = await lstat(this.output).then(
       (status) => status.isDirectory(),
@@ -136,7 +136,7 @@ export class RequestFolder {
   }
 }
 
-/** @throws Error for a link; a pipe is empty, and is not waited for */
+/** @throws Error for a link. Reads nothing from a pipe and does not block on it. */
 async function readPlainFile(path: string): Promise<string> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {

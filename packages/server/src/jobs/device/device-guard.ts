@@ -1,19 +1,19 @@
 /**
- * Whether a device is fit to train. One that fails requests through no fault of theirs takes no more until a probe passes:
- * a broken device would otherwise fail the whole queue at the speed of failing.
+ * Circuit breaker of one device. A device that fails requests through no fault of theirs gets no more until a probe passes:
+ * otherwise a broken device would fail the whole queue within minutes.
  */
 import type { AppError } from "@ltx-trainer/contract";
 import type { Logger } from "pino";
 import type { Fault } from "./health.ts";
 
-/** So many different requests in a row, and the device is suspected even if its probe passes. */
+/** After failures of so many different requests in a row the device counts as broken even if its probe passes. */
 const suspiciousRequests = 3;
 const longestPauseMs = 60_000;
 
 type GuardDeps = {
   readonly device: string;
   readonly log: Logger;
-  /** Pause before the first probe of a broken device; it doubles. */
+  /** Pause before the first probe of a broken device. It doubles per probe. */
   readonly firstPauseMs: number;
   readonly probe: () => Promise<Fault | undefined>;
   readonly onChange: (fault: Fault | undefined) => void;
@@ -35,14 +35,14 @@ export class DeviceGuard {
   }
 
   /** A job took a step or succeeded: nothing is wrong with the device. */
-  acquit(): void {
+  recordSuccess(): void {
     this.#suspects.clear();
   }
 
   /**
-   * Looks for the cause of a failure that is not the request's own.
+   * Probes the device after a failure that the request did not cause.
    *
-   * @returns whether the device is fit, so that the failure has to do with this request after all
+   * @returns whether the device is fit: then the request may be the cause after all
    */
   async examine(requestId: string, error: AppError): Promise<boolean> {
     const fault = await this.#deps.probe();
@@ -60,7 +60,7 @@ export class DeviceGuard {
     return true;
   }
 
-  /** How long a broken device waits for its next probe: longer each time. */
+  /** Pause before the next probe of a broken device. Doubles per call. */
   nextPauseMs(): number {
     const pauseMs = this.#pauseMs;
     this.#pauseMs = Math.min(2 * pauseMs, longestPauseMs);
@@ -79,11 +79,11 @@ export class DeviceGuard {
     this.#pauseMs = this.#deps.firstPauseMs;
     this.#suspects.clear();
     this.#deps.onChange(undefined);
-    this.#deps.log.info({ device: this.#deps.device }, "device: works again");
+    this.#deps.log.info({ device: this.#deps.device }, "device: recovered");
   }
 
   #markBroken(fault: Fault): void {
-    if (this.#fault === undefined) this.#report("error", "device: broken, takes no requests", fault);
+    if (this.#fault === undefined) this.#report("error", "device: broken, claims no requests", fault);
     this.#fault = fault;
     this.#deps.onChange(fault);
   }

@@ -1,6 +1,6 @@
-/** What this server cannot do at the moment, for `/readyz` and the metrics. */
+/** Which devices of this server are broken, for `/readyz` and the metrics. */
 
-/** Why a device takes no requests. `reason` names nothing of the machine: anybody may read it. */
+/** Why a device claims no requests. `reason` is public and names nothing of the machine. `detail` is for the log. */
 export type Fault = { readonly reason: string; readonly detail?: unknown };
 
 export class ServiceHealth {
@@ -11,7 +11,7 @@ export class ServiceHealth {
     this.#devices = devices;
   }
 
-  /** @param place of the device in the configuration: one name may stand there twice */
+  /** @param place index of the device in the configuration, which may list one name twice */
   mark(place: number, fault: Fault | undefined): void {
     if (fault === undefined) this.#faults.delete(place);
     else this.#faults.set(place, fault.reason);

@@ -1,4 +1,4 @@
-/** Whether this server can train at all: its disk, its file store, and a trainer on the device. */
+/** Checks whether this server can run jobs: disk, file store, and a trainer on the device. */
 import { mkdir, rm, statfs, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppError, DoctorOutputs } from "@ltx-trainer/contract";
@@ -15,11 +15,11 @@ export type ProbeContext = {
   readonly confinement: Confinement;
 };
 
-/** A trainer that looks at itself takes seconds; one that hangs is as bad as one that fails. */
+/** `doctor` takes seconds. One that hangs counts as failed. */
 const trainerTimeMs = 120_000;
 const storeTimeMs = 20_000;
 
-/** @returns what is wrong, or undefined when a training can start */
+/** @returns the first fault, or undefined when a job can start */
 export async function probe(device: string, context: ProbeContext): Promise<Fault | undefined> {
   return (
     (await diskFault(context.config)) ??
@@ -28,7 +28,7 @@ export async function probe(device: string, context: ProbeContext): Promise<Faul
   );
 }
 
-/** Room for a training, and the right to write. */
+/** Checks the free space and that the data folder is writable. */
 export async function diskFault({
   home,
   storage,
@@ -50,7 +50,7 @@ export async function diskFault({
   }
 }
 
-/** A store that does not answer in time counts as away. */
+/** A store that does not answer in time counts as unavailable. */
 export async function storeFault(store: Pick<FileStore, "check">): Promise<Fault | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Fault>((resolve) => {

@@ -1,10 +1,10 @@
-/** What a failed training means: whose failure it is, and whether the request is tried again. */
+/** Classifies a failed job: who caused it, and whether the request is retried. */
 import type { AppError } from "@ltx-trainer/contract";
 import { type FailureTable, isCausedByRequest } from "../../endpoints/failures.ts";
 
 /**
- * `fail`: the request's own data or size. `lost`: the trainer was killed, which the request may have caused; it goes on from
- * its last checkpoint, once. `setback`: the server's side; the request waits and is tried again.
+ * `fail`: the request's data or size is the cause. `lost`: the trainer was killed, possibly because of the request, which is
+ * retried once from its last checkpoint. `setback`: the server is the cause, and the request is retried after a pause.
  */
 export type Verdict = "fail" | "lost" | "setback";
 
@@ -13,16 +13,16 @@ export function verdictOf(
   { failures, hasStepped }: { readonly failures: FailureTable; readonly hasStepped: boolean },
 ): Verdict {
   if (isCausedByRequest(failures, error.code)) return "fail";
-  // Before the first step only a kill, for lack of memory, is suspicious of the data.
+  // Before the first step, data is a likely cause only of a kill for lack of memory.
   if (error.code === "trainer_died" && (hasStepped || error.facts.signal === "SIGKILL")) return "lost";
   return "setback";
 }
 
-/** How often a request may be set back without a checkpoint in between. */
+/** Setbacks per request without a checkpoint in between. */
 export const setbacksAllowed = 6;
 const longestPauseSeconds = 600;
 
-/** Doubles with every setback. */
+/** Pause before the retry, in seconds. Doubles per setback. */
 export function pauseAfter(setbacks: number, firstSeconds: number): number {
   return Math.min(firstSeconds * 2 ** setbacks, longestPauseSeconds);
 }

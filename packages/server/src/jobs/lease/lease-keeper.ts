@@ -1,20 +1,20 @@
-/** The main thread's side of the thread that renews leases. */
+/** Starts the thread that renews leases, and restarts it if it dies. Runs on the main thread. */
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { Logger } from "pino";
 import type { Lease } from "../../db/requests/move.ts";
 import type { FromLeaseThread, LeaseThreadData, ToLeaseThread } from "./lease-messages.ts";
 
-/** The compiled file, also when this one runs from its source: threads load what Node itself understands. */
+/** The compiled file, also when this one runs from source: a thread loads only what Node itself can run. */
 const program = fileURLToPath(new URL("../../../dist/jobs/lease/lease-thread.js", import.meta.url));
 const firstRestartMs = 100;
 const longestRestartMs = 60_000;
 
 export type LeaseListener = {
-  /** The request is somebody else's, or the fence has killed its trainer. */
+  /** Another worker holds the request, or the fence has killed its trainer. */
   readonly onLost: (leaseId: string) => void;
   readonly onCancel: (leaseId: string) => void;
-  readonly onSettled: (expiries: Extract<FromLeaseThread, { type: "settled" }>["expiries"]) => void;
+  readonly onExpired: (expiries: Extract<FromLeaseThread, { type: "expired" }>["expiries"]) => void;
 };
 
 export class LeaseKeeper {
@@ -35,9 +35,9 @@ export class LeaseKeeper {
   start(): void {
     const thread = new Worker(program, { workerData: this.#data, execArgv: [] });
     this.#thread = thread;
-    thread.on("message", (message: FromLeaseThread) => this.#hear(message));
+    thread.on("message", (message: FromLeaseThread) => this.#onMessage(message));
     thread.on("error", (error) =>
-      this.#log.error({ err: error }, "leases: the thread that renews them failed"),
+      this.#log.error({ err: error }, "leases: renewal thread failed, restarting"),
     );
     thread.once("exit", () => {
       if (this.#isStopping) return;
@@ -47,8 +47,8 @@ export class LeaseKeeper {
       this.#restartMs = Math.min(2 * this.#restartMs, longestRestartMs);
     });
     for (const lease of this.#held.values()) {
-      this.#tell({ type: "hold", lease });
-      if (lease.pid !== undefined) this.#tell({ type: "process", leaseId: lease.leaseId, pid: lease.pid });
+      this.#post({ type: "hold", lease });
+      if (lease.pid !== undefined) this.#post({ type: "process", leaseId: lease.leaseId, pid: lease.pid });
     }
   }
 
@@ -56,20 +56,20 @@ export class LeaseKeeper {
   hold(lease: Lease): void {
     const { requestId, leaseId } = lease;
     this.#held.set(leaseId, { requestId, leaseId });
-    this.#tell({ type: "hold", lease: { requestId, leaseId } });
+    this.#post({ type: "hold", lease: { requestId, leaseId } });
   }
 
-  /** Names the trainer that works under a lease. */
+  /** Sets the trainer that works under a lease. */
   setProcess(leaseId: string, pid: number): void {
     const lease = this.#held.get(leaseId);
     if (lease === undefined) return;
     lease.pid = pid;
-    this.#tell({ type: "process", leaseId, pid });
+    this.#post({ type: "process", leaseId, pid });
   }
 
   drop(leaseId: string): void {
     this.#held.delete(leaseId);
-    this.#tell({ type: "drop", leaseId });
+    this.#post({ type: "drop", leaseId });
   }
 
   async stop(): Promise<void> {
@@ -77,15 +77,15 @@ export class LeaseKeeper {
     const thread = this.#thread;
     if (thread === undefined || thread.threadId === -1) return;
     const gone = new Promise((resolve) => thread.once("exit", resolve));
-    this.#tell({ type: "stop" });
+    this.#post({ type: "stop" });
     await gone;
   }
 
-  #tell(message: ToLeaseThread): void {
+  #post(message: ToLeaseThread): void {
     this.#thread?.postMessage(message);
   }
 
-  #hear(message: FromLeaseThread): void {
+  #onMessage(message: FromLeaseThread): void {
     switch (message.type) {
       case "lost":
         this.#lose(message.leaseId);
@@ -93,23 +93,23 @@ export class LeaseKeeper {
       case "cancel":
         this.#listener.onCancel(message.leaseId);
         break;
-      case "settled":
-        this.#listener.onSettled(message.expiries);
+      case "expired":
+        this.#listener.onExpired(message.expiries);
         break;
       case "fenced":
-        this.#log.error("leases: the database was out of reach for too long, trainers are killed");
+        this.#log.error("leases: database unreachable for a whole lease, trainers killed");
         for (const leaseId of [...this.#held.keys()]) this.#lose(leaseId);
         break;
       case "unreachable":
-        this.#log.warn({ reason: message.reason }, "leases: the database does not answer");
+        this.#log.warn({ reason: message.reason }, "leases: database unreachable");
         break;
       case "reachable":
-        this.#log.info("leases: the database answers again");
+        this.#log.info("leases: database reachable again");
     }
   }
 
   #lose(leaseId: string): void {
-    // One that was dropped meanwhile belongs to a request that has ended.
+    // A lease that was dropped meanwhile belongs to a request that has ended.
     if (this.#held.delete(leaseId)) this.#listener.onLost(leaseId);
   }
 }

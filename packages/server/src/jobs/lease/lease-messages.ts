@@ -12,7 +12,7 @@ export type LeaseThreadData = {
 
 export type ToLeaseThread =
   | { readonly type: "hold"; readonly lease: Lease }
-  /** The trainer that works under a lease, to be killed when the lease is gone. */
+  /** The trainer that works under a lease, to be killed when the lease is lost. */
   | { readonly type: "process"; readonly leaseId: string; readonly pid: number }
   | { readonly type: "drop"; readonly leaseId: string }
   | { readonly type: "stop" };
@@ -20,8 +20,8 @@ export type ToLeaseThread =
 export type FromLeaseThread =
   | { readonly type: "lost"; readonly leaseId: string }
   | { readonly type: "cancel"; readonly leaseId: string }
-  | { readonly type: "settled"; readonly expiries: Expiries & { readonly forgotten: readonly string[] } }
-  /** The database could not be reached for the length of a lease: every trainer was killed. */
+  | { readonly type: "expired"; readonly expiries: Expiries & { readonly forgotten: readonly string[] } }
+  /** The database was unreachable for the length of a lease: every trainer was killed. */
   | { readonly type: "fenced" }
   | { readonly type: "unreachable"; readonly reason: string }
   | { readonly type: "reachable" };

@@ -1,15 +1,15 @@
 /**
- * The thread that renews leases, with a database connection of its own: whatever holds the main thread up, a long parse or
- * a full event loop, costs no training its lease.
+ * The thread that renews leases, with its own database connections, so that a blocked main thread (a long parse, a busy event
+ * loop) loses no lease.
  *
- * Fence: when the database could not be reached for the length of a lease, another worker may own our requests, and our
- * trainers are killed. Only failed attempts count: a process that was stopped and goes on asks the database first.
+ * Fence: no successful renewal within one lease, so another worker may own our requests. Their trainers are killed. Only failed
+ * attempts count: a process that was suspended asks the database first when it continues.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";
 import { pino } from "pino";
 import { openDatabase } from "../../db/database.ts";
-import { forgetTrained, renewLeases, settleExpired } from "../../db/requests/leases.ts";
+import { forgetTrained, renewLeases, resolveExpired } from "../../db/requests/leases.ts";
 import type { Lease } from "../../db/requests/move.ts";
 import { release } from "../../db/requests/transitions.ts";
 import { touchWorker } from "../../db/workers.ts";
@@ -17,7 +17,7 @@ import type { FromLeaseThread, LeaseThreadData, ToLeaseThread } from "./lease-me
 
 const heartbeatsPerLease = 3;
 const shortestAttemptMs = 1_000;
-/** One attempt may have been cut off by a stop of the whole process, with its answer unread. */
+/** One attempt may have timed out while the whole process was suspended, with its answer unread. */
 const failuresToFence = 2;
 
 type Held = Lease & { readonly pid?: number };
@@ -27,11 +27,11 @@ class LeaseThread {
   readonly #leaseMs: number;
   readonly #db: ReturnType<typeof openDatabase>;
   readonly #held = new Map<string, Held>();
-  /** Leases whose trainers were killed by the fence, to be given back as soon as that is possible. */
+  /** Leases whose trainers the fence has killed, to be released as soon as the database is reachable. */
   #fenced: Lease[] = [];
   #renewedAt = performance.now();
   #failures = 0;
-  #settling: Promise<void> | undefined;
+  #expiring: Promise<void> | undefined;
   readonly #over = new AbortController();
 
   constructor(data: LeaseThreadData) {
@@ -44,7 +44,7 @@ class LeaseThread {
     });
   }
 
-  hear(message: ToLeaseThread): void {
+  handle(message: ToLeaseThread): void {
     if (message.type === "hold") this.#held.set(message.lease.leaseId, message.lease);
     if (message.type === "drop") this.#held.delete(message.leaseId);
     if (message.type === "stop") this.#over.abort();
@@ -60,7 +60,7 @@ class LeaseThread {
       const pauseMs = this.#failures > 0 ? this.#leaseMs / 10 : this.#leaseMs / heartbeatsPerLease;
       await delay(pauseMs, undefined, { signal }).catch(() => {});
     }
-    await this.#settling;
+    await this.#expiring;
     await this.#db.destroy();
   }
 
@@ -69,14 +69,14 @@ class LeaseThread {
     try {
       await this.#renew();
       this.#renewedAt = asked;
-      if (this.#failures > 0) tell({ type: "reachable" });
+      if (this.#failures > 0) post({ type: "reachable" });
       this.#failures = 0;
-      // Ours first: after a stall of the whole process our own leases have run out too.
-      this.#settling ??= this.#settle().finally(() => {
-        this.#settling = undefined;
+      // After our own renewals: a stall of the whole process lets our own leases expire too.
+      this.#expiring ??= this.#expire().finally(() => {
+        this.#expiring = undefined;
       });
     } catch (error) {
-      if (++this.#failures === 1) tell({ type: "unreachable", reason: String(error) });
+      if (++this.#failures === 1) post({ type: "unreachable", reason: String(error) });
       const isOverdue = performance.now() - this.#renewedAt > this.#leaseMs;
       if (this.#failures >= failuresToFence && isOverdue) this.#fence();
     }
@@ -89,27 +89,27 @@ class LeaseThread {
     for (const { leaseId } of leases) {
       const lease = renewed.get(leaseId);
       if (lease === undefined) this.#lose(leaseId);
-      else if (lease.isCancelRequested) tell({ type: "cancel", leaseId });
+      else if (lease.isCancelRequested) post({ type: "cancel", leaseId });
     }
     for (const lease of this.#fenced) await release(this.#db, lease);
     this.#fenced = [];
     await touchWorker(this.#db, this.#data.workerId);
   }
 
-  /** Also one whose request has just ended: the main thread knows which. */
+  /** Also called for a request that has just ended. The main thread tells the two apart. */
   #lose(leaseId: string): void {
     this.#held.delete(leaseId);
-    tell({ type: "lost", leaseId });
+    post({ type: "lost", leaseId });
   }
 
-  async #settle(): Promise<void> {
+  async #expire(): Promise<void> {
     try {
-      const expiries = await settleExpired(this.#db);
+      const expiries = await resolveExpired(this.#db);
       const forgotten = await forgetTrained(this.#db, this.#data.trainedWaitHours);
       const all = { ...expiries, forgotten };
-      if (Object.values(all).some((ids) => ids.length > 0)) tell({ type: "settled", expiries: all });
+      if (Object.values(all).some((ids) => ids.length > 0)) post({ type: "expired", expiries: all });
     } catch {
-      // The next beat says whether the database is away.
+      // The next beat finds out whether the database is unreachable.
     }
   }
 
@@ -120,24 +120,24 @@ class LeaseThread {
     }
     this.#fenced.push(...this.#held.values());
     this.#held.clear();
-    tell({ type: "fenced" });
+    post({ type: "fenced" });
   }
 }
 
-function tell(message: FromLeaseThread): void {
+function post(message: FromLeaseThread): void {
   parentPort?.postMessage(message);
 }
 
-/** A trainer leads a process group of its own. */
+/** Kills a process group: every trainer leads its own. */
 function kill(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // It has ended already.
+    // It has exited already.
   }
 }
 
 const thread = new LeaseThread(workerData as LeaseThreadData);
-parentPort?.on("message", (message: ToLeaseThread) => thread.hear(message));
+parentPort?.on("message", (message: ToLeaseThread) => thread.handle(message));
 await thread.run();
 parentPort?.close();

@@ -26,7 +26,7 @@ export class SharedLog {
     this.last = last;
   }
 
-  /** As JSON: made once for all who ask before there is something new. */
+  /** As JSON. Serialized once until there are new lines. */
   get json(): string {
     this.#text ??= JSON.stringify(this.lines);
     return this.#text;
@@ -45,7 +45,7 @@ export class SharedLogs {
     noUpdateTTL: true,
   });
   readonly #reads: SharedReads<SharedLog>;
-  /** Apart from the others: what was read before the end may lack the last lines, when news of them is still on its way. */
+  /** Separate from `#reads`: a read from before the end may lack the last lines if their notification is still on its way. */
   readonly #readsAfterEnd: SharedReads<SharedLog>;
 
   constructor(db: Database) {
@@ -55,9 +55,9 @@ export class SharedLogs {
   }
 
   /**
-   * All lines so far. The same object as long as there is nothing new.
+   * All lines so far. The same object until there are new lines.
    *
-   * @param isOver whether the request is known to have its end; then no line is missing
+   * @param isOver whether the request is known to have ended; then no line is missing
    */
   get(requestId: string, isOver = false): Promise<SharedLog> {
     return (isOver ? this.#readsAfterEnd : this.#reads).get(requestId);

@@ -1,8 +1,8 @@
 /**
- * Following requests to their end: the status after each change, and of the log only what is new.
+ * Streams the status of requests to their end: the status after each change, with new log lines only.
  *
- * However many follow, news are gathered for a moment and read together: one statement for all requests that changed, and
- * one for the new lines of each, shared by everybody who has seen the same lines so far.
+ * Changes are batched. One statement reads all changed requests, and one per request reads the new lines for all followers that
+ * are at the same line.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { ChangeFeed, RequestChange } from "../../db/change-feed.ts";
@@ -14,35 +14,35 @@ import { isFinal, type LogLine } from "../../wire/queue.ts";
 
 export type StatusUpdate = {
   readonly summary: RequestSummary;
-  /** Those that no earlier update had; none when logs are not wanted. */
+  /** New lines since the last update; empty without `logs`. */
   readonly lines: readonly LogLine[];
 };
 
 export type FollowOptions = {
   readonly logs: boolean;
-  /** Ends it early. */
+  /** Ends the stream early. */
   readonly signal: AbortSignal;
-  /** After so long without news, `undefined` comes in their place. */
+  /** `undefined` is yielded after so long without a change. */
   readonly silenceMs: number;
 };
 
-/** How long news wait for company. */
+/** How long a change waits for its batch. */
 const gatherMs = 100;
-/** Between looks at the places of those that wait: they move when others do, which is not told. */
+/** Interval of reading queue positions, which change without a notification when other requests move. */
 const placesMs = 2_000;
-/** Between looks at everything, in case that news were lost. */
+/** Interval of reading everything, in case a notification was lost. */
 const everythingMs = 10_000;
-/** After the database did not answer. */
+/** Pause after a database error. */
 const retryMs = 1_000;
 
 type Follower = {
   readonly id: string;
   readonly logs: boolean;
-  /** The last line of the log that it was given. */
+  /** Sequence of the last log line that it got. */
   after: number;
   state: string;
   pending: StatusUpdate | undefined;
-  /** The request does not exist any more. */
+  /** The request was deleted. */
   isGone: boolean;
   wake: () => void;
 };
@@ -54,21 +54,21 @@ export class StatusStreams {
   readonly #changed = new Set<string>();
   readonly #unsubscribe: () => void;
   #reading: Promise<void> | undefined;
-  #hasHeard = false;
+  #hasChanged = false;
   #timers: NodeJS.Timeout[] = [];
 
   constructor(db: Database, feed: ChangeFeed) {
     this.#db = db;
-    this.#unsubscribe = feed.onRequest((change) => this.#hear(change));
+    this.#unsubscribe = feed.onRequest((change) => this.#onChange(change));
   }
 
-  /** Stops listening; whoever still follows hears no more. */
+  /** Ends the subscription to changes. Streams that are still open get no further updates. */
   close(): void {
     this.#unsubscribe();
     this.#stopTimers();
   }
 
-  /** The status as it is, then after every change, until the end. */
+  /** Yields the current status, then the status after every change, until the request ends. */
   async *follow(id: string, options: FollowOptions): AsyncGenerator<StatusUpdate | undefined, void, void> {
     const follower = this.#add(id, options.logs);
     try {
@@ -96,7 +96,7 @@ export class StatusStreams {
     if (this.#followers.size === 0) this.#startTimers();
     const others = this.#followers.get(id) ?? new Set();
     this.#followers.set(id, others.add(follower));
-    this.#look(id);
+    this.#schedule(id);
     return follower;
   }
 
@@ -112,10 +112,10 @@ export class StatusStreams {
   #startTimers(): void {
     this.#timers = [
       setInterval(() => {
-        if (this.#hasHeard) for (const id of this.#queued) this.#look(id);
-        this.#hasHeard = false;
+        if (this.#hasChanged) for (const id of this.#queued) this.#schedule(id);
+        this.#hasChanged = false;
       }, placesMs),
-      setInterval(() => this.#lookAtEverything(), everythingMs),
+      setInterval(() => this.#scheduleAll(), everythingMs),
     ];
     for (const timer of this.#timers) timer.unref();
   }
@@ -124,17 +124,17 @@ export class StatusStreams {
     for (const timer of this.#timers.splice(0)) clearInterval(timer);
   }
 
-  #hear(change: RequestChange | undefined): void {
-    this.#hasHeard = true;
-    if (change === undefined) this.#lookAtEverything();
-    else if (this.#followers.has(change.id)) this.#look(change.id);
+  #onChange(change: RequestChange | undefined): void {
+    this.#hasChanged = true;
+    if (change === undefined) this.#scheduleAll();
+    else if (this.#followers.has(change.id)) this.#schedule(change.id);
   }
 
-  #lookAtEverything(): void {
-    for (const id of this.#followers.keys()) this.#look(id);
+  #scheduleAll(): void {
+    for (const id of this.#followers.keys()) this.#schedule(id);
   }
 
-  #look(id: string): void {
+  #schedule(id: string): void {
     this.#changed.add(id);
     this.#reading ??= this.#readChanged();
   }
@@ -147,7 +147,7 @@ export class StatusStreams {
       try {
         await this.#read(ids);
       } catch {
-        // The database is away, and every answer that needs it says so. What is followed is followed on.
+        // The database is unreachable. Other calls report that; streams wait and read again.
         for (const id of ids) this.#changed.add(id);
         await delay(retryMs);
       }
@@ -161,41 +161,41 @@ export class StatusStreams {
       const summary = summaries.get(id);
       const followers = [...(this.#followers.get(id) ?? [])];
       if (summary === undefined) {
-        for (const follower of followers) endOf(follower);
+        for (const follower of followers) end(follower);
         continue;
       }
       if (summary.state === "queued") this.#queued.add(id);
       else this.#queued.delete(id);
-      await this.#tell(summary, followers);
+      await this.#deliver(summary, followers);
     }
   }
 
-  /** The log is read after the state: with a final state come all its lines. */
-  async #tell(summary: RequestSummary, followers: readonly Follower[]): Promise<void> {
-    for (const follower of followers) if (!follower.logs) give(follower, { summary, lines: [] });
+  /** Reads the log after the state, so that a final state comes with all lines. */
+  async #deliver(summary: RequestSummary, followers: readonly Follower[]): Promise<void> {
+    for (const follower of followers) if (!follower.logs) enqueue(follower, { summary, lines: [] });
     const readers = followers.filter(({ logs }) => logs);
-    // The furthest first: nobody is moved to a place that is still to come.
+    // In descending order: a follower that this loop moves forward is not read for again.
     for (const after of [...new Set(readers.map((reader) => reader.after))].sort((a, b) => b - a)) {
       const { lines, last } = await readLogs(this.#db, summary.id, after);
       for (const reader of readers.filter((one) => one.after === after)) {
         reader.after = last;
-        give(reader, { summary, lines });
+        enqueue(reader, { summary, lines });
       }
     }
   }
 }
 
-/** What has not been taken yet and what comes now become one. */
-function give(follower: Follower, { summary, lines }: StatusUpdate): void {
+/** Merges the update with the one that the follower has not taken yet. */
+function enqueue(follower: Follower, { summary, lines }: StatusUpdate): void {
   const state = `${summary.state} ${summary.queuePosition}`;
   if (state === follower.state && lines.length === 0) return;
   follower.state = state;
-  // A follower that takes nothing must not make us keep everything.
+  // Folded, so that memory stays bounded when a follower does not read.
   follower.pending = { summary, lines: foldLines([...(follower.pending?.lines ?? []), ...lines]) };
   follower.wake();
 }
 
-function endOf(follower: Follower): void {
+function end(follower: Follower): void {
   follower.isGone = true;
   follower.wake();
 }

@@ -1,11 +1,10 @@
-/** From a request's row to what its status says. */
-
+/** Builds the status of a request from its row. */
 import type { RequestSummary } from "../../db/requests/requests.ts";
 import { type PublicUrl, queueBase } from "../../wire/public-urls.ts";
 import { type LogLine, type QueueStatus, requestUrls } from "../../wire/queue.ts";
 
 /**
- * @param publicUrl where this client reaches us
+ * @param publicUrl address at which this client reaches the server
  * @param logs null when they were not asked for
  */
 export function statusOf(

@@ -1,4 +1,4 @@
-/** `test/echo`: what would lie beside `ltx-video-trainer.ts` in `endpoints/`. */
+/** The endpoint `test/echo`. A real endpoint's file is in `endpoints/`. */
 import { fileURLToPath } from "node:url";
 import { defineEndpoint } from "../../endpoints/endpoint.ts";
 import { EchoInput, EchoOutput, EchoOutputs } from "./schema.ts";
@@ -6,7 +6,7 @@ import { EchoInput, EchoOutput, EchoOutputs } from "./schema.ts";
 export const echo = defineEndpoint({
   name: "test/echo",
   category: "testing",
-  about: "Repeats what it is told.",
+  about: "Repeats its input.",
   input: EchoInput,
   output: EchoOutput,
   files: [["attachment_url"]],
