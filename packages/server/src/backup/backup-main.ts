@@ -1,7 +1,7 @@
 /**
- * Entry of the program that backs a service up and restores it: `<backup or restore> <options as JSON>`.
+ * Program that makes and restores backups: `<backup or restore> <options as JSON>`.
  *
- * Progress goes to stderr. Its last line of stdout is one JSON object, the answer or `{"error": ...}`.
+ * Progress goes to stderr. The last line of stdout is one JSON object, the result or `{"error": ...}`.
  */
 import { resolve } from "node:path";
 import {
@@ -54,7 +54,7 @@ function explainFailure(error: unknown, folder: string): AppError | undefined {
   return new AppError({ code: "file_unreadable", message: `${folder}: ${message}`, cause: error });
 }
 
-// Leaving runs the exit handlers, which remove a half-written backup.
+// process.exit runs the exit handlers, which remove a half-written backup.
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   process.on(signal, () => process.exit(exitCodes.interrupted));
 }

@@ -184,7 +184,7 @@ test("a database that is in use, a folder that is no backup, and damaged rows ar
     symlinkSync("/etc/passwd", file);
     await expect(restoreBackup({ db: empty, config, log: silent }, damaged, quiet)).rejects.toMatchObject({
       code: "file_unreadable",
-      message: expect.stringContaining(`${file} is no plain file`),
+      message: expect.stringContaining(`${file} is not a plain file`),
     });
   });
   expect(existsSync(join(home, "postgres"))).toBe(true);

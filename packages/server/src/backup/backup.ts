@@ -1,8 +1,8 @@
 /**
  * A backup: one folder with the tables, the bytes of files, and the folders of requests that have not ended.
  *
- * The tables are read in one snapshot, while the service runs or not. Bytes never change once they are in the store, so that
- * they can be copied afterwards. The manifest is written last: a folder without one is no backup.
+ * The tables are read in one snapshot. The service may run meanwhile. Stored bytes never change, so they are copied after it.
+ * The manifest is written last: a folder without one is not a backup.
  */
 import { constants, existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { copyFile, cp, lstat, mkdir } from "node:fs/promises";
@@ -25,7 +25,7 @@ export const backupPaths = (folder: string) => ({
   requests: join(folder, "requests"),
 });
 
-/** Called as the work goes on. */
+/** Called with the progress so far. */
 export type Progress = (title: string, done: number, total: number) => void;
 
 type Source = { readonly db: Database; readonly config: Pick<Config, "home" | "storage"> };
@@ -33,7 +33,7 @@ type Source = { readonly db: Database; readonly config: Pick<Config, "home" | "s
 /**
  * Writes a backup into a new folder.
  *
- * @throws AppError `output_exists` when there is something of that name, `database_unusable` when there is nothing to back up
+ * @throws AppError `output_exists` when the folder is not empty, `database_unusable` when the database has no tables
  */
 export async function makeBackup(
   { db, config }: Source,
@@ -43,8 +43,8 @@ export async function makeBackup(
   if (existsSync(folder) && readdirSync(folder).length > 0) {
     throw new AppError({
       code: "output_exists",
-      message: `backup: got ${folder}, which holds something; expected a new or empty folder`,
-      remedy: "Name another folder, for example one with today's date.",
+      message: `backup: got ${folder}, which is not empty; expected a new or empty folder`,
+      remedy: "Choose another folder, for example one with today's date.",
     });
   }
   const beside = join(dirname(folder), `.${basename(folder)}.${process.pid}.tmp`);
@@ -85,14 +85,14 @@ async function writeEverything(
 
 type FileRow = { readonly id: string; readonly size_bytes: number };
 
-/** Everything that is asked of the database, as it was at one moment. */
+/** Writes the tables and reads everything else from the database, in one snapshot. */
 function writeTables(db: Database, folder: string, onProgress: Progress) {
   return db
     .transaction()
     .setIsolationLevel("repeatable read")
     .execute(async (transaction) => {
       const migrations = await appliedMigrations(transaction);
-      if (migrations.length === 0) throw nothingThere();
+      if (migrations.length === 0) throw emptyDatabase();
       const tables: BackupManifest["tables"] = [];
       for (const [index, name] of backedUpTables.entries()) {
         onProgress("database", index, backedUpTables.length);
@@ -133,7 +133,7 @@ async function copyFiles(files: readonly FileRow[], home: string, folder: string
   return copied;
 }
 
-/** Checkpoints, and LoRAs that are trained and not yet published. What changes meanwhile is copied as it is found. */
+/** Copies checkpoints and unpublished LoRAs. Files that change meanwhile are copied as found. */
 async function copyRequestFolders(ids: readonly string[], home: string, folder: string): Promise<void> {
   for (const id of ids) {
     const { path } = new RequestFolder(home, id);
@@ -146,13 +146,13 @@ async function copyRequestFolders(ids: readonly string[], home: string, folder: 
   }
 }
 
-/** Links and pipes are none of ours: a trainer may have left them. */
+/** Skips links and pipes, which only a hostile trainer leaves. */
 async function isPlain(path: string): Promise<boolean> {
   const status = await lstat(path).catch(() => undefined);
   return status !== undefined && (status.isFile() || status.isDirectory());
 }
 
-/** What is told to people about a backup. */
+/** Returns the summary of a backup. */
 export function resultOf(folder: string, manifest: BackupManifest): BackupResult {
   const rowsOf = (table: string) => manifest.tables.find(({ name }) => name === table)?.rows ?? 0;
   const { files, file_bytes, missing_files, store } = manifest;
@@ -167,10 +167,10 @@ export function resultOf(folder: string, manifest: BackupManifest): BackupResult
   };
 }
 
-function nothingThere(): AppError {
+function emptyDatabase(): AppError {
   return new AppError({
     code: "database_unusable",
-    message: "backup: the database has no tables; there is nothing to back up",
+    message: "backup: the database has no tables, so there is nothing to back up",
     remedy: "Name the data folder with --home, or the database with DATABASE_URL.",
   });
 }

@@ -1,11 +1,11 @@
-/** Progress of a backup: one line that is rewritten on a terminal, elsewhere one line per 5 s. */
+/** Progress of a backup: one line that is rewritten on a terminal, else one line per 5 s. */
 
 const terminalMs = 100;
 const elsewhereMs = 5_000;
 
 type Screen = { readonly isTTY?: boolean; write(text: string): unknown };
 
-/** A function that may be called for every file: it writes only now and then. */
+/** Returns a function that may be called per file. It limits how often it writes. */
 export function makeProgress(screen: Screen): (title: string, done: number, total: number) => void {
   const started = new Map<string, number>();
   let shownAt = 0;

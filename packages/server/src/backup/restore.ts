@@ -1,8 +1,7 @@
 /**
- * Bringing a backup back, into a data folder and a database that have nothing yet.
+ * Restores a backup into an empty data folder and database.
  *
- * Bytes first, rows after them in one transaction: a restore that is cut short leaves a database that is still empty, and can
- * be run again.
+ * Bytes first, then the rows in one transaction: an interrupted restore leaves the database empty and can be run again.
  */
 import { readFileSync } from "node:fs";
 import { cp, lstat } from "node:fs/promises";
@@ -26,7 +25,7 @@ type Target = {
 /**
  * Restores a backup.
  *
- * @throws AppError `source_unsupported` when the folder is no whole backup, `output_exists` when the database has keys or
+ * @throws AppError `source_unsupported` when the folder is not a complete backup, `output_exists` when the database has keys or
  *   requests, `database_unusable` when a newer version made the backup, `file_unreadable` when it is damaged
  */
 export async function restoreBackup(
@@ -53,8 +52,8 @@ function readManifest(folder: string): BackupManifest {
   } catch (cause) {
     throw new AppError({
       code: "source_unsupported",
-      message: `backup: got ${folder}, whose manifest.json is missing or not readable; expected a folder that \`ltx-trainer backup\` wrote`,
-      remedy: "A backup that was cut short has no manifest. Use another one.",
+      message: `backup: got ${folder}, whose manifest.json is missing or unreadable; expected a folder that \`ltx-trainer backup\` wrote`,
+      remedy: "An interrupted backup has no manifest. Use another backup.",
       cause,
     });
   }
@@ -73,13 +72,13 @@ async function refuseUsed(db: Database): Promise<void> {
   });
 }
 
-/** A link in a request's folder could lead the server out of it. A training needs none to go on. */
+/** A link in a request's folder could lead the server out of it. Trainings need none to resume. */
 const withoutLinks = {
   recursive: true,
   filter: async (path: string) => ["file", "folder"].includes((await kindOf(path)) ?? ""),
 };
 
-/** Links are not followed. Undefined for what is not there. */
+/** Does not follow links. Undefined for a missing path. */
 async function kindOf(path: string): Promise<"file" | "folder" | "other" | undefined> {
   const status = await lstat(path).catch(() => undefined);
   if (status === undefined) return undefined;
@@ -90,12 +89,12 @@ async function kindOf(path: string): Promise<"file" | "folder" | "other" | undef
 function notPlain(path: string): AppError {
   return new AppError({
     code: "file_unreadable",
-    message: `backup: ${path} is no plain file; expected what \`ltx-trainer backup\` wrote`,
+    message: `backup: ${path} is not a plain file; expected what \`ltx-trainer backup\` wrote`,
     remedy: "Use another backup, or another copy of this one. No rows were restored.",
   });
 }
 
-/** All bytes are in the store before the first row is. */
+/** Restores all bytes, before the first row. */
 async function restoreFiles(
   { file_bytes: total }: BackupManifest,
   { home, storage }: Target["config"],
@@ -137,7 +136,7 @@ async function restoreRows(
       await advanceIdentities(transaction, table.name);
       await sql`alter table ${sql.table(table.name)} enable trigger user`.execute(transaction);
     }
-    // Nobody works on them any more; they go on from their checkpoints.
+    // No worker has them. They resume from their checkpoints.
     await sql`
       update requests set state = 'queued', worker_id = null, lease_id = null, lease_expires_at = null,
         claimed_at = null where state = 'running'`.execute(transaction);
@@ -148,7 +147,7 @@ async function restoreRows(
 function damaged(folder: string, table: string): AppError {
   return new AppError({
     code: "file_unreadable",
-    message: `backup: ${backupPaths(folder).table(table)} is damaged: its rows are not those that were written`,
+    message: `backup: ${backupPaths(folder).table(table)} is damaged: its rows do not match the manifest`,
     remedy: "Use another backup, or another copy of this one. Nothing was restored.",
   });
 }

@@ -1,4 +1,4 @@
-/** The tables of a backup as files of one JSON object per line, read and written without holding a table in memory. */
+/** Streams tables to and from files with one JSON object per line. */
 import { createHash } from "node:crypto";
 import { createReadStream, createWriteStream } from "node:fs";
 import { Readable } from "node:stream";
@@ -8,7 +8,7 @@ import { sql } from "kysely";
 import type { Database } from "../db/database.ts";
 import type { Tables } from "../db/schema.ts";
 
-/** Every table with rows worth keeping, each after those it refers to. */
+/** Tables in a backup, each after those it refers to. */
 export const backedUpTables = [
   "secrets",
   "keys",
@@ -33,13 +33,13 @@ export const leftOutTables = [
   "byte_reservations",
 ] as const satisfies readonly (keyof Tables)[];
 
-/** Rows fetched at a time; one may be as large as a request's body. */
+/** Rows per fetch. One row may be as large as a request's body. */
 const rowsAtOnce = 50;
 
 /**
  * Writes a table to a gzipped file.
  *
- * @param db in a transaction, whose snapshot is what is written
+ * @param db a transaction. Its snapshot is written
  */
 export async function writeTable(
   db: Database,
@@ -69,7 +69,7 @@ export async function writeTable(
   return { rows, sha256: hash.digest("hex") };
 }
 
-/** Inserts the rows of a file. Triggers must be off: everything they did is among the rows. */
+/** Inserts the rows of a file. Triggers must be off: the rows include their effects. */
 export async function readTable(
   db: Database,
   table: string,
@@ -88,7 +88,7 @@ export async function readTable(
   return { rows, sha256: hash.digest("hex") };
 }
 
-/** Columns that a row is inserted with: all but those that PostgreSQL computes from others. */
+/** Returns the columns to insert: all except generated ones. */
 async function givenColumns(db: Database, table: string) {
   const { rows } = await sql<{ name: string }>`
     select column_name as name from information_schema.columns
@@ -96,7 +96,7 @@ async function givenColumns(db: Database, table: string) {
   return rows.map(({ name }) => sql.ref(name));
 }
 
-/** Split at line feeds alone: JSON may hold U+2028, which `readline` also takes for the end of a line. */
+/** Splits at line feeds only: JSON may hold U+2028, which `readline` treats as a line end. */
 async function* linesOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest: Buffer[] = [];
   for await (const piece of bytes) {
@@ -110,7 +110,7 @@ async function* linesOf(bytes: AsyncIterable<Buffer>): AsyncGenerator<string> {
   }
 }
 
-/** Lets counted columns go on after the highest number that was inserted. */
+/** Sets identity columns to continue after the highest inserted number. */
 export async function advanceIdentities(db: Database, table: string): Promise<void> {
   const { rows } = await sql<{ name: string }>`
     select column_name as name from information_schema.columns

@@ -1,8 +1,7 @@
 /**
- * A body as its routes see it: small JSON, and beside it the files that came inside it as data URIs.
+ * Splits a body into small JSON and the files that it held as data URIs.
  *
- * The same for all bodies, in this thread or in another: `large-bodies.ts` decides where. Nothing but Node is imported here,
- * so that a thread starts soon.
+ * Runs in this thread or in another one, which `large-bodies.ts` decides. It imports little, so that a thread starts fast.
  */
 import { isUtf8 } from "node:buffer";
 import { createHash, randomBytes } from "node:crypto";
@@ -15,25 +14,25 @@ export type InlineFile = {
   readonly contentType: string;
   /** Undefined for a data URI that cannot be read. */
   readonly bytes: Uint8Array<ArrayBuffer> | undefined;
-  /** sha256 of the data URI as it came, in hexadecimal. */
+  /** sha256 of the data URI as sent, in hexadecimal. */
   readonly digest: string;
 };
 
 export type JsonBody = {
-  /** The body as it came, but for the data URIs that became files: in their places stand words about them. Empty for none. */
+  /** The body as sent, with a short text in place of each data URI that became a file. Empty without a body. */
   readonly text: string;
-  /** What the text says; undefined for an empty body. */
+  /** The parsed text. Undefined for an empty body. */
   readonly value: unknown;
   readonly files: readonly InlineFile[];
 };
 
-/** No route accepts more. */
+/** Files per body. No route accepts more. */
 const mostFiles = 100;
 
 export type JsonLimits = {
-  /** Of everything but the data URIs that become files. */
+  /** Limit without the data URIs that become files. */
   readonly mostBytes: number;
-  /** Lists, objects, and what is in them. */
+  /** Limit on lists, objects and their members. */
   readonly mostValues: number;
   /** Where data URIs become files. */
   readonly files: readonly FilePattern[];
@@ -86,7 +85,7 @@ function parse(text: string): unknown {
   }
 }
 
-/** The place of each span, or undefined for one that stands where no file is taken. */
+/** Returns the place of each span. Undefined where the input takes no file. */
 function placesOf(
   bytes: Uint8Array,
   spans: readonly Span[],
@@ -105,7 +104,7 @@ function marked(bytes: Uint8Array, spans: readonly Span[], mark: string, mostByt
   try {
     return JSON.parse(text);
   } catch {
-    // The text without marks says where it is wrong, in words that are the same each time.
+    // Parse without the random marks, so that the error message is reproducible.
     parse(text.replaceAll(mark, "data:,"));
     return undefined;
   }
@@ -134,7 +133,7 @@ const escapes: Readonly<Record<string, string>> = {
   t: "\t",
 };
 
-/** A text of JSON as bytes; undefined when it has escapes for characters that no data URI has. @throws BodyRefusal 422 */
+/** Unescapes a JSON string. Undefined when it escapes characters that no data URI has. @throws BodyRefusal 422 */
 function withoutEscapes(written: Uint8Array): Uint8Array | undefined {
   let from = written.indexOf(backslash);
   if (from === -1) return written;
@@ -149,7 +148,7 @@ function withoutEscapes(written: Uint8Array): Uint8Array | undefined {
     }
     const letter = String.fromCharCode(written[++from] ?? 0);
     const code = letter === "u" ? codeOf(written, from + 1) : escapes[letter]?.charCodeAt(0);
-    if (code === undefined) throw new BodyRefusal(422, "an escape in a text that JSON does not know");
+    if (code === undefined) throw new BodyRefusal(422, "an escape in a string that JSON does not have");
     if (letter === "u") from += 4;
     isPlain &&= code < 0x80;
     bytes[length++] = code;

@@ -1,11 +1,11 @@
 /**
- * One look over JSON before it is parsed: how deep and how many its values are, and where its long data URIs stand.
+ * Scans JSON before it is parsed: checks depth and number of values, and finds long data URIs.
  *
- * JSON.parse takes up to a second per MiB for text that is all brackets, and memory by the gigabyte. Byte by byte, without
- * going back: the text is a stranger's.
+ * JSON.parse takes up to a second per MiB, and gigabytes of memory, for text that is all brackets. The scan is one pass,
+ * because the text is untrusted.
  */
 
-/** A body that is not read further. */
+/** A body that is refused. */
 export class BodyRefusal extends Error {
   override readonly name = "BodyRefusal";
   readonly status: 413 | 422;
@@ -16,21 +16,21 @@ export class BodyRefusal extends Error {
   }
 }
 
-/** What stands between the quotes of a text, from `start` to before `end`. */
+/** The bytes between the quotes of a string: `start` included, `end` excluded. */
 export type Span = { readonly start: number; readonly end: number };
 
 const deepest = 100;
-/** Shorter ones stay where they are: a file would cost more than it saves. */
+/** Shorter data URIs stay in the text: a file would cost more than it saves. */
 const shortestCut = 1024;
 
 const [quote, backslash, comma] = [0x22, 0x5c, 0x2c];
 const [openList, closeList, openObject, closeObject] = [0x5b, 0x5d, 0x7b, 0x7d];
 
 /**
- * The texts that are long data URIs. JSON that is malformed is none of our business: JSON.parse says what is wrong with it.
+ * Returns the strings that are long data URIs. Malformed JSON passes: JSON.parse reports it.
  *
- * @param mostValues lists, objects, and what is in them
- * @throws BodyRefusal 422 for values too deep, too many, or with a control character in a text, which a cut would hide
+ * @param mostValues limit on lists, objects and their members
+ * @throws BodyRefusal 422 for too many or too deep values, and for a control character in a string, which a cut would hide
  */
 export function scanJson(bytes: Uint8Array, mostValues: number): Span[] {
   const spans: Span[] = [];
@@ -52,7 +52,7 @@ export function scanJson(bytes: Uint8Array, mostValues: number): Span[] {
   return spans;
 }
 
-/** Where the quote is that ends a text, or the end of everything. */
+/** Returns the position of the closing quote, or the end of the body. */
 function endOfText(bytes: Uint8Array, start: number): number {
   for (let at = start; at < bytes.length; at++) {
     const byte = bytes[at] as number;

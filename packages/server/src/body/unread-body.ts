@@ -1,8 +1,8 @@
 /**
- * What becomes of a body that is still coming when its answer is out: a refusal comes before the body.
+ * Limits bodies that are still arriving after the response, as after a refusal.
  *
- * Closing at once would reset the connection, and a client that is still sending would not see its answer. Reading on without
- * end, as Node does, would let a stranger send for ever. So a little is read, then the connection is closed.
+ * Closing at once would reset the connection, and a client that is still sending would not see the response. Reading without
+ * a limit, as Node does, would let anyone send forever. So a limited amount is read, then the connection is closed.
  */
 import type { IncomingMessage, Server } from "node:http";
 
@@ -10,10 +10,10 @@ export type UnreadLimits = { readonly bytes: number; readonly ms: number };
 
 const defaults: UnreadLimits = { bytes: 2 ** 20, ms: 5_000 };
 
-/** Between the last byte that is read and the end. */
+/** Pause between the last byte read and the close. */
 const pauseMs = 1_000;
 
-/** Closes connections that send more than `limits` after their answer, whichever limit comes first. */
+/** Closes connections that exceed one of the limits after their response. */
 export function limitUnreadBodies(server: Server, limits = defaults): void {
   server.prependListener("request", (request, response) => {
     response.prependOnceListener("finish", () => {
@@ -29,11 +29,11 @@ function discard(request: IncomingMessage, { bytes, ms }: UnreadLimits): void {
   request.on("data", (piece: Buffer) => {
     left -= piece.length;
     if (left >= 0) return;
-    // Whoever writes without end learns of the answer while its writes wait, and of the end right after.
+    // A client that keeps writing sees the response while its writes block, and the close right after.
     request.pause();
     setTimeout(() => request.socket.destroy(), Math.min(ms, pauseMs)).unref();
   });
   request.resume();
-  // A request that was never read from is discarded by Node itself, without a limit. Now it was.
+  // Node discards a request that was never read, without a limit. This read prevents that.
   request.read(0);
 }

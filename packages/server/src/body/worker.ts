@@ -1,4 +1,4 @@
-/** The thread that reads one large body: pieces come in, small JSON and files go out. See `large-bodies.ts`. */
+/** Thread that parses one large body: chunks in, small JSON and files out. See `large-bodies.ts`. */
 import { constants, setPriority } from "node:os";
 import { parentPort } from "node:worker_threads";
 import { Gathered } from "./gathered.ts";
@@ -14,7 +14,7 @@ export type FromWorker =
   | { readonly kind: "read"; readonly body: Omit<JsonBody, "value"> }
   | { readonly kind: "refused"; readonly status: 413 | 422; readonly reason: string };
 
-// On Linux a priority is a thread's. Elsewhere it would be the whole server's.
+// On Linux priority is per thread. Elsewhere this would slow the whole server down.
 if (process.platform === "linux") setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
 
 const gathered = new Gathered();

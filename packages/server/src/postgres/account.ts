@@ -1,9 +1,8 @@
 /**
- * Under which account PostgreSQL runs, and where that account can reach it.
+ * Chooses the account that PostgreSQL runs under, and folders that this account can reach.
  *
- * PostgreSQL refuses to run as root. As root it runs as `postgres`, or on a machine without that account as `nobody`, in the group
- * that may enter the data folder. Neither may enter root's home, so data and programs that lie there get a place under
- * /var/lib instead.
+ * PostgreSQL refuses to run as root. Under root it runs as `postgres`, or as `nobody` where that account is missing, in the
+ * group that may enter the data folder. Neither may enter root's home, so data and programs there move to /var/lib.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -25,7 +24,7 @@ import { trainerAccount } from "../config/data-folder.ts";
 const sharedFolder = "/var/lib/ltx-trainer";
 
 /**
- * The account to run PostgreSQL under; undefined for our own.
+ * Returns the account to run PostgreSQL under. Undefined: our own.
  *
  * @throws AppError `tool_missing` as root on a machine that has neither account
  */
@@ -40,15 +39,14 @@ export function unprivilegedAccount(): Account | undefined {
   }
   throw new AppError({
     code: "tool_missing",
-    message:
-      "PostgreSQL: does not run as root, and there is no account `postgres` or `nobody` to run it under",
+    message: "PostgreSQL: cannot run as root, and there is no account `postgres` or `nobody`",
     remedy: "Start the server as an ordinary user, or set DATABASE_URL to a PostgreSQL of your own.",
   });
 }
 
 /**
- * A folder the account owns: `wanted`, or where it cannot be reached, one under /var/lib. A note in `wanted` then says where. One under
- * /var/lib with a database in it stays in use.
+ * Returns a folder that the account owns: `wanted`, or one under /var/lib when the account cannot reach it. A note in `wanted`
+ * then names it. A folder under /var/lib that holds a database stays in use.
  */
 export function ownedFolder(wanted: string, account: Account | undefined): string {
   mkdirSync(wanted, { recursive: true, mode: 0o700 });
@@ -59,12 +57,12 @@ export function ownedFolder(wanted: string, account: Account | undefined): strin
   if (folder === substitute) mkdirSync(sharedFolder, { recursive: true, mode: 0o755 });
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   chownSync(folder, account.uid, account.gid);
-  const note = `The database of this data folder lies in ${folder}.\n`;
+  const note = `The database of this data folder is in ${folder}.\n`;
   if (folder !== wanted) writeFileSync(join(wanted, "LOCATION.txt"), note);
   return folder;
 }
 
-/** The programs, copied under /var/lib where the account cannot reach them. */
+/** Returns the folder of the programs: a copy under /var/lib when the account cannot reach them. */
 export function reachablePrograms(folder: string, version: string, account: Account | undefined): string {
   if (account === undefined || canEnter(join(folder, "bin"), account)) return folder;
   const copy = join(sharedFolder, `postgresql-${version}`);
@@ -75,14 +73,14 @@ export function reachablePrograms(folder: string, version: string, account: Acco
   try {
     renameSync(beside, copy);
   } catch (error) {
-    // Another server was quicker; its copy is as good.
+    // Another server won the race. Its copy is the same.
     rmSync(beside, { recursive: true });
     if (!existsSync(copy)) throw error;
   }
   return copy;
 }
 
-/** Asks the system itself: permissions have more sources than mode bits. */
+/** Asks the system, because permissions depend on more than mode bits. */
 function canEnter(folder: string, { uid, gid }: Account): boolean {
   const asked = spawnSync("/bin/sh", ["-c", 'cd "$1"', "sh", folder], {
     uid,

