@@ -1,24 +1,24 @@
 /**
- * The caller is checked before a byte of the body is read: a stranger's body is never held, parsed or waited for.
+ * Authenticates callers before their body is read, so that no unauthenticated body is held, parsed or waited for.
  *
- * Fastify reads the body after `onRequest` and before the handler, so that a check in the handler comes too late.
+ * Fastify reads the body between `onRequest` and the handler, so a check in the handler would be too late.
  */
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
-/** A check of the caller that runs as a route's `onRequest`, and keeps what it found for the route's handler. */
+/** A check that runs as a route's `onRequest` and keeps its result for the route's handler. */
 export class Admission<Found> {
-  /** Goes into the route's options. */
+  /** Goes in the route's options. */
   readonly onRequest: (request: FastifyRequest) => Promise<void>;
   readonly #found = new WeakMap<FastifyRequest, { readonly value: Found }>();
 
-  /** @param find throws a `WireError` for a caller that may not call the route */
+  /** @param find throws a `WireError` for a caller without access */
   constructor(find: (request: FastifyRequest) => Promise<Found>) {
     this.onRequest = async (request) => {
       this.#found.set(request, { value: await find(request) });
     };
   }
 
-  /** What `find` returned for a request. */
+  /** Returns the result of `find` for a request. */
   of(request: FastifyRequest): Found {
     const found = this.#found.get(request);
     if (found === undefined) throw new Error(`${request.routeOptions.url}: the route lacks its onRequest`);
@@ -28,7 +28,7 @@ export class Admission<Found> {
 
 const withBody = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 
-/** Refuses, at the start, every route of `app` that takes a body and has no `onRequest` of its own. */
+/** Throws at startup for every route of `app` that takes a body and has no `onRequest`. */
 export function requireAdmission(app: FastifyInstance): void {
   app.addHook("onRoute", ({ method, url, onRequest }) => {
     if (onRequest === undefined && [method].flat().some((name) => withBody.has(name))) {

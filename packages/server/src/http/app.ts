@@ -1,4 +1,4 @@
-/** The HTTP side of the service: every route, one error handler, one line of log an answer. */
+/** The HTTP side of the service: all routes, one error handler, one log line per response. */
 import { type KeyObject, randomBytes } from "node:crypto";
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from "fastify";
 import type { Logger } from "pino";
@@ -46,20 +46,20 @@ export type AppDeps = {
   readonly feed: ChangeFeed;
   readonly store: FileStore;
   readonly signer: Signer;
-  /** Which devices work. */
+  /** State of the devices. */
   readonly health: ServiceHealth;
   /** Signs webhooks. */
   readonly webhookKey: KeyObject;
-  /** Whether the server is on its way out. */
+  /** Whether the server is stopping. */
   readonly isStopping: () => boolean;
 };
 
-/** For a body that is read into memory. */
+/** Time limit of a body that is read into memory. */
 const bodyTimeMs = 120_000;
-/** Of bodies up to 1 MiB, all that are being read together. */
+/** Memory for bodies up to 1 MiB, all together. */
 const smallBodiesBytes = 256 * 2 ** 20;
 
-/** The application, ready to listen. */
+/** Creates the application, ready to listen. */
 export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   const { config, endpoints, log, db, feed, store, signer } = deps;
   const app: FastifyInstance = Fastify({
@@ -69,16 +69,16 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
     trustProxy: config.trustProxy,
     rewriteUrl: (request) => rewriteUrl(request, config.trustProxy),
     bodyLimit: Math.min(smallBodyBytes, config.maxBodyBytes),
-    // As long as an address may be: what is too long for a name of ours is not found, in our own words.
+    // The limit on a whole URL, so that our own 404 answers names that are too long.
     routerOptions: { maxParamLength: 16_384 },
     ...earlyErrors(config),
-    // Of uploads; bodies that are kept in memory have less time, see `limitBodyTime`.
+    // For uploads. Bodies in memory have less time; see `limitBodyTime`.
     requestTimeout: Math.ceil(config.storage.uploadSeconds * 1000),
     keepAliveTimeout: 75_000,
     forceCloseConnections: true,
   });
   limitConnections(app);
-  // Nobody reads the body of a request without a route.
+  // The body of a request without a route is never read.
   skipBodyParsing(app);
   handleErrors(app);
   logAnswers(app);
@@ -95,7 +95,7 @@ export async function createApp(deps: AppDeps): Promise<FastifyInstance> {
   });
   requireAdmission(app);
   const files = { config, db, authenticator, store, signer, uploads, access };
-  // Before the time limit, which does not hold for uploads.
+  // Before the time limit, which does not apply to uploads.
   await app.register(async (scope) => addByteRoutes(scope, files));
   limitBodyTime(app, bodyTimeMs);
   addHealthRoutes(app, deps);
@@ -126,7 +126,7 @@ function limitConnections({ server }: FastifyInstance): void {
   limitPipelining(server);
 }
 
-/** Polling comes by the thousand and says nothing: it is told at a level nobody reads by default. */
+/** Logs responses. Polls are frequent and say little, so they are logged at `debug`. */
 function logAnswers(app: FastifyInstance): void {
   app.addHook("onResponse", async (request, reply) => {
     const level = request.method === "GET" && reply.statusCode < 500 ? "debug" : "info";
@@ -135,7 +135,7 @@ function logAnswers(app: FastifyInstance): void {
   });
 }
 
-/** Names for calls, to find them in the log: random for each start, then counted. Polls are too many for a random name each. */
+/** Generates request ids for the log: random per start, then counted. A random id per poll would cost too much. */
 function callNames(): () => string {
   const start = randomBytes(6).toString("hex");
   let count = 0;

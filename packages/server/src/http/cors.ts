@@ -1,15 +1,14 @@
 /**
- * Letting web pages call the service, and see what the clients look for in the answers.
+ * CORS: lets web pages call the service and read the headers that clients need.
  *
- * Nothing here rests on cookies, so that a page which is let in has still to bring a key. This also holds for a page whose
- * own name was pointed at this machine (DNS rebinding): keys are checked before bodies are read, and what needs no key says
- * nothing about users. So neither Origin nor Host is checked.
+ * No cookies are used, so an allowed page still needs a key. That also covers DNS rebinding: keys are checked before bodies
+ * are read, and routes without a key reveal nothing about users. So neither Origin nor Host is checked.
  */
 import fastifyCors from "@fastify/cors";
 import type { FastifyInstance } from "fastify";
 import type { Config } from "../config/config.ts";
 
-/** Beyond the few that browsers always show. */
+/** Response headers besides those that browsers always show. */
 const exposed = [
   "x-fal-request-id",
   "x-fal-request-timeout-type",
@@ -35,7 +34,7 @@ export async function allowBrowsers(
     methods: ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"],
     exposedHeaders: exposed,
     maxAge: preflightSeconds,
-    // Whatever a page asks to send is answered by name: `*` does not cover Authorization.
+    // Echoes the requested headers, because `*` does not cover Authorization.
     strictPreflight: false,
   });
 }

@@ -1,4 +1,4 @@
-/** The one place where what was thrown becomes an answer. What was our fault says nothing but the id to ask for. */
+/** Turns errors into responses. An internal error returns only the id of its log line. */
 
 import { STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
@@ -23,13 +23,13 @@ export function handleErrors(app: FastifyInstance): void {
   });
 }
 
-/** Answers for what fails before a route is found: addresses that cannot be decoded, bytes that are no HTTP. */
+/** Responses to failures before routing: URLs that cannot be decoded, bytes that are not HTTP. */
 export function earlyErrors({
   corsOrigins,
 }: Pick<Config, "corsOrigins">): Pick<FastifyServerOptions, "frameworkErrors" | "clientErrorHandler"> {
   return {
     frameworkErrors: (error, request, reply) => {
-      // Hooks, and with them CORS, do not run for these.
+      // Hooks do not run for these, so CORS is set here.
       const { origin = "" } = request.headers;
       if (corsOrigins === undefined) reply.header("access-control-allow-origin", "*");
       else if (corsOrigins.includes(origin)) reply.header("access-control-allow-origin", origin);
@@ -54,7 +54,7 @@ function refuseMalformed(error: NodeJS.ErrnoException, socket: Socket): void {
 }
 
 function sendWireError(error: WireError, reply: FastifyReply): FastifyReply {
-  // Fastify asks for the connection to be closed when a body fails, which would cut off who is still sending; see
+  // Fastify closes the connection when a body fails, which would cut off a client that is still sending; see
   // `limitUnreadBodies`.
   return reply
     .removeHeader("connection")
@@ -72,7 +72,7 @@ function asWireError(error: FastifyError | Error, request: FastifyRequest): Wire
       "x-fal-error-type": "bad_request",
     });
   }
-  request.log.error({ err: error }, "a request failed by a fault of ours");
+  request.log.error({ err: error }, "request: internal error");
   return WireError.of(
     requestFailure(500, "internal_error", `Internal error; the log has it under ${request.id}`),
   );

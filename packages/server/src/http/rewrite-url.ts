@@ -1,9 +1,9 @@
 /**
- * Addresses of the hosted service become ours before anything else looks at them.
+ * Rewrites URLs of the hosted service to ours before routing.
  *
- * Two ways lead here. fal's JS client sends everything to one address of a proxy, and in a header where it should go; the
- * target is never fetched, it only names a route of ours. And whoever reaches us under fal's own host names, through DNS or
- * a proxy, asks for paths of those hosts.
+ * There are two cases. fal's JS client sends everything to one proxy URL, with the target in a header. The target is never
+ * fetched. It only selects a route. And clients that reach us under fal's own host names, through DNS or a proxy, send the
+ * paths of those hosts.
  *
  * Source: fal-ai/fal-js@381105e, `libs/client/src/middleware.ts`, `libs/proxy/src/index.ts` (which targets are allowed;
  * ours allows uploads in parts and tokens as well).
@@ -13,12 +13,12 @@ import type { FastifyInstance } from "fastify";
 import { falHosts } from "../wire/public-urls.ts";
 import { WireError } from "../wire/wire-error.ts";
 
-/** Where the JS client's `proxyUrl` points. */
+/** Path that the JS client's `proxyUrl` points to. */
 const proxyPath = "/api/fal/proxy";
 
 const targetHeader = "x-fal-target-url";
 
-/** What the proxy may be asked for, host by host. */
+/** Targets that the proxy accepts, by host. */
 const proxied: Readonly<Record<string, RegExp>> = {
   "queue.fal.run": /^\/./,
   "fal.run": /^\/./,
@@ -29,15 +29,15 @@ const proxied: Readonly<Record<string, RegExp>> = {
   "v3b.fal.media": /^\/files\//,
 };
 
-/** Part of hosts' own that is one of ours as well. */
+/** Paths that are the same on fal's hosts and here. */
 const wellKnown = /^\/\.well-known\//;
 
 type Incoming = { readonly url?: string | undefined; readonly headers: IncomingHttpHeaders };
 
 /**
- * The address on this server that a request means.
+ * Returns the URL on this server for a request.
  *
- * A request to the proxy without a target, or with one that it does not serve, keeps its address: the route there refuses.
+ * A proxy request without a target, or with one that is not served, keeps its URL. The proxy route refuses it.
  *
  * @param trustsProxy whether `X-Forwarded-Host` counts
  */
@@ -48,7 +48,7 @@ export function rewriteUrl({ url = "/", headers }: Incoming, trustsProxy: boolea
   return url.startsWith("/") ? onOurSide(host, url) : url;
 }
 
-/** The route for calls to the proxy that lead nowhere. Source: fal-ai/fal-js@381105e, `libs/proxy/src/index.ts`. */
+/** Refuses proxy calls without a valid target. Source: fal-ai/fal-js@381105e, `libs/proxy/src/index.ts`. */
 export function refuseProxyCalls(app: FastifyInstance): void {
   for (const path of [proxyPath, `${proxyPath}/`]) {
     const refuse = async () => {

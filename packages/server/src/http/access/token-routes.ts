@@ -1,4 +1,4 @@
-/** Tokens for programs that should not hold a key, made with one. */
+/** Issues tokens for programs that should not hold a key. */
 
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -17,7 +17,7 @@ const longestSeconds = 24 * 3600;
 const app = z.string().min(1).max(200);
 const lifetime = z.number().int().min(1).max(longestSeconds);
 
-/** Both names of each field: the client's, and those of the newer documentation. */
+/** Each field has two names: the client's, and the newer documentation's. */
 const TokenRequest = z
   .object({
     allowed_apps: z.array(app).min(1).max(100).optional(),
@@ -30,11 +30,11 @@ const TokenRequest = z
     message: "Expected the endpoints that the token is for",
   });
 
-/** As long as fal's JS client asks for. */
+/** The lifetime that fal's JS client asks for. */
 const defaultSeconds = 120;
 
 /**
- * Mounts the routes under `prefix`: there the token is a JSON string, at `/realtime` a field of an object.
+ * Mounts the routes under `prefix`. The response is the token as a JSON string, and at `/realtime` an object.
  *
  * Source: fal-ai/fal-js@381105e, `libs/client/src/auth.ts`; fal.ai/docs/documentation/model-apis/inference/real-time.
  */
@@ -55,7 +55,7 @@ export function addTokenRoutes(server: FastifyInstance, prefix: string, deps: To
   });
 }
 
-/** @throws WireError 422 for the body */
+/** @throws WireError 422 for an invalid body */
 async function issue(
   request: FastifyRequest,
   caller: Caller,

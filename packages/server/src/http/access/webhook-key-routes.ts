@@ -1,9 +1,9 @@
-/** The public keys by which receivers of webhooks check that one came from us. */
+/** Public keys with which receivers verify webhooks. */
 import type { KeyObject } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import { publicKey } from "../../webhooks/sign.ts";
 
-/** The second address is the first under fal's host name for it. */
+/** The second path is that of fal's own host for keys. */
 const paths = ["/.well-known/jwks.json", "/rest/.well-known/jwks.json"] as const;
 
 export function addWebhookKeyRoutes(app: FastifyInstance, key: KeyObject): void {

@@ -1,9 +1,9 @@
-/** The Range header. Source: RFC 9110, section 14. */
+/** Parses the Range header. Source: RFC 9110, section 14. */
 import type { ByteRange } from "../../storage/stores/file-store.ts";
 
 /**
- * The bytes that are asked for; undefined for all of them: no header, another unit, several ranges (which a server may
- * answer with everything), or what cannot be read. "none" when the range begins behind the end: 416.
+ * Returns the requested bytes. Undefined means the whole file: no header, another unit, several ranges (which a server may
+ * ignore), or an invalid header. "none" means a range after the end: 416.
  */
 export function parseRange(header: string | undefined, sizeBytes: number): ByteRange | "none" | undefined {
   const [, from = "", to = ""] = /^bytes=\s*(\d{0,15})-(\d{0,15})\s*$/i.exec(header ?? "") ?? [];

@@ -1,6 +1,5 @@
 /**
- * Where the bytes of uploads go. Two ways in: addresses that `/rest/storage` gave out, which carry their right in
- * themselves (JavaScript), and a token (Python).
+ * Receives the bytes of uploads in two ways: at signed URLs from `/rest/storage` (JavaScript), and with a token (Python).
  *
  * Source: @fal-ai/client 1.10.1, `storage.ts`; fal_client 1.0.1, `client.py`.
  */
@@ -36,7 +35,7 @@ type Params = {
 const announced = "/files/upload/:upload";
 const withToken = "/files/b/:store/:name/multipart/:upload";
 
-/** Mounts the routes that take bytes; `app` is a scope of their own. */
+/** Mounts the routes that take bytes. `app` must be their own scope. */
 export function addByteRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
   skipBodyParsing(app);
   const { described, byAddress, byToken } = admissions(deps);
@@ -57,7 +56,7 @@ export function addByteRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
   }
 }
 
-/** Mounts the routes around them, in a scope that reads JSON. */
+/** Mounts the other upload routes, in a scope that parses JSON. */
 export function addUploadRoutes(app: FastifyInstance, deps: CdnRouteDeps): void {
   const { described, byAddress, byToken } = admissions(deps);
   app.post("/files/upload/multipart", { onRequest: described.onRequest }, (request, reply) =>
@@ -81,7 +80,7 @@ function admissions(deps: CdnRouteDeps) {
   };
 }
 
-/** A whole file in one request. */
+/** Receives a whole file in one request. */
 async function receive(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -135,7 +134,7 @@ async function describe(request: FastifyRequest, { access }: CdnRouteDeps): Prom
   };
 }
 
-/** @throws WireError 403 for an address that we did not give out, 404 */
+/** @throws WireError 403 for a URL without a valid signature, 404 */
 async function announcedUpload(request: FastifyRequest, { uploads, signer }: CdnRouteDeps): Promise<Upload> {
   const { upload: id } = request.params as Params;
   const { token } = request.query as { token?: unknown };

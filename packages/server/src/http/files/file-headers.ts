@@ -1,9 +1,9 @@
-/** What headers say about a file that is uploaded. */
+/** Reads the headers that describe an uploaded file. */
 import { isUtf8 } from "node:buffer";
 import type { FastifyRequest } from "fastify";
 import { type FileLifecycle, parseLifecycle } from "../../storage/lifecycle.ts";
 
-/** A content type as it can be sent back; what is none becomes that of plain bytes. */
+/** Returns a content type that can be sent back. An invalid one becomes `application/octet-stream`. */
 export function contentTypeOf(value: string | undefined): string {
   const plain = (value ?? "").trim();
   return plain.length <= 255 && /^[\w.+-]+\/[\w.+-]+(\s*;\s*[\w-]+=[\w."-]+)*$/.test(plain)
@@ -11,7 +11,7 @@ export function contentTypeOf(value: string | undefined): string {
     : "application/octet-stream";
 }
 
-/** Clients send one header or the other, or both with the same. @throws WireError 400 */
+/** Clients send one of two headers, or both with the same value. @throws WireError 400 */
 export function lifecycleOf(request: FastifyRequest): FileLifecycle {
   const names = ["x-fal-object-lifecycle", "x-fal-object-lifecycle-preference"];
   const name = names.find((candidate) => request.headers[candidate] !== undefined);
@@ -20,7 +20,7 @@ export function lifecycleOf(request: FastifyRequest): FileLifecycle {
     : parseLifecycle(name, [request.headers[name]].flat()[0]);
 }
 
-/** A file's name from a header: HTTP gives it byte by byte, and clients that write other letters send UTF-8. */
+/** Decodes a file name from a header. Node returns it as latin1, and clients send UTF-8. */
 export function fileNameOf(header: string | undefined): string | undefined {
   if (header === undefined) return undefined;
   const bytes = Buffer.from(header, "latin1");

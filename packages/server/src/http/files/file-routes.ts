@@ -1,4 +1,4 @@
-/** Files by their address: reading, whole or in part, and signing the address. */
+/** Files by URL: reading (whole or a range), deleting, and signing URLs. */
 
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
@@ -27,7 +27,7 @@ export type FileRouteDeps = {
 
 const path = "/files/b/:store/:name";
 
-/** Mounts the routes, in a scope that reads JSON. */
+/** Mounts the routes, in a scope that parses JSON. */
 export function addFileRoutes(app: FastifyInstance, deps: FileRouteDeps): void {
   app.route({
     method: ["GET", "HEAD"],
@@ -58,10 +58,9 @@ async function fileAt(request: FastifyRequest, db: Database): Promise<StoredFile
 }
 
 /**
- * Deletes a file, or an upload that is not complete. For a key of its owner: a token that was given out for uploading
- * deletes nothing.
+ * Deletes a file or an incomplete upload. Needs a key of its owner. An upload token is not enough.
  *
- * @throws WireError 404, 409 while a request that is yet to end reads it
+ * @throws WireError 404, 409 while an unfinished request reads it
  */
 async function remove(
   request: FastifyRequest,
@@ -76,7 +75,7 @@ async function remove(
       detail: `The file is in use by request ${deletion.usedBy}: cancel it, or wait for its end`,
     });
   }
-  // Without its row nobody can reach the file. Bytes that stay are found as orphans later.
+  // Without its row the file is unreachable. Retention deletes leftover bytes as orphans.
   await store.remove(deletion.id);
   if (deletion.uploadId !== null) await store.removeParts(deletion.uploadId);
   return reply.code(204).send();
@@ -93,7 +92,7 @@ async function read(
   reply.headers({
     etag,
     "accept-ranges": "bytes",
-    // The bytes of an address never change; who may read them may.
+    // The bytes of a URL never change. Its readers may.
     "cache-control": file.acl === null ? "public, max-age=3600" : "private, no-cache",
     ...headersOf(file),
   });
@@ -145,10 +144,10 @@ async function refuseStrangers(
   }
 }
 
-/** Types that a browser may show by itself; everything else is offered for download. */
+/** Types that a browser may display. Everything else is a download. */
 const shown = /^(video|audio)\/|^image\/(png|jpeg|webp|gif|avif)$|^application\/json$|^text\/plain$/;
 
-/** Uploads are strangers' content under our own name: nothing in them may run. */
+/** Uploads are untrusted content under our origin: nothing in them may run. */
 function headersOf({ name, fileName, contentType }: StoredFile): Record<string, string> {
   const disposition = shown.test(contentType) ? "inline" : "attachment";
   return {
@@ -179,7 +178,7 @@ async function ownFile(request: FastifyRequest, { access, db }: FileRouteDeps): 
   return file;
 }
 
-/** An address that lets whoever has it read the file for a while. For its owner. */
+/** Returns a signed URL for reading the file. Needs its owner. */
 async function sign(
   request: FastifyRequest,
   reply: FastifyReply,

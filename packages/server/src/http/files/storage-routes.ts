@@ -1,4 +1,4 @@
-/** What clients ask before they upload: an address to upload to, or a token. Under /rest/storage. */
+/** Starts uploads: returns an upload URL or a token. Under /rest/storage. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { z } from "zod";
 import type { Authenticator } from "../../access/authenticate.ts";
@@ -24,7 +24,7 @@ export type StorageRouteDeps = {
   readonly signer: Signer;
 };
 
-/** Mounts the routes under `prefix`, in a scope that reads JSON. */
+/** Mounts the routes under `prefix`, in a scope that parses JSON. */
 export function addStorageRoutes(app: FastifyInstance, prefix: string, deps: StorageRouteDeps): void {
   const admission = new Admission(async (request) => {
     const caller = await deps.authenticator.keyHolder(request.headers.authorization, "storage");
@@ -44,7 +44,7 @@ export function addStorageRoutes(app: FastifyInstance, prefix: string, deps: Sto
 
 type WithCaller = StorageRouteDeps & { readonly caller: Caller };
 
-/** Stores that clients name; all are this one. */
+/** Storage types that clients send. All mean this store. */
 const storageTypes = ["fal-cdn-v3", "fal-cdn", "gcs"];
 
 function refuseOtherStorage(request: FastifyRequest): void {
@@ -77,7 +77,7 @@ async function initiate(
   });
 }
 
-/** As long as the hosted service lets one live. */
+/** Same as on the hosted service. */
 const longestTokenSeconds = 30 * 24 * 3600;
 
 const TokenBody = z.object({
@@ -100,7 +100,7 @@ async function token(
     token: issued.token,
     token_type: "Bearer",
     base_url: filesBase(publicUrlFor(request, config)),
-    // Python's fromisoformat, which the client uses, knows no Z before 3.11.
+    // The client uses Python's fromisoformat, which accepts no Z before 3.11.
     expires_at: issued.expiresAt.toISOString().replace("Z", "+00:00"),
   });
 }

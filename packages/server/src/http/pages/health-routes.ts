@@ -1,4 +1,4 @@
-/** Whether the process lives, and whether it can work: for whatever starts and watches it. */
+/** Liveness and readiness, for process supervisors and load balancers. */
 import type { FastifyInstance } from "fastify";
 import { sql } from "kysely";
 import type { Config } from "../../config/config.ts";
@@ -16,7 +16,7 @@ type HealthDeps = {
   readonly isStopping: () => boolean;
 };
 
-/** Anybody may ask, and as often as they like; each look writes a file and calls the store. */
+/** These routes are public and unlimited, and each check writes a file and calls the store. */
 const lookAgeMs = 2_000;
 
 export function addHealthRoutes(app: FastifyInstance, deps: HealthDeps): void {
@@ -24,7 +24,8 @@ export function addHealthRoutes(app: FastifyInstance, deps: HealthDeps): void {
     maxAgeMs: lookAgeMs,
     read: async () => {
       const fault = (await diskFault(deps.config)) ?? (await storeFault(deps.store));
-      if (fault !== undefined) app.log.warn({ reason: fault.reason, detail: fault.detail }, "not ready");
+      if (fault !== undefined)
+        app.log.warn({ reason: fault.reason, detail: fault.detail }, "readiness: failed");
       return fault?.reason;
     },
   });
@@ -34,7 +35,7 @@ export function addHealthRoutes(app: FastifyInstance, deps: HealthDeps): void {
     try {
       await sql`select from requests limit 0`.execute(deps.db);
     } catch (error) {
-      request.log.warn({ err: error }, "not ready: the database does not answer");
+      request.log.warn({ err: error }, "readiness: database unreachable");
       return reply.code(503).send({ status: "database unavailable" });
     }
     const fault = await faults.get("all");

@@ -1,9 +1,8 @@
 /**
- * The page at `/`: how to connect each client, and what the service is doing.
+ * The page at `/`: how to connect each client, and the state of the service.
  *
- * The server knows keys only by their hash. The page takes one from the reader, or from behind the # of the link that the
- * first start prints, and gives it to this server alone, to be told what that is doing: its policy lets it load and send
- * nothing but the two status calls.
+ * The server stores keys only as hashes. The page takes a key from the user, or from the # part of the link that the first
+ * start prints, and sends it only to this server, for two status calls. Its content policy allows nothing else.
  */
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";

@@ -1,6 +1,5 @@
 /**
- * The service in numbers: for Prometheus, and for holders of a key in a short form, which the page shows. Neither names
- * users.
+ * Metrics for Prometheus, and a short overview for key holders, which the page shows. Neither names users.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { statfs } from "node:fs/promises";
@@ -15,7 +14,7 @@ import { ServiceMetrics } from "../../metrics.ts";
 import { SharedReads } from "../../wire/shared-reads.ts";
 import { WireError } from "../../wire/wire-error.ts";
 
-/** Counting reads whole tables; anybody may ask, and as often as they like. */
+/** Counting reads whole tables, and callers may poll without a limit. */
 const overviewAgeMs = 2_000;
 
 export type MetricsRouteDeps = {
@@ -60,7 +59,7 @@ export function addMetricsRoutes(app: FastifyInstance, deps: MetricsRouteDeps): 
   });
 }
 
-/** @throws WireError 401 or 403 for a caller that has neither METRICS_KEY nor an administrator's key */
+/** @throws WireError 401 or 403 for a caller with neither METRICS_KEY nor an administrator's key */
 async function refuseOthers(
   { headers }: FastifyRequest,
   { config, authenticator }: MetricsRouteDeps,
@@ -76,7 +75,7 @@ async function refuseOthers(
   });
 }
 
-/** In constant time, whatever the lengths. */
+/** Compares in constant time, for any lengths. */
 function isSame(given: string, expected: string): boolean {
   const [a, b] = [given, expected].map((text) => createHash("sha256").update(text).digest());
   return a !== undefined && b !== undefined && timingSafeEqual(a, b);

@@ -1,4 +1,4 @@
-/** What an administrator sees and does of everybody's requests that have not ended. The addresses are this server's own. */
+/** Lists and cancels unfinished requests of all users, for administrators. fal has no such routes. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { validate as isUuid } from "uuid";
 import { z } from "zod";
@@ -20,7 +20,7 @@ export type AdminRouteDeps = {
 
 const path = "/v1/queue/requests";
 
-/** Mounts the routes, in a scope that reads JSON. */
+/** Mounts the routes, in a scope that parses JSON. */
 export function addAdminRoutes(app: FastifyInstance, deps: AdminRouteDeps): void {
   const { authenticator } = deps;
   const admission = new Admission((request) =>
@@ -71,7 +71,7 @@ function shown({ id, userId, endpoint, state, priority, sentAt, startedAt }: Unf
   };
 }
 
-/** The same as its owner's cancelling. @throws WireError 404, 400 when it has its end */
+/** Cancels a request as its owner would. @throws WireError 404, 400 when it has ended */
 async function cancel(
   request: FastifyRequest,
   reply: FastifyReply,
@@ -81,9 +81,6 @@ async function cancel(
   const summary = isUuid(id) ? await findSummary(db, id) : undefined;
   if (summary === undefined) throw new WireError(404, { status: "NOT_FOUND" });
   const body = await queue.cancel({ userId: summary.userId, keyId, scope: "admin" }, id);
-  request.log.info(
-    { request: id, user: summary.userId, key: keyId },
-    "request: cancelled by an administrator",
-  );
+  request.log.info({ request: id, user: summary.userId, key: keyId }, "request: cancelled by administrator");
   return reply.code(202).send(body);
 }

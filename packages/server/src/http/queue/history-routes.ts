@@ -1,5 +1,5 @@
 /**
- * What became of requests: listing them, deleting what they said, and the queue as a whole.
+ * History of requests: listing them, deleting their payloads, and the state of the whole queue.
  *
  * Source: fal.ai/docs/platform-apis/v1/models/requests; fal-ai/fal, `projects/fal/src/fal/cli/queue.py`.
  */
@@ -36,7 +36,7 @@ export type HistoryRouteDeps = {
   readonly store: FileStore;
 };
 
-/** Mounts the routes at the paths that the hosted service has on its own hosts. */
+/** Mounts the routes at the paths of the hosted service. */
 export function addHistoryRoutes(app: FastifyInstance, deps: HistoryRouteDeps): void {
   app.get("/v1/models/requests/by-endpoint", (request, reply) => history(request, reply, deps));
   const { authenticator } = deps;
@@ -57,7 +57,7 @@ export function addHistoryRoutes(app: FastifyInstance, deps: HistoryRouteDeps): 
   );
 }
 
-/** Payloads on a page: it ends early and gives a cursor, but has at least one request. */
+/** Bytes of payloads per page. A page ends early with a cursor, and has at least one request. */
 const mostPayloadBytes = 8 * 2 ** 20;
 
 async function history(
@@ -70,7 +70,7 @@ async function history(
   if (endpoints.find(filter.endpoint) === undefined) {
     throw new WireError(404, { detail: `Application "${filter.endpoint}" not found` });
   }
-  // One more than asked for tells whether there is a next page.
+  // Reads one more to see whether there is a next page.
   const found = await findHistory(db, { ...filter, userId, limit: limit + 1 });
   const items = withPayloads ? withinBytes(found.slice(0, limit)) : found.slice(0, limit);
   const last = items.at(-1);
@@ -89,7 +89,7 @@ function withinBytes(items: readonly HistoryItem[]): readonly HistoryItem[] {
   return first === -1 ? items : items.slice(0, first);
 }
 
-/** The page with payloads, one request at a time: as they are stored, without being parsed. */
+/** Builds the page with payloads, one request at a time, as stored and without parsing them. */
 async function* pageOf(items: readonly HistoryItem[], end: object, db: Database): AsyncGenerator<string> {
   yield '{"items":[';
   for (const [index, item] of items.entries()) {
@@ -121,7 +121,7 @@ async function forget(request: FastifyRequest, { userId }: Caller, { config, db,
   if (deleted === undefined) throw await notDeletable(db, id, userId);
   const results: DeletionResult[] = [];
   for (const file of deleted.files) results.push(await removeFile(store, file, deleted.publicUrl, request));
-  // The job and what the training wrote on this machine say the same once more.
+  // The request's folder on this machine holds a copy in the job and in what the training wrote.
   await new RequestFolder(config.home, id).remove();
   return { cdn_delete_results: results };
 }
@@ -144,12 +144,12 @@ async function removeFile(
     await store.remove(file.id);
     return { link, exception: null };
   } catch (error) {
-    request.log.error({ err: error, file: file.id }, "the bytes of a deleted file are still there");
+    request.log.error({ err: error, file: file.id }, "storage: bytes of a deleted file not removed");
     return { link, exception: "The file cannot be reached any more, but its bytes could not be removed." };
   }
 }
 
-/** How many requests wait, and whose they are for an administrator. */
+/** Returns the length of the queue, and for an administrator its users. */
 async function queueSize(request: FastifyRequest, deps: HistoryRouteDeps) {
   const endpoint = ownEndpoint(request, deps.endpoints);
   const { scope } = await deps.authenticator.keyHolder(request.headers.authorization, "the queue");
@@ -159,10 +159,10 @@ async function queueSize(request: FastifyRequest, deps: HistoryRouteDeps) {
   return { size, by_user: Object.fromEntries(users.map(({ userId, count }) => [userId, count])) };
 }
 
-/** Cancels everything that waits, whoever submitted it. */
+/** Cancels all queued requests of all users. */
 async function flush(request: FastifyRequest, { keyId }: Caller, deps: HistoryRouteDeps) {
   const cancelled = await cancelAllQueued(deps.db, ownEndpoint(request, deps.endpoints));
-  request.log.info({ cancelled, key: keyId }, "queue flushed");
+  request.log.info({ cancelled, key: keyId }, "queue: flushed");
   return { size: 0, cancelled };
 }
 

@@ -1,4 +1,4 @@
-/** The queue over HTTP: submit, status once and as a stream, result, cancel, under /queue/<owner>/<alias>. */
+/** The queue over HTTP: submit, status (once or streamed), result and cancel, under /queue/<owner>/<alias>. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { type Authenticator, authorizationOf } from "../../access/authenticate.ts";
 import type { Caller } from "../../access/caller.ts";
@@ -45,7 +45,7 @@ function askedPart(request: FastifyRequest): RequestPart {
   return parseRequestPath((request.params as Wildcard)["*"])?.request?.part ?? "result";
 }
 
-/** Who may call what an address names. */
+/** Checks that the caller may call the endpoint in the URL. */
 export function admit(
   partOf: (request: FastifyRequest) => RequestPart | "submit",
   { endpoints, authenticator }: Pick<QueueRouteDeps, "endpoints" | "authenticator">,
@@ -58,7 +58,7 @@ export function admit(
   });
 }
 
-/** What is known of a call before its body is read. */
+/** What is known of a request before its body is read. */
 export type Admitted = {
   readonly target: RequestPath;
   readonly endpoint: Endpoint;
@@ -72,7 +72,7 @@ export type Exchange = Admitted & {
 };
 type RequestHandler = (exchange: Exchange) => Promise<FastifyReply>;
 
-/** @throws WireError 404 for an endpoint that is not ours, or an address that does not fit the method */
+/** @throws WireError 404 for an unknown endpoint, or a URL that does not fit the method */
 function targetOf(
   request: FastifyRequest,
   part: RequestPart | "submit",
@@ -93,7 +93,7 @@ async function submit(exchange: Exchange): Promise<FastifyReply> {
   return reply.code(200).header("x-fal-request-id", status.request_id).send(status);
 }
 
-/** What a client submits, from its body, headers and query. @throws WireError 400 for a wish that cannot be understood */
+/** Reads a submission from body, headers and query. @throws WireError 400 for an invalid header or parameter */
 export function submissionOf({ request, target, endpoint, caller, deps }: Exchange): Submission {
   const { text, value, files } = jsonOf(request);
   const query = request.query as Record<string, string | string[] | undefined>;
@@ -112,7 +112,7 @@ export function submissionOf({ request, target, endpoint, caller, deps }: Exchan
   };
 }
 
-/** Whether lines of log are wanted: fal's clients say 1 or true. */
+/** Tells whether the client asks for logs. fal's clients send 1 or true. */
 function wantsLogs(request: FastifyRequest): boolean {
   const { logs } = request.query as { logs?: string };
   return logs === "1" || logs === "true";
@@ -124,7 +124,7 @@ async function status({ request, reply, target, caller, deps }: Exchange): Promi
     publicUrl: publicUrlFor(request, deps.config),
     logs: wantsLogs(request),
   });
-  // The code alone tells some clients that it is over.
+  // Some clients detect the end by the status code alone.
   return reply
     .code(isOver ? 200 : 202)
     .header("x-fal-request-id", id)
@@ -147,7 +147,7 @@ async function result({ reply, target, caller, deps }: Exchange): Promise<Fastif
   return sendAnswer(reply, id, await deps.queue.answer(caller, id));
 }
 
-/** The end of a request, as the model's own answer. */
+/** Sends the result of a request as its response. */
 export function sendAnswer(reply: FastifyReply, id: string, answer: RequestAnswer): FastifyReply {
   return reply
     .code(answer.status)

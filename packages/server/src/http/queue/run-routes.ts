@@ -1,8 +1,8 @@
 /**
- * Synchronous runs under /run/<owner>/<alias>: one call that submits, waits and brings the result.
+ * Synchronous runs under /run/<owner>/<alias>: one call that submits, waits and returns the result.
  *
- * A client that goes away can never get the result, and most try again: its request is cancelled, so that the second try
- * does not train beside the first. One that sent an idempotency key finds its request again, which therefore goes on.
+ * A client that disconnects can never get the result, and most retry. So its request is cancelled, and the retry does not train
+ * beside it. With an idempotency key the retry finds the request, so that one continues.
  */
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { Logger } from "pino";
@@ -31,7 +31,7 @@ export function addRunRoutes(app: FastifyInstance, prefix: string, deps: RunRout
       waiting.delete(answered);
     }
   });
-  // What these calls lead to can only be submitted.
+  // These calls can only submit.
   app.get(`${prefix}/*`, async (request) => {
     const target = parseRequestPath((request.params as { readonly "*": string })["*"]);
     const endpoint = target && deps.endpoints.find(target.endpoint);
@@ -70,9 +70,9 @@ async function run(
 async function abandon(id: string, caller: Caller, { queue, log }: RunRouteDeps): Promise<void> {
   try {
     await queue.cancel(caller, id);
-    log.info({ request: id }, "cancelled: its client is gone");
+    log.info({ request: id }, "request: cancelled, client disconnected");
   } catch (error) {
-    // It had its end at that moment.
+    // It ended at that moment.
     if (!(error instanceof WireError)) throw error;
   }
 }

@@ -1,12 +1,12 @@
-/** The status as a stream of server-sent events: one an update, closed after the end. */
+/** Streams the status as server-sent events: one per update, closed after the end. */
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import type { QueueStatus } from "../../wire/queue.ts";
 
 /**
- * Sends updates until they end; when the client goes away, nobody asks for more.
+ * Sends updates until they end or the client disconnects.
  *
- * @param updates undefined stands for a while without news: a comment goes out, so that nothing on the way gives up on us
+ * @param updates undefined means no update for a while: a comment is sent, so that proxies keep the connection open
  */
 export function sendStatusStream(
   reply: FastifyReply,
@@ -17,7 +17,7 @@ export function sendStatusStream(
     .headers({
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache, no-transform",
-      // nginx would keep events back until it has a buffer full of them.
+      // nginx would buffer events otherwise.
       "x-accel-buffering": "no",
     })
     .send(Readable.from(events(updates)));
@@ -29,7 +29,7 @@ async function* events(updates: AsyncIterable<QueueStatus | undefined>): AsyncGe
   }
 }
 
-/** Aborted as soon as the client is gone, or was answered. */
+/** Returns a signal that aborts when the client disconnects, or after the response. */
 export function goneSignal(reply: FastifyReply): AbortSignal {
   const gone = new AbortController();
   reply.raw.once("close", () => gone.abort());
