@@ -1,4 +1,4 @@
-/** Who is at a file: holders of keys, of tokens, and everybody else. */
+/** Authenticates callers of file routes: by key, by token, or not at all. */
 import type { Authenticator } from "../access/authenticate.ts";
 import type { Caller } from "../access/caller.ts";
 import { verifyToken } from "../access/tokens.ts";
@@ -14,7 +14,7 @@ export class FileAccess {
     this.#authenticator = authenticator;
   }
 
-  /** The caller by token or key. @throws WireError 401 */
+  /** Returns the caller, by token or key. @throws WireError 401 */
   async caller(authorization: string | undefined): Promise<Caller> {
     const [, token] = /^bearer\s+(\S+)\s*$/i.exec(authorization ?? "") ?? [];
     if (token === undefined) return this.#authenticator.keyHolder(authorization, "storage");
@@ -23,12 +23,12 @@ export class FileAccess {
     return caller;
   }
 
-  /** The caller by key alone. @throws WireError 401, 403 for a token */
+  /** Returns the caller, by key only. @throws WireError 401, 403 for a token */
   keyHolder(authorization: string | undefined, what: string): Promise<Caller> {
     return this.#authenticator.keyHolder(authorization, what);
   }
 
-  /** The same for files that need no caller: credentials that say nothing count as none. */
+  /** Returns the caller, or undefined. Invalid credentials count as none. */
   async callerIfAny(authorization: string | undefined): Promise<Caller | undefined> {
     if (authorization === undefined || authorization === "") return undefined;
     try {

@@ -1,17 +1,17 @@
-/** Addresses of files: what we make, and what of others' names goes into them. */
+/** Makes and parses the URLs of files. */
 import { randomBytes } from "node:crypto";
 
 export type FileAddress = {
   /** Eight hexadecimal digits. */
   readonly store: string;
-  /** 128 random bits and a readable rest: too long to be guessed. */
+  /** 128 random bits and a readable rest. */
   readonly name: string;
 };
 
 /** With the random part it stays below the router's 100 characters. */
 const longestName = 60;
 
-/** A new address for a file that its owner calls so; whatever that is, the result is a plain name. */
+/** Returns a new URL for a file. Any name of the owner becomes a plain one. */
 export function newAddress(fileName: string | undefined): FileAddress {
   return {
     store: randomBytes(4).toString("hex"),
@@ -19,24 +19,24 @@ export function newAddress(fileName: string | undefined): FileAddress {
   };
 }
 
-/** Whether it can be an address of ours at all: nothing else is looked up. */
+/** Tells whether it has the form of our URLs. Nothing else is looked up. */
 export function isAddress({ store, name }: FileAddress): boolean {
   return /^[0-9a-f]{8}$/.test(store) && /^[0-9a-f]{32}_[\w.-]{1,60}$/.test(name);
 }
 
-/** The address that a URL's path has, whatever its host. */
+/** Parses the path of a URL, for any host. */
 export function addressIn(url: string): FileAddress | undefined {
   if (!URL.canParse(url)) return undefined;
   const [, store = "", name = ""] = /^\/files\/b\/([^/]+)\/([^/]+)$/.exec(new URL(url).pathname) ?? [];
   return isAddress({ store, name }) ? { store, name } : undefined;
 }
 
-/** The name that its owner gave it, as far as it was plain. */
+/** Returns the plain part of the owner's name. */
 export function ownName(name: string): string {
   return name.slice(name.indexOf("_") + 1);
 }
 
-/** Letters, digits, dots, dashes: no folders, no dots in front, the extension kept, also behind a name of other letters. */
+/** Keeps letters, digits, dots and dashes: no folders, no leading dots. Keeps the extension of names in other scripts. */
 function plainName(name: string): string {
   const last = lastSegment(name);
   const [extension = ""] = /(?<=.)\.[A-Za-z0-9]{1,10}$/.exec(last) ?? [];
@@ -52,10 +52,10 @@ function lastSegment(name: string): string {
   return name.split(/[/\\]/).at(-1) ?? "";
 }
 
-/** Of the name that is kept, in characters. */
+/** Limit on the name, in characters. */
 const longestOwnName = 200;
 
-/** The name as its owner wrote it, for downloads: no folders, no control characters. Undefined when nothing is left. */
+/** Returns the owner's name for downloads, without folders and control characters. Undefined when nothing is left. */
 export function storedName(name: string | undefined): string | undefined {
   const clean = lastSegment(name ?? "")
     // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what must not stay
@@ -65,7 +65,7 @@ export function storedName(name: string | undefined): string | undefined {
   return short === "" || short === "." || short === ".." ? undefined : short;
 }
 
-/** How a download is called: in ASCII for everybody, and as its owner wrote it. Source: RFC 6266, RFC 5987. */
+/** Builds Content-Disposition with the name in ASCII and as the owner wrote it. Source: RFC 6266, RFC 5987. */
 export function fileNameParameters(asciiName: string, fileName: string | null): string {
   const ascii = `filename="${asciiName}"`;
   if (fileName === null || fileName === asciiName) return ascii;

@@ -1,4 +1,4 @@
-/** Addresses in a request's input that mean files of our own: they are read from the store, never fetched. */
+/** Resolves URLs of our own files in a request's input. They are read from the store, never fetched. */
 import { AppError } from "@ltx-trainer/contract";
 import type { Database } from "../db/database.ts";
 import { findFile } from "../db/files/files.ts";
@@ -12,18 +12,18 @@ export type InputFileDeps = {
   readonly db: Database;
   readonly store: FileStore;
   readonly signer: Signer;
-  /** Where the request's client reached us, and where we say we are. */
+  /** Public URLs of the service: as the client reached it, and as configured. */
   readonly publicUrls: readonly (PublicUrl | undefined)[];
   readonly userId: string;
-  /** For files that have to be brought to this machine. */
+  /** For files that must be copied to this machine. */
   readonly folder: string;
 };
 
 /**
- * A path on this machine for an address of our store, whatever host it names: names are too long to be guessed, so that a
- * known one is ours. Undefined for an address of somebody else's.
+ * Returns a path on this machine for a URL of our store, for any host: names cannot be guessed, so a known one is ours.
+ * Undefined for other URLs.
  *
- * @throws AppError `source_not_found` when it is ours and there is no such file, or the user may not read it
+ * @throws AppError `source_not_found` when it is ours and the file does not exist, or the user may not read it
  */
 export async function storedPath(url: string, deps: InputFileDeps): Promise<string | undefined> {
   const address = addressIn(url);

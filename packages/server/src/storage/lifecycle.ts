@@ -1,5 +1,5 @@
 /**
- * How long a file lives and who may read it: the JSON of the lifecycle headers.
+ * Lifecycle of a file: how long it is kept and who may read it, from the JSON of the lifecycle headers.
  *
  * Source: fal.ai/docs/documentation/model-apis/file-access-controls; fal_client 1.0.1 and @fal-ai/client 1.10.1 send it.
  */
@@ -11,7 +11,7 @@ const Decision = z.enum(["allow", "forbid", "hide"]);
 export type Decision = z.infer<typeof Decision>;
 
 const Acl = z.object({
-  /** For everybody whom no rule names. */
+  /** Applies to callers without a rule. */
   default: Decision.default("allow"),
   rules: z
     .array(z.object({ user: z.string().max(200), decision: Decision }))
@@ -21,21 +21,21 @@ const Acl = z.object({
 export type Acl = z.infer<typeof Acl>;
 
 const Lifecycle = z.object({
-  /** A hundred years at most: beyond that a time stamp may not be one any more. */
+  /** At most a hundred years, so that the timestamp stays valid. */
   expiration_duration_seconds: z.number().min(1).max(3.2e9).nullish(),
   initial_acl: Acl.nullish(),
 });
 
 export type FileLifecycle = {
-  /** Null: for ever. */
+  /** Null: forever. */
   readonly lifetimeSeconds: number | null;
-  /** JSON, or null for a file that everybody may read who knows its address. */
+  /** JSON. Null: anyone with the URL may read it. */
   readonly acl: string | null;
 };
 
 /**
- * @param header its name, for the message
- * @throws WireError 400 for what is no lifecycle
+ * @param header name of the header, for the message
+ * @throws WireError 400 for an invalid lifecycle
  */
 export function parseLifecycle(header: string, value: string | undefined | null): FileLifecycle {
   if (value === undefined || value === null || value === "") return { lifetimeSeconds: null, acl: null };
@@ -54,7 +54,7 @@ export function parseLifecycle(header: string, value: string | undefined | null)
 
 type Guarded = { readonly userId: string; readonly acl: string | null };
 
-/** What becomes of somebody who wants to read a file. Its owner always may. */
+/** Decides whether a caller may read a file. Its owner always may. */
 export function decisionFor(file: Guarded, userId: string | undefined): Decision {
   if (file.acl === null || userId === file.userId) return "allow";
   const acl = Acl.parse(JSON.parse(file.acl));

@@ -1,4 +1,4 @@
-/** What a client says an upload consists of, held against what came. */
+/** Checks a client's list of parts against the received ones. */
 import { z } from "zod";
 import type { UploadPart } from "../db/files/uploads.ts";
 import { parseWire } from "../wire/parse-wire.ts";
@@ -9,10 +9,10 @@ const Body = z.object({
 });
 
 /**
- * The parts to join, in order. Every part but the last is as long as the first: a client that cuts its file otherwise
- * has lost some of it. (The Python client's `upload` of bytes above 100 MiB sends every part after the first empty.)
+ * Returns the parts to join, in order. All parts but the last must be as long as the first, because other lengths mean lost
+ * bytes. (The Python client's `upload` of bytes above 100 MiB sends every part after the first empty.)
  *
- * @throws WireError 400 saying what does not fit
+ * @throws WireError 400 naming the problem
  */
 export function checkPartList(list: unknown, stored: readonly UploadPart[]): readonly UploadPart[] {
   const { parts: given } = parseWire(Body, list);
@@ -49,7 +49,7 @@ function refuseShortParts(parts: readonly UploadPart[]): void {
   }
 }
 
-/** Etags come with and without quotes, and marked as weak by some proxies. */
+/** Normalizes etags: clients send them with or without quotes, and some proxies mark them as weak. */
 function bare(etag: string): string {
   return etag.replace(/^W\//, "").replace(/^"|"$/g, "");
 }

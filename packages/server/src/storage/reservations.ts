@@ -1,6 +1,5 @@
 /**
- * Room for bytes that are about to come: within the limit of one file, the user's quota and the disk, counting everything
- * else that is on its way.
+ * Reserves space for uploads within the file size limit, the user's quota and the disk. Uploads in progress count.
  */
 import { v7 as uuidv7 } from "uuid";
 import type { StorageConfig } from "../config/storage.ts";
@@ -19,13 +18,13 @@ export type ReservationDeps = {
 export type Coming = {
   readonly userId: string;
   readonly part?: { readonly uploadId: string; readonly number: number };
-  /** Of the body, when its length was said. */
+  /** Length of the body, if announced. */
   readonly announcedBytes?: number | undefined;
 };
 
-/** How much is reserved at a time for a body whose length was not said. */
+/** Bytes per reservation for a body of unknown length. */
 const stepBytes = 8 * 2 ** 20;
-/** Well within the life of a reservation. */
+/** Well within the lifetime of a reservation. */
 const prolongMs = 15_000;
 
 export class Reservations {
@@ -38,9 +37,9 @@ export class Reservations {
   }
 
   /**
-   * Runs `receive` with room for the bytes to come, and ends the reservation in any case.
+   * Runs `receive` with a reservation, and ends the reservation in any case.
    *
-   * @throws WireError 413 or 507 when there is none
+   * @throws WireError 413 or 507 without enough space
    */
   async during<Result>(coming: Coming, receive: (room: Reservation) => Promise<Result>): Promise<Result> {
     const room = new Reservation(this, coming);
@@ -59,7 +58,7 @@ export class Reservations {
     }
   }
 
-  /** Room on the disk alone, for bytes that count already. @throws WireError 507 */
+  /** Reserves disk space only, for bytes that already count towards the quota. @throws WireError 507 */
   async duringCopy<Result>(bytes: number, copy: () => Promise<Result>): Promise<Result> {
     const room = new Reservation(this, { userId: "" });
     await this.checkDisk(room, bytes);
@@ -72,13 +71,13 @@ export class Reservations {
     }
   }
 
-  /** Whether so many bytes more would fit now. @throws WireError 413, 507 */
+  /** Checks that this many more bytes would fit now. @throws WireError 413, 507 */
   async check(userId: string, bytes: number): Promise<void> {
     await this.checkDisk(new Reservation(this, { userId }), bytes);
     await this.checkQuota(userId, bytes);
   }
 
-  /** @throws WireError 413 when so many bytes more are above the user's quota */
+  /** @throws WireError 413 when this many more bytes exceed the user's quota */
   async checkQuota(userId: string, bytes: number): Promise<void> {
     const quota = this.deps.config.userQuotaBytes;
     if (quota === undefined) return;
@@ -87,8 +86,8 @@ export class Reservations {
   }
 
   /**
-   * Counts what this server has promised and not received. Another one on the same disk is not counted: the reserve is
-   * for that too.
+   * Counts what this server has reserved and not received. Other servers on the same disk are not counted. The disk reserve
+   * covers them.
    *
    * @throws WireError 507
    */
@@ -102,19 +101,19 @@ export class Reservations {
 
   async #prolong(): Promise<void> {
     const ids = [...this.#open].filter(({ isStored }) => isStored).map(({ id }) => id);
-    // One that runs out counts no more; its bytes are counted when they are there.
+    // A reservation that expires no longer counts. Its bytes count once they are stored.
     if (ids.length > 0) await prolongReservations(this.deps.db, ids).catch(() => {});
   }
 }
 
-/** The room of one body. */
+/** The reservation of one body. */
 export class Reservation implements Allowance {
   readonly id = uuidv7();
   /** Reserved so far. */
   bytes = 0;
   /** Received so far. */
   seen = 0;
-  /** Whether it has a row. */
+  /** Whether it has a row in the database. */
   isStored = false;
   refusal: Refusal;
   readonly #all: Reservations;
@@ -130,16 +129,16 @@ export class Reservation implements Allowance {
     this.seen = bytes;
   }
 
-  /** Makes room for so many bytes in all. @throws WireError 413, 507 */
+  /** Extends the reservation to this many bytes in all. @throws WireError 413, 507 */
   async extend(bytes: number): Promise<void> {
     if (bytes > this.#all.deps.config.maxUploadBytes) throw this.refusal(bytes);
-    // Some more at once saves asking for every piece; exactly as much as is needed when that does not fit.
+    // Reserves ahead to save statements, or exactly what is needed when that does not fit.
     const ahead = Math.min(bytes + stepBytes, this.#all.deps.config.maxUploadBytes);
     if (this.#coming.announcedBytes === undefined && (await this.#tries(ahead))) return;
     await this.#reserve(bytes);
   }
 
-  /** Ends it, together with what `record` writes. */
+  /** Ends it in the transaction of `record`. */
   async settle(record: (db: Database) => Promise<unknown>): Promise<void> {
     const { db } = this.#all.deps;
     await persistently(() =>
@@ -151,7 +150,7 @@ export class Reservation implements Allowance {
     this.isStored = false;
   }
 
-  /** Ends it without a result. It would run out by itself: nobody waits for a database that is away. */
+  /** Ends it without a result. Best effort: it also expires by itself. */
   async release(): Promise<void> {
     if (this.isStored) await releaseBytes(this.#all.deps.db, this.id).catch(() => {});
   }

@@ -1,10 +1,10 @@
-/** Addresses that speak for themselves: signed with a secret that all servers on one database share. */
+/** Signs URLs with a secret that all servers on one database share. */
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Database } from "../db/database.ts";
 import { persistently } from "../db/persist.ts";
 import { fileUrl, type PublicUrl } from "../wire/public-urls.ts";
 
-/** As long as the hosted service lets a signed address live. */
+/** Same as on the hosted service. */
 export const longestSignatureSeconds = 7 * 24 * 3600;
 
 type FileAddress = { readonly store: string; readonly name: string };
@@ -16,7 +16,7 @@ export class Signer {
     this.#secret = secret;
   }
 
-  /** With the secret of this database, made at its first use. */
+  /** Opens the signer with the secret of this database, which is created at first use. */
   static async open(db: Database): Promise<Signer> {
     const name = "file-signing";
     const insert = db
@@ -29,18 +29,18 @@ export class Signer {
     return new Signer(value);
   }
 
-  /** Names the database that the secret is from, without giving anything away. */
+  /** Identifies the database of the secret, without revealing it. */
   get databaseId(): string {
     return this.#sign("database");
   }
 
-  /** The address of a file that lets whoever has it read it for so many seconds. */
+  /** Returns a URL that allows reading a file for this many seconds. */
   signedUrl(publicUrl: PublicUrl, file: FileAddress, seconds: number): string {
     const expires = String(Math.floor(Date.now() / 1000 + seconds));
     return `${fileUrl(publicUrl, file)}?expires=${expires}&signature=${this.#sign("file", file.store, file.name, expires)}`;
   }
 
-  /** Whether a query lets its bearer read the file now. */
+  /** Tells whether a query allows reading the file now. */
   allows(file: FileAddress, query: { readonly expires?: unknown; readonly signature?: unknown }): boolean {
     const { expires, signature } = query;
     if (typeof expires !== "string" || !/^\d{1,12}$/.test(expires)) return false;
@@ -50,7 +50,7 @@ export class Signer {
     );
   }
 
-  /** What an address for uploading carries: the right to fill this upload, and nothing else. */
+  /** Returns the token in an upload URL: it allows filling this upload only. */
   uploadToken(uploadId: string): string {
     return this.#sign("upload", uploadId);
   }

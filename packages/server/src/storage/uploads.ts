@@ -1,4 +1,4 @@
-/** Receiving files: announced ones, ones that come at once, and ones that come in parts. */
+/** Receives files: announced ones, immediate ones, and ones in parts. */
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import { v7 as uuidv7 } from "uuid";
@@ -29,12 +29,12 @@ export type UploadDeps = {
   readonly config: StorageConfig;
 };
 
-/** What its owner says about a file. */
+/** The owner's description of a file. */
 export type FileDescription = FileLifecycle & {
   readonly userId: string;
   readonly fileName: string | undefined;
   readonly contentType: string;
-  /** The request that held it as a data URI. */
+  /** Request that held it as a data URI. */
   readonly inputOf?: string;
 };
 
@@ -48,7 +48,7 @@ export const mostParts = 10_000;
 
 export class Uploads {
   readonly #deps: UploadDeps;
-  /** Room for bytes, also for what requests carry. */
+  /** Reservations, for payloads of requests too. */
   readonly reservations: Reservations;
   readonly #underWay = new Map<string, Promise<void>>();
 
@@ -57,7 +57,7 @@ export class Uploads {
     this.reservations = new Reservations(deps);
   }
 
-  /** Stores a file that comes with its description. @throws WireError 413, 507 */
+  /** Stores a file from one request. @throws WireError 413, 507 */
   async receive(description: FileDescription, { body, length }: Body): Promise<FileAddress> {
     const { store } = this.#deps;
     const file = newFile(description);
@@ -68,7 +68,7 @@ export class Uploads {
     return file;
   }
 
-  /** Announces a file. @throws WireError 413, 507 when there is no room for any */
+  /** Announces a file. @throws WireError 413, 507 when there is no space */
   async begin(description: FileDescription): Promise<{ readonly id: string; readonly file: FileAddress }> {
     await this.reservations.check(description.userId, 0);
     const [id, file] = [uuidv7(), newFile(description)];
@@ -76,7 +76,7 @@ export class Uploads {
     return { id, file };
   }
 
-  /** @throws WireError 404 when there is none, or its time is over */
+  /** @throws WireError 404 when there is none, or it has expired */
   async find(id: string): Promise<Upload> {
     const upload = await findUpload(this.#deps.db, id);
     if (upload === undefined) throw new WireError(404, { detail: "Upload not found, or its time is over" });
@@ -84,9 +84,9 @@ export class Uploads {
   }
 
   /**
-   * The bytes of an announced file, in one piece. Repeating it with the same bytes does nothing.
+   * Receives the bytes of an announced file in one body. Repeating it with the same bytes is a no-op.
    *
-   * @throws WireError 409 when the file is there with other bytes; 413, 507
+   * @throws WireError 409 when the file is complete with other bytes; 413, 507
    */
   async fill({ id }: Upload, { body, length }: Body): Promise<void> {
     return this.#oneAtATime(id, async () => {
@@ -102,7 +102,7 @@ export class Uploads {
     });
   }
 
-  /** One part, from 1. @returns its etag. @throws WireError 400, 409, 413, 507 */
+  /** Receives one part, numbered from 1. @returns its etag. @throws WireError 400, 409, 413, 507 */
   async part(upload: Upload, number: number, { body, length }: Body): Promise<string> {
     if (!Number.isInteger(number) || number < 1 || number > mostParts) {
       throw WireError.badRequest(`part number: got ${number}, expected 1 to ${mostParts}`);
@@ -118,10 +118,10 @@ export class Uploads {
   }
 
   /**
-   * Joins the parts into the file. Repeating it does nothing.
+   * Joins the parts into the file. Idempotent.
    *
    * @param list `{"parts": [{"partNumber", "etag"}]}`, in any order
-   * @throws WireError 400 for parts that are missing, empty, too short or not those that came; 413, 507
+   * @throws WireError 400 for parts that are missing, empty, too short or not the received ones; 413, 507
    */
   async complete({ id }: Upload, list: unknown): Promise<void> {
     return this.#oneAtATime(id, async () => {
@@ -130,7 +130,7 @@ export class Uploads {
       const { db, store } = this.#deps;
       const parts = checkPartList(list, await partsOf(db, id));
       const written = await this.#assemble(upload, parts);
-      // In one step: the bytes count once at any time.
+      // In one transaction, so that the bytes never count twice.
       await persistently(() =>
         db.transaction().execute(async (transaction) => {
           await completeFile(transaction, upload.fileId, written);
@@ -149,7 +149,7 @@ export class Uploads {
     return this.reservations.duringCopy(bytes, () => store.assemble(fileId, id, numbers));
   }
 
-  /** Clients that lost an answer ask again while the first try still runs. */
+  /** Serializes work per upload: clients that lost a response retry while the first attempt runs. */
   async #oneAtATime(id: string, work: () => Promise<void>): Promise<void> {
     const before = this.#underWay.get(id) ?? Promise.resolve();
     const mine = before.catch(() => {}).then(work);

@@ -1,7 +1,7 @@
 /**
- * Sends webhooks: takes the deliveries that are due, a few at a time, and notes what came of each.
+ * Sends webhooks: claims due deliveries, a few at a time, and records the result of each.
  *
- * Any number of servers may do so at once; the database hands every delivery to one of them.
+ * Any number of servers may do so at the same time. Each delivery is claimed by one of them.
  */
 import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
@@ -31,9 +31,9 @@ export type WebhookDeps = {
   readonly key: KeyObject;
 };
 
-/** Of the first attempt and of the others. Source: fal.ai/docs, webhooks, "Retry policy". */
+/** Timeouts of the first attempt and of the others. Source: fal.ai/docs, webhooks, "Retry policy". */
 const timeoutSeconds = { first: 15, later: 120 } as const;
-/** For the statements around an attempt. */
+/** Added to the lease for the statements around an attempt. */
 const leaseMarginSeconds = 10;
 const leaseSeconds = {
   first: timeoutSeconds.first + leaseMarginSeconds,
@@ -41,13 +41,13 @@ const leaseSeconds = {
 };
 const longestPauseSeconds = 600;
 /**
- * Attempts under way at a time, in all and of one share: a receiver that never answers holds an attempt for two minutes,
- * and must not hold all of them.
+ * Concurrent attempts, in all and per receiver or user: a receiver that never answers holds an attempt for two minutes and must
+ * not hold all of them.
  */
 const mostAtOnce = { all: 32, user: 16, receiver: 4 } as const;
-/** Between looks when nothing is heard. */
+/** Polling interval without notifications. */
 const idleMs = 10_000;
-/** How long attempts may go on when the server stops. */
+/** How long attempts may continue when the server stops. */
 const stopGraceMs = 2_000;
 
 type Outcome = Attempt & { readonly isFinal: boolean };
@@ -73,7 +73,7 @@ export class WebhookSender {
     this.#running = this.#run();
   }
 
-  /** Ends within seconds. What was under way and not done is left to the next server, at once. */
+  /** Stops within seconds. Unfinished deliveries are released to the next server at once. */
   async stop(): Promise<void> {
     this.#ending.abort();
     this.#unsubscribe?.();
@@ -92,12 +92,12 @@ export class WebhookSender {
         const saturated = this.#saturated();
         const delivery = await claimDelivery(this.#deps.db, leaseSeconds, saturated);
         if (delivery === undefined) {
-          await this.#nap((await msUntilDelivery(this.#deps.db, saturated)) ?? idleMs);
+          await this.#sleep((await msUntilDelivery(this.#deps.db, saturated)) ?? idleMs);
         } else this.#begin(delivery);
         if (this.#underWay.size >= mostAtOnce.all) await Promise.race(this.#underWay.keys());
       } catch (error) {
-        this.#deps.log.error({ err: error }, "webhook: could not look for deliveries, retrying");
-        await this.#nap(idleMs);
+        this.#deps.log.error({ err: error }, "webhook: claim failed, retrying");
+        await this.#sleep(idleMs);
       }
     }
   }
@@ -107,7 +107,7 @@ export class WebhookSender {
     this.#wakeUp?.();
   }
 
-  async #nap(ms: number): Promise<void> {
+  async #sleep(ms: number): Promise<void> {
     if (this.#isWoken) return;
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
@@ -124,13 +124,13 @@ export class WebhookSender {
       )
       .finally(() => {
         this.#underWay.delete(work);
-        // A share may be free again.
+        // A share may be free now.
         this.#wake();
       });
     this.#underWay.set(work, delivery);
   }
 
-  /** Receivers and users whose share of the attempts is used up. */
+  /** Returns the receivers and users whose share of attempts is used up. */
   #saturated(): Saturated {
     const deliveries = [...this.#underWay.values()];
     return {
@@ -149,7 +149,7 @@ export class WebhookSender {
     const { db, config } = this.#deps;
     const outcome = await this.#send(delivery);
     const { status, error } = outcome;
-    // Names no path or query: addresses of webhooks often hold a secret.
+    // Without path and query: webhook URLs often hold a secret.
     const about = {
       request: delivery.requestId,
       to: originOf(delivery.url),
@@ -170,11 +170,11 @@ export class WebhookSender {
     const pauseSeconds = pauseAfter(delivery.attempts, config.firstPauseSeconds);
     await postponeDelivery(db, delivery, { status, error, pauseSeconds });
     log.warn({ pauseSeconds }, "webhook: not received, retrying");
-    // The pause may be over before the loop would look again.
+    // The pause may end before the next poll.
     this.#wake();
   }
 
-  /** One attempt. Never throws. */
+  /** Makes one attempt. Never throws. */
   async #send(delivery: Delivery): Promise<Outcome> {
     const { requestId, userId, url, attempts } = delivery;
     const timeout = AbortSignal.timeout(
@@ -195,7 +195,7 @@ export class WebhookSender {
         body,
       });
       const { statusCode: status } = response;
-      // Whatever else it says, what counts is said.
+      // The status is known. The body does not matter.
       await response.body.dump().catch(() => {});
       if (status >= 200 && status < 300) return { status, error: null, isFinal: true };
       return {
@@ -209,13 +209,13 @@ export class WebhookSender {
   }
 }
 
-/** Twice as long each time, with up to a tenth more so that many do not come at once. */
+/** Exponential backoff with up to 10 % jitter. */
 function pauseAfter(attempts: number, firstSeconds: number): number {
   const seconds = Math.min(firstSeconds * 2 ** (attempts - 1), longestPauseSeconds);
   return seconds * (1 + Math.random() / 10);
 }
 
-/** The values that occur so often, or more. */
+/** Returns the values that occur at least `count` times. */
 function thoseWith(values: readonly string[], count: number): string[] {
   const counts = new Map<string, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
@@ -223,10 +223,10 @@ function thoseWith(values: readonly string[], count: number): string[] {
 }
 
 function originOf(url: string): string {
-  return URL.canParse(url) ? new URL(url).origin : "an address that cannot be read";
+  return URL.canParse(url) ? new URL(url).origin : "an invalid address";
 }
 
-/** Without the address: the reason is logged and stored. */
+/** Returns the reason without the address, because it is logged and stored. */
 function reasonOf(error: unknown, url: string): string {
   if (!(error instanceof Error)) return String(error);
   if (error.name === "TimeoutError") return "no answer in time";

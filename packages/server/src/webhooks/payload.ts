@@ -1,14 +1,14 @@
 /**
- * The body of a webhook.
+ * Builds the body of a webhook.
  *
- * Written as Python's `json.dumps(value, sort_keys=True)` writes it, because the hosted service does: receivers exist that
- * make the bytes again from the parsed value before they check the signature.
+ * It is formatted like Python's `json.dumps(value, sort_keys=True)`, as on the hosted service: some receivers serialize the parsed
+ * value again before they check the signature.
  *
  * Source: fal.ai/docs/documentation/model-apis/inference/webhooks.
  */
 import type { Delivery } from "../db/webhooks.ts";
 
-/** What a receiver gets, for a good and for a bad end. */
+/** Returns the payload of a succeeded or failed request. */
 export function webhookPayload({
   requestId,
   state,
@@ -25,13 +25,13 @@ export function webhookPayload({
   });
 }
 
-/** Something that is left to write. */
+/** Something left to write. */
 type Left = { readonly text: string } | { readonly value: unknown };
 
 /**
- * JSON with sorted keys, a blank after each colon and comma, and nothing but ASCII.
+ * Formats JSON with sorted keys, a space after each colon and comma, and ASCII only.
  *
- * Not recursive: an answer repeats input of clients, which may be nested deeper than the stack allows.
+ * Not recursive: a payload repeats client input, which may be nested deeper than the stack allows.
  */
 export function pythonJson(value: unknown): string {
   const pieces: string[] = [];

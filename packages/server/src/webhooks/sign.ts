@@ -1,8 +1,7 @@
 /**
- * Signatures of webhooks: ED25519 over request, user, time and the hash of the body.
+ * Signs webhooks: ED25519 over request, user, time and the hash of the body.
  *
- * The key is made once and lies in the database, so that every server signs with it, and receivers may keep its public
- * half for as long as the documentation lets them.
+ * The key is created once and stored in the database, so that every server signs with it and receivers may cache the public key.
  *
  * Source: fal.ai/docs/documentation/model-apis/inference/webhooks, "Verifying your webhook".
  */
@@ -19,7 +18,7 @@ import { persistently } from "../db/persist.ts";
 
 const secretName = "webhook-signing-key";
 
-/** The private key of this installation, made when there is none. */
+/** Returns the private key of this installation, and creates it if there is none. */
 export async function signingKey(db: Database): Promise<KeyObject> {
   const fresh = generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "der" });
   const insert = db
@@ -35,13 +34,13 @@ export async function signingKey(db: Database): Promise<KeyObject> {
 export type Signed = {
   readonly requestId: string;
   readonly userId: string;
-  /** When it is sent, in seconds since 1970; receivers refuse what is five minutes old. */
+  /** Time of sending, in seconds since 1970. Receivers refuse webhooks older than five minutes. */
   readonly timestamp: number;
-  /** The very bytes that are sent. */
+  /** The exact bytes that are sent. */
   readonly body: string;
 };
 
-/** The four headers that a receiver checks. */
+/** Returns the four headers that a receiver checks. */
 export function signatureHeaders(key: KeyObject, signed: Signed): Readonly<Record<string, string>> {
   const { requestId, userId, timestamp, body } = signed;
   const hash = createHash("sha256").update(body).digest("hex");
@@ -54,7 +53,7 @@ export function signatureHeaders(key: KeyObject, signed: Signed): Readonly<Recor
   };
 }
 
-/** One public key as receivers fetch it. */
+/** A public key in the form that receivers fetch. */
 export type PublicKey = {
   readonly kty: "OKP";
   readonly crv: "Ed25519";
@@ -66,9 +65,9 @@ export type PublicKey = {
 };
 
 /**
- * The public half of a key.
+ * Returns the public key.
  *
- * `x` is padded, against RFC 8037: the documented verifier in Python decodes it with `urlsafe_b64decode`, which insists.
+ * `x` is padded, unlike in RFC 8037: the documented Python verifier decodes it with `urlsafe_b64decode`, which requires padding.
  */
 export function publicKey(key: KeyObject): PublicKey {
   const { x = "" } = createPublicKey(key).export({ format: "jwk" });

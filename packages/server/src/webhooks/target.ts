@@ -1,8 +1,8 @@
-/** Where webhooks may go: the public internet, unless the installation allows more. */
+/** Restricts webhooks to public addresses, unless the installation allows more. */
 import { checkLiteralAddress, isPublicAddress, makeCheckedLookup } from "@ltx-trainer/host";
 import { Agent, buildConnector } from "undici";
 
-/** An address that nothing is sent to, however often it is tried. */
+/** An address that is never allowed. It is not retried. */
 export class ForbiddenTarget extends Error {
   override readonly name = "ForbiddenTarget";
 }
@@ -16,7 +16,7 @@ export function requirePublicAddress(address: string): void {
   );
 }
 
-/** Connections for webhooks. */
+/** Creates the HTTP agent for webhooks. */
 export function makeWebhookAgent(options: { readonly allowsPrivateTargets: boolean }): Agent {
   const limits = { connectTimeout: 10_000, connections: 4, pipelining: 1, maxResponseSize: 1 << 20 };
   if (options.allowsPrivateTargets) return new Agent(limits);

@@ -1,9 +1,9 @@
-/** What somebody is told who wants to store more than is allowed. */
+/** Responses to uploads above a limit. */
 import { requestFailure } from "../../wire/request-failures.ts";
 import { WireError } from "../../wire/wire-error.ts";
 import type { Allowance } from "./file-store.ts";
 
-/** Without a limit: for bytes of our own. */
+/** No limit, for our own bytes. */
 export const unlimited: Allowance = { bytes: Number.POSITIVE_INFINITY, refusal: tooLarge(0) };
 
 export type Refusal = (bytes: number) => WireError;
@@ -20,7 +20,7 @@ export function overQuota(quota: number, left: number): Refusal {
     );
 }
 
-/** 507: the client can do nothing about it, and trying again at once would not help. */
+/** 507: the client cannot fix it, and an immediate retry would not help. */
 export const diskFull = (): WireError => refused(507, "The server has no disk space left for this file");
 
 function refused(status: number, detail: string): WireError {

@@ -1,4 +1,4 @@
-/** The bytes of files on the local disk, under ids of our own: no name from outside ever becomes a path. */
+/** File store on the local disk. Paths are made from our own ids, never from names of clients. */
 import { randomUUID } from "node:crypto";
 import { constants, createReadStream, createWriteStream } from "node:fs";
 import {
@@ -30,7 +30,7 @@ export class DiskStore implements FileStore {
   readonly #parts: string;
   readonly #ownerMark: string;
 
-  /** @param home the data folder; both folders must be on one disk */
+  /** @param home the data folder. Both folders must be on one disk */
   constructor(home: string) {
     this.#files = join(home, "files");
     this.#parts = join(home, "parts");
@@ -131,14 +131,14 @@ export class DiskStore implements FileStore {
   }
 }
 
-/** The trainer made it, under another account where the server is root's; from here on it is the store's. */
+/** Takes ownership of a file that the trainer made, maybe under another account. */
 async function own(path: string): Promise<void> {
   if (!(await lstat(path)).isFile()) throw new Error(`${path}: got something else, expected a plain file`);
   if (process.getuid?.() === 0) await chown(path, 0, 0);
   await chmod(path, 0o600);
 }
 
-/** A name of its own for every attempt: a client that tries again may be faster than its first try. */
+/** A unique name per attempt: a client's retry may overtake its first attempt. */
 async function besides(path: string): Promise<string> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   return `${path}.${randomUUID()}.tmp`;
@@ -148,7 +148,7 @@ async function linkOrCopy(source: string, target: string): Promise<void> {
   try {
     await link(source, target);
   } catch {
-    // On another disk, or one without links. A link that is copied would be followed.
+    // Another disk, or one without hard links. Copying would follow a symbolic link.
     if (!(await lstat(source)).isFile()) throw new Error(`${source}: expected a plain file`);
     await copyFile(source, target, constants.COPYFILE_FICLONE);
   }
@@ -185,7 +185,7 @@ async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Waits until a file, or the names in a folder, would survive a power cut. */
+/** Flushes a file, or the names in a folder, to disk. */
 async function syncToDisk(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {

@@ -1,15 +1,15 @@
-/** Counting and hashing bytes on their way into a store, and stopping them where the allowance ends. */
+/** Counts and hashes bytes on their way into a store, and stops at the end of the allowance. */
 import { createHash } from "node:crypto";
 import { Transform } from "node:stream";
 import type { Allowance, Written } from "./file-store.ts";
 
 export type Measure = {
   readonly stream: Transform;
-  /** To be asked when everything has passed. */
+  /** Call it at the end of the stream. */
   readonly written: () => Written;
 };
 
-/** A stream that passes bytes on as long as they are allowed. Fails with the refusal of the first that is not. */
+/** Returns a stream that passes bytes within the allowance, and fails with the allowance's error above it. */
 export function measure(allowance: Allowance): Measure {
   const hash = createHash("sha256");
   let sizeBytes = 0;

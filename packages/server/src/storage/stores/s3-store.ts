@@ -1,8 +1,8 @@
 /**
- * The bytes of files in a bucket: Amazon's S3 or another server that speaks its protocol, shared by many servers of ours.
+ * File store in a bucket: Amazon S3 or a compatible server, shared by any number of servers.
  *
- * The SDK is loaded when a bucket is configured, and is an optional dependency. Credentials come from where the SDK looks
- * for them: the environment, a profile, the machine's role.
+ * The SDK is an optional dependency and is loaded when a bucket is configured. It finds the credentials: environment, profile,
+ * or the machine's role.
  */
 import { createReadStream, createWriteStream } from "node:fs";
 import { mkdir, rename } from "node:fs/promises";
@@ -17,19 +17,19 @@ import { measure } from "./measure.ts";
 
 type Sdk = typeof import("@aws-sdk/client-s3") & Pick<typeof import("@aws-sdk/lib-storage"), "Upload">;
 
-/** Ten thousand pieces is what S3 takes: 160 GB. Two are held in memory at a time. */
+/** S3 takes ten thousand parts: 160 GB. Two are in memory at a time. */
 const pieceBytes = 16 * 2 ** 20;
 const piecesAtOnce = 2;
 
 /**
- * How long a store may keep us waiting, in milliseconds; the SDK itself would wait for ever. A connection may be dead
- * without anybody having closed it: the machine behind it lost its power, or a router forgot it.
+ * Timeouts in milliseconds, because the SDK has none. A connection may be dead without being closed, for example after a power
+ * cut of the other machine.
  */
 export type S3Patience = {
   readonly connect: number;
-  /** Without a byte in either direction; also a client that pauses its download is silent. */
+  /** Without a byte in either direction. A client that pauses its download is silent too. */
   readonly silence: number;
-  /** For the answer to whether it works at all. */
+  /** For the check at startup. */
   readonly check: number;
 };
 const patience: S3Patience = { connect: 10_000, silence: 300_000, check: 15_000 };
@@ -49,7 +49,7 @@ export class S3Store implements FileStore {
     this.#client = new sdk.S3Client({
       ...(config.endpoint === undefined ? {} : { endpoint: config.endpoint, forcePathStyle: true }),
       region: config.region,
-      // Others than Amazon do not know the newer checksums.
+      // Compatible servers do not support the newer checksums.
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
       requestHandler: { connectionTimeout: connect, socketTimeout: silence },
@@ -69,7 +69,7 @@ export class S3Store implements FileStore {
     } catch (cause) {
       throw new AppError({
         code: "invalid_options",
-        message: `S3_BUCKET: got ${config.bucket}, expected a bucket that can be used: ${(cause as Error).name}`,
+        message: `S3_BUCKET: got ${config.bucket}, expected a usable bucket: ${(cause as Error).name}`,
         remedy:
           "Check S3_BUCKET, S3_ENDPOINT, S3_REGION and the credentials (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).",
         cause,
@@ -89,7 +89,7 @@ export class S3Store implements FileStore {
     return this.#put(this.#partKey(uploadId, part), body, allowance);
   }
 
-  /** Through this server: S3 joins only parts of 5 MiB and more by itself, and clients choose their size. */
+  /** Joins through this server: S3 joins only parts of 5 MiB and more, and clients choose the size. */
   assemble(id: string, uploadId: string, parts: readonly number[]): Promise<Written> {
     const keys = parts.map((part) => this.#partKey(uploadId, part));
     return this.#put(this.#fileKey(id), Readable.from(this.#joined(keys), { objectMode: false }), unlimited);
@@ -99,7 +99,7 @@ export class S3Store implements FileStore {
     return this.#get(this.#fileKey(id), range);
   }
 
-  /** Downloads it, once. */
+  /** Downloads the file once. */
   async locate(id: string, folder: string): Promise<string> {
     const path = join(folder, id);
     await mkdir(folder, { recursive: true, mode: 0o700 });
@@ -145,7 +145,7 @@ export class S3Store implements FileStore {
     return true;
   }
 
-  /** A bucket has no end. */
+  /** A bucket has no limit. */
   async freeBytes(): Promise<undefined> {
     return undefined;
   }
@@ -158,7 +158,7 @@ export class S3Store implements FileStore {
     return `${this.#prefix}parts/${uploadId}/${part}`;
   }
 
-  /** Nothing appears under the key unless all of it came. */
+  /** The key appears only when all bytes have arrived. */
   async #put(key: string, body: Readable, allowance: Allowance): Promise<Written> {
     const { stream, written } = measure(allowance);
     const sent = new PassThrough();
@@ -224,7 +224,7 @@ async function loadSdk(): Promise<Sdk> {
   } catch (cause) {
     throw new AppError({
       code: "invalid_options",
-      message: "S3_BUCKET: set, but the packages that speak to it are not installed",
+      message: "S3_BUCKET: set, but the AWS SDK is not installed",
       remedy: "npm install --workspace packages/server @aws-sdk/client-s3 @aws-sdk/lib-storage",
       cause,
     });
