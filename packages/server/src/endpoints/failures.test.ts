@@ -1,9 +1,9 @@
-/** What the failures of a training are to a client. */
+/** How failures of a training look to a client. */
 import { expect, test } from "vitest";
 import { failureOf } from "./failures.ts";
 import { trainingFailures } from "./training-failures.ts";
 
-test("a training that diverged is the input's fault, and the answer names the learning rate", () => {
+test("a diverged training is a model error that names the learning rate", () => {
   const failure = failureOf(
     trainingFailures,
     { code: "training_diverged", facts: { step: 3, checkpoint: "/srv/requests/1/checkpoints/step-000002" } },

@@ -1,4 +1,4 @@
-/** What is taken away when its time is over, and what is not: real rows, real bytes. */
+/** What retention deletes and what it keeps, with a real database and a real store. */
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -65,7 +65,7 @@ async function isThere(address: FileAddress): Promise<boolean> {
   return file !== undefined;
 }
 
-/** The files in the store, whatever they are. */
+/** All files in the store. */
 const bytes = () =>
   ["files", "parts"].flatMap((folder) =>
     existsSync(join(home, folder))
@@ -106,7 +106,7 @@ async function hasPayload(id: string): Promise<boolean> {
   return row.input !== "null";
 }
 
-test("a file goes when its time is over, not before; one without an end stays", async () => {
+test("a file is deleted when it expires, not before; one without an expiry stays", async () => {
   const [ended, living, eternal] = [
     await receive({ lifetimeSeconds: 60 }),
     await receive({ lifetimeSeconds: 60 }),
@@ -120,7 +120,7 @@ test("a file goes when its time is over, not before; one without an end stays", 
   expect(bytes()).toHaveLength(2);
 });
 
-test("a file that a request is yet to read outlives its time until that request is over", async () => {
+test("an expired file that a request still has to read stays until that request ends", async () => {
   const file = await receive({ lifetimeSeconds: 60 });
   await sql`update files set expires_at = now()`.execute(database.db);
   const url = `http://localhost:8000/files/b/${file.store}/${file.name}`;
@@ -140,7 +140,7 @@ test("a file that a request is yet to read outlives its time until that request 
   expect(bytes()).toEqual([]);
 });
 
-test("an upload that never came to an end goes with its parts; one that did leaves its file", async () => {
+test("an unfinished upload is deleted with its parts; a finished one keeps its file", async () => {
   const description = {
     userId: "local",
     fileName: "a",
@@ -162,7 +162,7 @@ test("an upload that never came to an end goes with its parts; one that did leav
   expect(bytes()).toHaveLength(1);
 });
 
-test("payloads go after their days, or after an hour when nothing was to be stored", async () => {
+test("payloads are deleted after PAYLOAD_DAYS, or after an hour with x-fal-store-io: 0", async () => {
   const [fresh, old, unstored, unstoredFresh] = [
     await submit(),
     await submit(),
@@ -183,7 +183,7 @@ test("payloads go after their days, or after an hour when nothing was to be stor
   expect(await swept()).toMatchObject({ payloads: 0 });
 });
 
-test("logs and steps go with the payload", async () => {
+test("logs and steps are deleted with the payload", async () => {
   const id = await submit({ refusal: undefined });
   const workerId = uuidv7();
   await registerWorker(database.db, { id: workerId, devices: ["cpu"] });
@@ -204,7 +204,7 @@ test("logs and steps go with the payload", async () => {
   expect(await database.db.selectFrom("request_logs").selectAll().execute()).toEqual([]);
 });
 
-test("a payload that a webhook is yet to carry stays", async () => {
+test("a payload that a webhook still has to deliver stays", async () => {
   const id = await submit({ webhookUrl: "http://example.com/" });
   await finishedAgo(id, "31 days");
   expect(await swept()).toMatchObject({ payloads: 0 });
@@ -212,7 +212,7 @@ test("a payload that a webhook is yet to carry stays", async () => {
   expect(await swept()).toMatchObject({ payloads: 1 });
 });
 
-test("what came inside a request goes with its payload, or when the request never came to be", async () => {
+test("inline files are deleted with the payload of their request, or when the request was never stored", async () => {
   const id = await submit();
   const [kept, lost, young] = [
     await receive({ inputOf: id }),
@@ -229,7 +229,7 @@ test("what came inside a request goes with its payload, or when the request neve
   expect(await isThere(kept)).toBe(false);
 });
 
-test("folders of requests that ended days ago go, and old ones that no row knows of", async () => {
+test("folders of requests that ended days ago are deleted, and old ones without a row", async () => {
   const daysAgo = (days: number) => uuidv7({ msecs: Date.now() - days * 86_400_000 });
   const [old, recent, waiting] = [
     await submit({ id: daysAgo(20) }),
@@ -245,7 +245,7 @@ test("folders of requests that ended days ago go, and old ones that no row knows
   expect(readdirSync(join(home, "requests")).toSorted()).toEqual(
     [recent, waiting, unknownYoung, "notes"].toSorted(),
   );
-  // What a training could go on from is of no use after its end, however that came.
+  // Checkpoints are of no use after the request has ended, in whichever state.
   expect([recent, waiting, unknownYoung].map((name) => existsSync(checkpoints(name)))).toEqual([
     false,
     true,
@@ -253,7 +253,7 @@ test("folders of requests that ended days ago go, and old ones that no row knows
   ]);
 });
 
-test("bytes that no row knows of go after a day; known, young and foreign ones stay", async () => {
+test("files without a row are deleted after a day; known, recent and foreign ones stay", async () => {
   const known = await receive();
   const yesterday = uuidv7({ msecs: Date.now() - 25 * 3600_000 });
   const body = () => Readable.from([Buffer.from("x")]);
@@ -264,7 +264,7 @@ test("bytes that no row knows of go after a day; known, young and foreign ones s
   expect(bytes()).toHaveLength(4);
   expect(await sweepOrphans({ db: database.db, store })).toBe(2);
   expect(bytes()).toHaveLength(2);
-  // With no patience at all only the row protects.
+  // With a minimum age of 0 only the row protects a file.
   expect(await sweepOrphans({ db: database.db, store }, -1000)).toBe(1);
   expect(await isThere(known)).toBe(true);
 });

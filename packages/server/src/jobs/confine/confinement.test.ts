@@ -1,6 +1,6 @@
 /**
- * What a trainer of the service may do: no new privileges, first to be ended when memory ends, and under root an account of its
- * own that reaches neither database, nor store, nor the folder itself.
+ * Confinement of the service's trainers: no new privileges, first victim of the OOM killer, and under root a separate account
+ * without access to the database, the store and the data folder.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
@@ -41,7 +41,7 @@ async function upload(): Promise<string> {
 const statusOf = (pid: number) => readFileSync(`/proc/${pid}/status`, "utf8");
 const isRoot = process.getuid?.() === 0;
 
-test("a trainer reads an uploaded file and writes its outputs, and can do nothing else", async () => {
+test("a trainer can read an uploaded file, write its outputs, and nothing else", async () => {
   const input = { ...service.input, training_data_url: await upload(), number_of_steps: 400 };
   const { request_id: id } = QueueStatus.parse((await service.call("POST", queue, { body: input })).body);
   const trainers = () => processesWith(`requests/${id}/job.json`);

@@ -1,6 +1,6 @@
 /**
- * A request's folder after a trainer that was taken over: whatever it leaves there, the server, which may be root, neither
- * writes, nor deletes, nor publishes anything outside of that folder.
+ * A request's folder after a compromised trainer: whatever it left there, the server, which may run as root, writes, deletes
+ * and publishes nothing outside of that folder.
  */
 import { spawnSync } from "node:child_process";
 import {
@@ -58,7 +58,7 @@ test("an output folder that is a link has no outputs", async () => {
   expect(await folder.holds(outputs, trainerEndpoint)).toBe(false);
 });
 
-test("an output that became a link after it was noted is not there any more", async () => {
+test("an output that became a link after it was recorded does not count as an output", async () => {
   mkdirSync(folder.output);
   const path = join(folder.output, "lora.safetensors");
   writeFileSync(path, "");
@@ -75,7 +75,7 @@ test("intermediates behind a link stay", async () => {
   expect(existsSync(join(outside, ".ltx-trainer"))).toBe(true);
 });
 
-test("the note about trained files is not written through a link", async () => {
+test("trained outputs are not recorded through a link", async () => {
   symlinkSync(secret, join(folder.path, "trained.json.tmp"));
   symlinkSync(secret, join(folder.path, "trained.json"));
   mkdirSync(folder.output);
@@ -86,7 +86,7 @@ test("the note about trained files is not written through a link", async () => {
   expect(await folder.readTrained(trainerEndpoint)).toEqual(outputsAt(path));
 });
 
-test("a note that is a pipe says nothing, and nobody waits for it", async () => {
+test("a record that is a pipe counts as none and does not block", async () => {
   spawnSync("mkfifo", [join(folder.path, "trained.json")]);
   expect(await folder.readTrained(trainerEndpoint)).toBeUndefined();
 });

@@ -1,6 +1,6 @@
 /**
- * A trainer that its data has taken over, at a real service: it reaches nothing through what the server writes for it, publishes
- * nothing but its own files, leaves nothing running, and holds nobody up by what it prints.
+ * A compromised trainer at a real service: it reaches nothing through the files that the server writes for it, publishes only
+ * its own files, leaves nothing running, and blocks nothing by its output.
  */
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -58,7 +58,7 @@ if (part === "links") {
 }
 if (part === "swap") {
   say({ type: "trained", outputs });
-  // Until the server has looked at them.
+  // Until the server has checked them.
   while (!fs.existsSync(join(victims, "noted"))) await sleep(10);
   fs.renameSync(join(out, "sub"), join(out, "own"));
   fs.symlinkSync(join(victims, "secret"), join(out, "sub"));
@@ -142,7 +142,7 @@ test.runIf(isRoot)(
   },
 );
 
-test("outputs that are replaced after the server looked at them are not published", async () => {
+test("outputs that are replaced after the server checked them are not published", async () => {
   const id = await submit("swap");
   await until(id, (_, said) => said.includes("The LoRA is trained"));
   writeFileSync(join(victims, "noted"), "");
@@ -157,14 +157,14 @@ test.runIf(isRoot)("a process that left the trainer's group ends with the traine
   expect(processesWith(`setInterval(() => {}, 1000) ${victims}`)).toEqual([]);
 });
 
-test("a trainer that says nonsense fails its own request, and no device is blamed", async () => {
+test("a trainer that prints nonsense fails its own request and does not mark the device as broken", async () => {
   const id = await submit("odd");
   const said = await until(id, ended);
   expect(TrainingOutput.parse((await answerOf(id)).body).lora_file.file_size).toBe(3);
   expect(said.join("\n")).not.toContain("Trying again");
 });
 
-test("a trainer that prints without measure loses no line that counts", async () => {
+test("a trainer that prints without limit loses no event", async () => {
   const id = await submit("loud");
   expect(await until(id, ended)).toContain("last words");
   expect((await answerOf(id)).status).toBe(200);

@@ -1,4 +1,4 @@
-/** Processes of the trainers' account whose parent is this one: trainers at work stay, what they left ends. */
+/** Children of this process under the trainers' account: running trainers stay, leftovers are killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { expect, onTestFinished, test } from "vitest";
 import { endLeftovers, liveTrainers } from "./leftovers.ts";

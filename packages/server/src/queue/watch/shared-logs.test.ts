@@ -1,4 +1,4 @@
-/** Logs that are polled: complete, in order, and read once. */
+/** Polled logs are complete, in order, and read once. */
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { claim } from "../../db/requests/leases.ts";
@@ -52,7 +52,7 @@ async function runningRequest() {
   return request;
 }
 
-test("what comes is added to what is known, and nothing new is the same object", async () => {
+test("new lines are appended, and without new lines the object is the same", async () => {
   const { db } = database;
   const request = await runningRequest();
   const shared = new SharedLogs(db);
@@ -76,7 +76,7 @@ test("what comes is added to what is known, and nothing new is the same object",
   expect(page.lines).toHaveLength(2);
 });
 
-test("reads that overtake one another neither lose nor repeat a line", async () => {
+test("concurrent reads neither lose nor repeat a line", async () => {
   const { db } = database;
   const request = await runningRequest();
   const shared = new SharedLogs(db);
@@ -95,7 +95,7 @@ test("reads that overtake one another neither lose nor repeat a line", async () 
   );
 });
 
-test("of a request that is over no line is missing, although nobody told of the last ones", async () => {
+test("the log of an ended request is complete, even if the last lines were not announced", async () => {
   const { db } = database;
   const request = await runningRequest();
   const shared = new SharedLogs(db);
@@ -151,7 +151,7 @@ test("long lines are cut, and many of them are bounded together", async () => {
   expect(after.at(-1)?.message).toBe("got http://[secret]@host.example/");
 });
 
-test("a log is written as JSON once for all who poll", async () => {
+test("a log is serialized once for all polls", async () => {
   const { db } = database;
   const request = await runningRequest();
   await appendLogs(db, request, [{ at: new Date(), level: "INFO", message: "said" }]);

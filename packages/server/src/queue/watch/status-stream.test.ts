@@ -1,4 +1,4 @@
-/** Following requests on a real PostgreSQL: every line once for everybody, whenever they came, and few statements for many. */
+/** Status streams on a real PostgreSQL: every follower gets every line once, and many followers cost few statements. */
 import { setTimeout as delay } from "node:timers/promises";
 import { v4 as uuidv4, v7 as uuidv7 } from "uuid";
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
@@ -90,7 +90,7 @@ function follow(
   return { states, lines, over } satisfies Followed;
 }
 
-test("everybody gets every line once and in order, those who come late and those who fell behind too", async () => {
+test("every follower gets every line once and in order, also late and slow ones", async () => {
   const id = await submit();
   const early = follow(id);
   await expect.poll(() => early.states).toEqual(["queued"]);
@@ -116,7 +116,7 @@ test("everybody gets every line once and in order, those who come late and those
   expect(silent).toMatchObject({ lines: [], states: ["running", "succeeded"] });
 });
 
-test("a follower that takes nothing gets the start and the end of a flood when it goes on", async () => {
+test("a follower that does not read gets the start and the end of a flood when it continues", async () => {
   const id = await submit();
   const updates = streams.follow(id, { logs: true, signal: new AbortController().signal, silenceMs: 60_000 });
   expect((await updates.next()).value).toMatchObject({ summary: { state: "queued" } });
@@ -137,7 +137,7 @@ test("a follower that takes nothing gets the start and the end of a flood when i
   await updates.return();
 });
 
-test("a training that goes back to the queue is told as such", async () => {
+test("a requeued request is reported as queued", async () => {
   const id = await submit();
   const followed = follow(id);
   await expect.poll(() => followed.states).toEqual(["queued"]);
@@ -150,7 +150,7 @@ test("a training that goes back to the queue is told as such", async () => {
   expect(followed.states.at(-1)).toBe("cancelled");
 });
 
-test("two hundred who follow one request cost no more statements than one does", async () => {
+test("two hundred followers of one request cost as few statements as one", async () => {
   const id = await submit();
   const lease = await begin();
   const statements = vi.fn();
@@ -173,7 +173,7 @@ test("two hundred who follow one request cost no more statements than one does",
   await Promise.all(followed.map(({ over }) => over));
 });
 
-test("without news comes silence, and a signal ends it at once", async () => {
+test("without changes a stream yields undefined, and a signal ends it at once", async () => {
   const id = await submit();
   const gone = new AbortController();
   const followed = follow(id, { signal: gone.signal, silenceMs: 50 });
@@ -186,12 +186,12 @@ test("without news comes silence, and a signal ends it at once", async () => {
   await cancelQueued(test_.db, id, "u");
 });
 
-test("a request that is gone ends the stream", async () => {
+test("the deletion of a request ends its stream", async () => {
   const id = await submit();
   const followed = follow(id);
   await expect.poll(() => followed.states).toEqual(["queued"]);
   await test_.db.deleteFrom("requests").where("id", "=", id).execute();
-  // Nobody tells of a deletion.
+  // A deletion is not announced.
   await followed.over;
   expect(followed.states).toEqual(["queued"]);
 });
