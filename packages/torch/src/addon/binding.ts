@@ -1,5 +1,5 @@
 /**
- * Loads the addon; nothing else does. Every other file sees libtorch through the functions declared here.
+ * Loads the addon. Every other file calls libtorch through the functions declared here.
  */
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
@@ -68,7 +68,7 @@ type Native = {
   mappedTensor(mapping: number, offset: number, shape: readonly number[], dtype: number): Handle;
 };
 
-/** Where `npm run setup` puts the addon; `LTX_TRAINER_ADDON` names another one, built against another libtorch. */
+/** Path of the addon that `npm run setup` builds. `LTX_TRAINER_ADDON` overrides it, to test another libtorch. */
 export function addonPath(): string {
   return (
     process.env.LTX_TRAINER_ADDON ?? fileURLToPath(new URL("../../build/ltx_torch.node", import.meta.url))
@@ -76,11 +76,11 @@ export function addonPath(): string {
 }
 
 /**
- * How libtorch's threads wait between two operators; read once, when its OpenMP runtime is loaded.
+ * Makes libtorch's threads sleep between two operators. Its OpenMP runtime reads these variables once, when it is loaded.
  *
- * By default they spin for long. With another program on the same cores that made a training step 15 times slower;
- * a short spin, then sleep, costs little when the machine is idle (LOG.md). OpenBLAS's threads spin for 2^20 cycles, giving way
- * to whoever waits. Whoever set these variables decides.
+ * By default the threads spin for long. With another program on the same cores that made a training step 15 times
+ * slower. A short spin, then sleep, costs little when the machine is idle (LOG.md). OpenBLAS's threads spin for 2^20
+ * cycles and yield to other threads. Variables that are already set win.
  */
 function letThreadsSleep(): void {
   if (process.env.OMP_WAIT_POLICY === undefined) process.env.GOMP_SPINCOUNT ??= "500";
@@ -109,7 +109,7 @@ function load(): Native {
 
 export const native: Native = load();
 
-/** The operator as a function of handles and plain values. @throws TorchError when this libtorch does not have it */
+/** The operator as a function of handles and plain values. @throws TorchError when this libtorch lacks it */
 export function resolve(name: string, overload: string): NativeOperator {
   const operator = native.resolve(`aten::${name}`, overload);
   if (operator) return operator;
@@ -124,7 +124,7 @@ export function resolve(name: string, overload: string): NativeOperator {
 
 const found = new Map<string, boolean>();
 
-/** Whether the found libtorch has `name` or `name.overload`: the one way versions are told apart. */
+/** Whether this libtorch has `name` or `name.overload`. Code branches on this, never on version numbers. */
 export function hasOp(operator: string): boolean {
   let answer = found.get(operator);
   if (answer === undefined) {

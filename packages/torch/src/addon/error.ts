@@ -1,13 +1,13 @@
 /**
- * What a failing operator throws: libtorch's sentence, with the operator, its schema and the shapes it was given.
+ * The error that a failing operator throws: libtorch's message, the operator, its schema and the shapes of its arguments.
  */
 export class TorchError extends Error {
   override readonly name = "TorchError";
-  /** Such as `aten::add`. */
+  /** For example `aten::add`. */
   readonly operator: string;
-  /** The operator's signature; empty for functions that are not operators. */
+  /** The operator's signature. Empty for functions that are not operators. */
   readonly schema: string;
-  /** Each argument as `name=Type[sizes]`; empty when an argument could not be converted. */
+  /** Each argument as `name=Type[sizes]`. Empty when an argument could not be converted. */
   readonly argumentShapes: string;
 
   constructor(operator: string, schema: string, argumentShapes: string, detail: string) {

@@ -1,8 +1,8 @@
 /**
- * The one place where a slower and a faster kernel for the same mathematics are told apart.
+ * Chooses between slower and faster kernels for the same mathematics. No other file does.
  *
  * Measured on two AVX-512 cores, float32: libtorch 1.13's own conv3d reaches 37-49 GFLOP/s where
- * oneDNN's, called by name, reaches over 300; 2.x picks oneDNN itself, so the choice costs nothing there.
+ * oneDNN's, called by name, reaches over 300. libtorch 2.x uses oneDNN by itself.
  */
 
 import { scope } from "../tensor/scope.ts";
@@ -22,12 +22,12 @@ export type FullConvOptions = {
 let sumsAreWide: boolean | undefined;
 
 /**
- * Whether products of this tensor are to be made in float32, because libtorch would add them up in bfloat16.
+ * Whether to compute products of this tensor in float32, because libtorch would sum them in bfloat16.
  *
- * Without a bfloat16 kernel of oneDNN's for the processor (AVX-512 is needed), libtorch 1.13 multiplies with loops of its
- * own that round the sum after every term. Relative L2 error, measured on PyTorch 1.13.1: 5 % of a product over 2048
+ * Without a bfloat16 kernel of oneDNN's for the processor (AVX-512 is needed), libtorch 1.13 multiplies with its own
+ * loops, which round the sum after every term. Relative L2 error, measured on PyTorch 1.13.1: 5 % of a product over 2048
  * terms, 9 % of a convolution over 256 channels, where one rounding is 0.17 %. They also take 50 times as long as float32.
- * libtorch 2.x adds up in float32 everywhere.
+ * libtorch 2.x sums in float32 everywhere.
  */
 export function widensProducts(x: Tensor): boolean {
   if (x.dtype !== "bfloat16" || x.device !== "cpu") return false;
@@ -35,14 +35,14 @@ export function widensProducts(x: Tensor): boolean {
   return !sumsAreWide;
 }
 
-/** Adds up 1024 ones: in bfloat16 the sum stays at 256, whose successor is 258. */
+/** Sums 1024 ones. In bfloat16 the sum stops at 256, because the next number is 258. */
 function addsUpInFloat32(): boolean {
   return scope(() => {
     const [left, right] = [aten.ones([8, 1024], "bfloat16"), aten.ones([1024, 8], "bfloat16")];
     try {
       return aten.matmul(left, right).amax([0, 1]).item() === 1024;
     } catch (error) {
-      // oneDNN was told by DNNL_MAX_CPU_ISA to stay below what libtorch found the processor to have.
+      // DNNL_MAX_CPU_ISA limits oneDNN to fewer instructions than libtorch found in the processor.
       if (error instanceof TorchError) return false;
       throw error;
     }
@@ -75,7 +75,7 @@ export function bestConv2d(
   return bestConv2d(wide(x), wide(weight), bias && wide(bias), options).to(x.dtype);
 }
 
-/** Convolution over three axes by the fastest kernel at hand. Shapes as in `conv3d`. */
+/** Convolution over three axes with the fastest available kernel. Shapes as in `conv3d`. */
 export function bestConv3d(
   x: Tensor,
   weight: Tensor,
@@ -85,7 +85,7 @@ export function bestConv3d(
   if (widensProducts(x)) return bestConv3d(wide(x), wide(weight), bias && wide(bias), options).to(x.dtype);
   const { stride, padding, dilation, groups } = options;
   const isPlain = x.device === "cpu" && x.dtype === "float32" && weight.dtype === "float32";
-  // Its backward is the slow kernel again, so it pays only where no gradient is wanted.
+  // Its backward pass uses the slow kernel, so it is faster only without gradients.
   const needsGradient = isGradEnabled() && (x.requiresGrad || weight.requiresGrad);
   if (isPlain && !needsGradient && hasOp("mkldnn_convolution")) {
     return aten.mkldnn_convolution(x.contiguous(), weight, bias, padding, stride, dilation, groups);
@@ -96,9 +96,9 @@ export function bestConv3d(
 let isProductAttention = false;
 
 /**
- * Whether attention in half types on a CPU is made of matrix products instead of libtorch's fused kernel. Products take a
- * third of the time, forwards and backwards (bfloat16, AVX-512, 64 to 704 tokens), but round the scores to the half type,
- * which the fused kernel does not: good for pre-training, not for comparing with a reference. Off until it is set.
+ * Whether attention in half types on a CPU uses matrix products instead of libtorch's fused kernel. Products take a third
+ * of the time, forwards and backwards (bfloat16, AVX-512, 64 to 704 tokens), but round the scores to the half type, which
+ * the fused kernel does not. Use it for pre-training, not to compare with a reference. Default: off.
  */
 export function setProductAttention(isOn: boolean): void {
   isProductAttention = isOn;

@@ -1,5 +1,5 @@
 /**
- * The process around the tensors: threads, devices, memory, versions.
+ * State of the process: threads, devices, memory, versions.
  */
 import { availableParallelism, totalmem } from "node:os";
 import type { Device } from "../tensor/dtype.ts";
@@ -25,7 +25,7 @@ export function numThreads(): number {
 
 /**
  * Whether a GPU may round the factors of float32 products and convolutions to TF32, which keeps 10 bits of mantissa.
- * libtorch's own choice, until this is called: convolutions yes, matrix products no.
+ * libtorch's default: convolutions yes, matrix products no.
  *
  * @internal for tests
  */
@@ -41,15 +41,15 @@ export function cudaIsAvailable(): boolean {
   return native.cudaDeviceCount() > 0;
 }
 
-/** Waits until the device has done everything asked of it; nothing to wait for on a CPU. */
+/** Waits until the device has finished all queued work. A no-op on a CPU. */
 export function synchronize(device: Device): void {
   native.synchronize(device);
 }
 
 /**
- * Milliseconds that the device spends on what `body` asks of it, by the device's own clock where it has one.
+ * Milliseconds that the device spends on the work queued by `body`, measured by the device's own clock if it has one.
  *
- * @throws TorchError on a GPU with libtorch before 2.0, whose events cannot tell the time
+ * @throws TorchError on a GPU with libtorch before 2.0, whose events cannot be timed
  *
  * @internal for tests
  */
@@ -64,12 +64,12 @@ export function timeOnDevice(device: Device, body: () => void): number {
   return native.elapsedMilliseconds(from, native.recordEvent(device));
 }
 
-/** Tensors JavaScript holds now. */
+/** Number of tensors that JavaScript holds now. */
 export function liveTensors(): number {
   return native.liveTensors();
 }
 
-/** Bytes of CPU tensors alive now, those held only by autograd included. */
+/** Bytes of all live CPU tensors, including those held only by autograd. */
 export function liveBytes(): number {
   return native.liveBytes();
 }
@@ -95,12 +95,12 @@ export function memoryStats(device: Device): MemoryStats | undefined {
   return { allocatedBytes, peakBytes, cachedBytes: reserved - allocatedBytes };
 }
 
-/** From now on a CUDA device's `peakBytes` is the most held since this call; nothing happens for the CPU. */
+/** Resets a CUDA device's `peakBytes` to what is allocated now. A no-op for the CPU. */
 export function resetPeakMemory(device: Device): void {
   if (device !== "cpu") native.resetCudaPeak(indexOf(device));
 }
 
-/** "cuda" alone is the first GPU. */
+/** "cuda" without an index is the first GPU. */
 function indexOf(device: Device): number {
   return device === "cuda" ? 0 : Number(device.slice("cuda:".length));
 }
@@ -111,8 +111,8 @@ export function emptyCache(): void {
 }
 
 /**
- * How many bytes of freed CPU blocks are kept for reuse: a quarter of what this process may use. In a container that is
- * the container's limit, not the machine's memory: what is kept counts against it, and the kernel kills what exceeds it.
+ * How many bytes of freed CPU blocks are kept for reuse: a quarter of the memory that this process may use. In a
+ * container that is the container's limit, because cached blocks count against it and the kernel kills a process above it.
  *
  * @param memory `constrained` is the control group's limit in bytes: 0 where unknown, larger than `total` where there is none
  */
@@ -123,5 +123,5 @@ export function cacheLimitOf(memory: { readonly total: number; readonly constrai
 
 native.setCacheLimit(cacheLimitOf({ total: totalmem(), constrained: process.constrainedMemory() }));
 
-// Debian's libtorch starts with one thread; every core is what a user expects. OMP_NUM_THREADS still decides when set.
+// Debian's libtorch starts with one thread, but users expect all cores. OMP_NUM_THREADS wins when it is set.
 if (!process.env.OMP_NUM_THREADS) native.setNumThreads(availableParallelism());

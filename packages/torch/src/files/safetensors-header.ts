@@ -1,12 +1,12 @@
 /**
- * The header of a safetensors file: which tensors it holds, of which type and shape, at which bytes.
+ * The header of a safetensors file: names, types, shapes and byte ranges of its tensors.
  *
  * Source: the format's description in huggingface/safetensors, README.
  */
 import { closeSync, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { type DType, dtypeBytes } from "../tensor/dtype.ts";
 
-/** A file that cannot be read as safetensors, or a folder without one; the message names it. */
+/** A file is not valid safetensors, or a folder has none. The message names it. */
 export class SafetensorsError extends Error {
   override readonly name = "SafetensorsError";
 }
@@ -39,7 +39,7 @@ const types: Readonly<Record<string, DType>> = {
   F8_E5M2: "float8_e5m2",
 };
 
-/** The format refuses larger ones, so that a wrong file is noticed before gigabytes are read. */
+/** The format's limit in bytes. It refuses a wrong file before gigabytes are read. */
 const largestHeader = 100_000_000;
 
 export function typeName(dtype: DType): string {
@@ -47,9 +47,9 @@ export function typeName(dtype: DType): string {
   throw new RangeError(`safetensors: ${dtype} has no name in this format`);
 }
 
-/** @throws SafetensorsError naming the file when it is no safetensors file, is cut short, or claims bytes it does not have */
+/** @throws SafetensorsError naming the file when it is not a safetensors file or is truncated */
 export function readHeader(path: string): Header {
-  // Opening a pipe that nobody writes to waits for ever, and no signal ends that.
+  // Opening a pipe without a writer blocks for ever, and no signal interrupts it.
   if (!statSync(path).isFile())
     throw new SafetensorsError(`${path}: got something that is not a file, expected a safetensors file`);
   const descriptor = openSync(path, "r");
@@ -58,7 +58,7 @@ export function readHeader(path: string): Header {
     const length = Number(readAt(descriptor, 0, 8, path).readBigUInt64LE());
     if (length > largestHeader || length + 8 > size) {
       throw new SafetensorsError(
-        `${path}: got a header of ${length} bytes in a file of ${size}; not a safetensors file, or cut short`,
+        `${path}: got a header of ${length} bytes in a file of ${size}; not a safetensors file, or truncated`,
       );
     }
     const text = readAt(descriptor, 8, length, path).toString("utf8");
@@ -84,11 +84,11 @@ type RawEntry = {
 function parseHeader(text: string, dataStart: number, fileSize: number, path: string): Header {
   const { __metadata__: metadata = {}, ...tensors } = parseObject(text, path);
   if (!isObject(metadata) || Object.values(metadata).some((value) => typeof value !== "string")) {
-    throw new SafetensorsError(`${path}: __metadata__ is not an object of texts; not a safetensors file`);
+    throw new SafetensorsError(`${path}: __metadata__ is not an object of strings; not a safetensors file`);
   }
   const entries = new Map<string, Entry>();
   for (const [name, entry] of Object.entries(tensors)) {
-    entries.set(name, checkedEntry(name, entry, fileSize - dataStart, path));
+    entries.set(name, toEntry(name, entry, fileSize - dataStart, path));
   }
   return { entries, metadata: metadata as Record<string, string>, dataStart };
 }
@@ -101,7 +101,7 @@ function parseObject(text: string, path: string): Record<string, unknown> {
     throw new SafetensorsError(`${path}: the header is not JSON; not a safetensors file`, { cause });
   }
   if (!isObject(value))
-    throw new SafetensorsError(`${path}: the header is no object; not a safetensors file`);
+    throw new SafetensorsError(`${path}: the header is not a JSON object; not a safetensors file`);
   return value;
 }
 
@@ -117,7 +117,7 @@ function isRawEntry(value: unknown): value is RawEntry {
   return areSizes(shape) && areSizes(offsets) && offsets.length === 2;
 }
 
-function checkedEntry(name: string, entry: unknown, dataSize: number, path: string): Entry {
+function toEntry(name: string, entry: unknown, dataSize: number, path: string): Entry {
   if (!isRawEntry(entry))
     throw new SafetensorsError(`${path}: ${name} has no dtype, shape and data_offsets of whole numbers`);
   const dtype = Object.hasOwn(types, entry.dtype) ? types[entry.dtype] : undefined;

@@ -1,5 +1,5 @@
 /**
- * Safetensors files: memory-mapped and lazy to read, streamed and renamed into place to write.
+ * Safetensors files: read lazily through a memory map, written as a stream to a temporary file that is then renamed.
  */
 import {
   closeSync,
@@ -21,7 +21,7 @@ import { scope } from "../tensor/scope.ts";
 import { type Tensor, wrap } from "../tensor/tensor.ts";
 import { type Header, readHeader, SafetensorsError, typeName } from "./safetensors-header.ts";
 
-/** One file. Tensors are views of the mapped file; only what is read is ever loaded. */
+/** One file. Tensors are views of the mapped file: only pages that are read are loaded. */
 export class SafetensorsFile implements TensorSource {
   readonly path: string;
   readonly #header: Header;
@@ -56,12 +56,12 @@ export class SafetensorsFile implements TensorSource {
     return { dtype, shape };
   }
 
-  /** A view of the file; 8-bit floats become float32 where libtorch has no such type. */
+  /** A view of the file. 8-bit floats become float32 if libtorch lacks the type. */
   tensor(name: string): Tensor {
     const { dtype, shape, start } = this.#entry(name);
     const decoded = isFloat8(dtype) && !float8IsNative();
     const offset = this.#header.dataStart + start;
-    // libtorch reads through aligned pointers; the format only promises that the header's length is a multiple of 8.
+    // libtorch reads through aligned pointers. An offset can be unaligned, for example after a header of odd length.
     const isAligned = offset % dtypeBytes(dtype) === 0;
     const stored = isAligned ? (decoded ? "uint8" : dtype) : "uint8";
     const isBytes = stored === "uint8" && dtypeBytes(dtype) > 1;
@@ -71,7 +71,7 @@ export class SafetensorsFile implements TensorSource {
     return decoded ? scope(() => decodeFloat8(view(), dtype)) : view();
   }
 
-  /** No new tensors can be read; those already read stay valid. */
+  /** Closes the file. Tensors already read stay valid. */
   close(): void {
     native.closeMapping(this.#mapping);
   }
@@ -101,13 +101,13 @@ export function openTensors(path: string): OpenTensors {
     : openShards(path, join(path, index));
 }
 
-/** The names of the files `openTensors` reads in a folder, sorted. @throws SafetensorsError as it does */
+/** The names of the files that `openTensors` reads in a folder, sorted. @throws SafetensorsError as `openTensors` does */
 export function tensorFiles(folder: string): string[] {
   const { index, files } = weightFiles(folder);
   return [...files, ...(index === undefined ? [] : [index])].toSorted();
 }
 
-/** One file, or the shards of an index. What the Mac's Finder leaves beside them (`._name`) is nobody's weights. */
+/** One file, or the shards of an index. Skips hidden files: macOS leaves `._name` files that are not weights. */
 function weightFiles(folder: string): { index: string | undefined; files: readonly string[] } {
   const names = readdirSync(folder)
     .filter((name) => !name.startsWith("."))
@@ -128,7 +128,7 @@ function readIndex(path: string): Record<string, string> {
   try {
     index = JSON.parse(readFileSync(path, "utf8"));
   } catch (cause) {
-    throw new SafetensorsError(`${path}: got no JSON (${String(cause)}), expected an index of shards`);
+    throw new SafetensorsError(`${path}: got invalid JSON (${String(cause)}), expected an index of shards`);
   }
   if (!index?.weight_map) throw new SafetensorsError(`${path}: no "weight_map" in this index`);
   return index.weight_map;
@@ -157,7 +157,7 @@ function openShards(folder: string, indexPath: string): OpenTensors {
 
 type Named = ReadonlyMap<string, Tensor> | Readonly<Record<string, Tensor>>;
 
-/** Writes beside the target, one tensor in memory at a time, flushes to disk, and renames: never half a file. */
+/** Writes to a temporary file, one tensor in memory at a time, flushes it to disk and renames it: never half a file. */
 export function writeSafetensors(
   path: string,
   tensors: Named,
@@ -208,7 +208,7 @@ function writeAll(descriptor: number, bytes: Uint8Array): void {
   while (written < bytes.length) written += writeSync(descriptor, bytes, written);
 }
 
-/** A rename is only durable once its folder is on disk too. */
+/** A rename is durable only after its folder is flushed too. */
 function syncFolder(folder: string): void {
   const descriptor = openSync(folder, "r");
   try {

@@ -1,8 +1,8 @@
 /**
  * Elementwise arithmetic and comparison, with PyTorch's broadcasting and type promotion.
  *
- * A JavaScript number that is whole counts as an integer, so an int64 tensor plus 1 stays int64; against a
- * floating-point tensor there is no difference.
+ * A whole JavaScript number is passed as an integer, so an int64 tensor plus 1 stays int64. With a floating-point tensor
+ * the result is the same either way.
  */
 import * as aten from "../addon/aten.generated.ts";
 import type { Tensor } from "../tensor/tensor.ts";

@@ -1,5 +1,5 @@
 /**
- * Operators that change their tensor, named with PyTorch's trailing underscore; each returns the tensor it changed.
+ * Operators that change their tensor, with PyTorch's trailing underscore. Each returns the tensor that it changed.
  */
 import * as aten from "../addon/aten.generated.ts";
 import type { Tensor } from "../tensor/tensor.ts";

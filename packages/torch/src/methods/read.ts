@@ -1,5 +1,5 @@
 /**
- * Values out of tensors. Each waits for the device and copies.
+ * Reads values out of tensors. Each method waits for the device and copies.
  */
 import * as aten from "../addon/aten.generated.ts";
 import { native } from "../addon/binding.ts";
@@ -28,7 +28,7 @@ export const read = {
   toUint8Array(this: Tensor): Uint8Array<ArrayBuffer> {
     return copyOut(this, "uint8", new Uint8Array(this.numel));
   },
-  /** The elements as they lie in memory, in the tensor's own type, little-endian. */
+  /** The elements in row-major order, in the tensor's own type, little-endian. */
   toBytes(this: Tensor): Uint8Array<ArrayBuffer> {
     return copyOut(this, this.dtype, new Uint8Array(this.nbytes));
   },

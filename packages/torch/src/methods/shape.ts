@@ -81,34 +81,34 @@ export const shaping = {
   detach(this: Tensor): Tensor {
     return aten.detach(this);
   },
-  /** A copy in page-locked memory, from which a GPU copies by itself. @throws TorchError without CUDA */
+  /** A copy in page-locked memory, which a GPU can read without the CPU. @throws TorchError without CUDA */
   pinned(this: Tensor): Tensor {
     return aten.pin_memory(this);
   },
   /**
-   * Casts and moves. Returns this very tensor when it already is as asked.
+   * Casts and moves. Returns the same tensor when type and device already match.
    *
-   * @param options.nonBlocking do not wait for a copy between pinned memory and a GPU; read the result only after
-   *   `synchronize`, or on that GPU
+   * @param options.nonBlocking do not wait for a copy between pinned memory and a GPU. Read the result only after
+   *   `synchronize`, or on that GPU.
    */
   to(
     this: Tensor,
     target: DType | Device | TensorOptions,
     options: { readonly nonBlocking?: boolean } = {},
   ): Tensor {
-    const { dtype, device } = optionsOf(target);
+    const { dtype, device } = toOptions(target);
     const isThatType = dtype === undefined || dtype === this.dtype;
     if (isThatType && (device === undefined || isSameDevice(device, this.device))) return this;
     return aten.to_device(this, device ?? this.device, dtype ?? this.dtype, options.nonBlocking ?? false);
   },
 };
 
-function optionsOf(target: DType | Device | TensorOptions): TensorOptions {
+function toOptions(target: DType | Device | TensorOptions): TensorOptions {
   if (typeof target !== "string") return target;
   return isDType(target) ? { dtype: target } : { device: target };
 }
 
-/** "cuda" means the first GPU; tensors always answer with an index. */
+/** "cuda" means the first GPU. The device of a tensor always has an index. */
 function isSameDevice(wanted: Device, actual: Device): boolean {
   return wanted === actual || (wanted === "cuda" && actual === "cuda:0");
 }

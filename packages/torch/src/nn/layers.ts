@@ -1,5 +1,5 @@
 /**
- * The layers with weights. Each asks its `Parameters` for tensors by the names PyTorch modules use.
+ * The layers with weights. Each requests its tensors from `Parameters` under the names of PyTorch's modules.
  */
 import { conv3d, layerNorm, linear, rmsNorm } from "../ops/nn.ts";
 import type { Tensor } from "../tensor/tensor.ts";

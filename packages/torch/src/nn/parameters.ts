@@ -1,9 +1,9 @@
 /**
  * The tensors of one model, by the names of its released checkpoint.
  *
- * A model is built by asking for its tensors: `p.at("attn1", "to_q").tensor("weight", [D, D], init)`. Whether the
- * answer comes from a checkpoint or from a random generator is decided by who made `p`; the model does not know.
- * Names are therefore spelled exactly once, where the tensor is used.
+ * A model requests each of its tensors: `p.at("attn1", "to_q").tensor("weight", [D, D], init)`. The creator of `p`
+ * decides whether they come from a checkpoint or from a random generator. Each name is therefore spelled once, where the
+ * tensor is used.
  */
 
 import { ones, rand, randn, zeros } from "../ops/create.ts";
@@ -17,10 +17,10 @@ export type Init = "zeros" | "ones" | { readonly uniform: number } | { readonly 
 
 export type TensorInfo = { readonly dtype: DType; readonly shape: readonly number[] };
 
-/** Something whose output is added to a linear layer's: a LoRA. */
+/** Its output is added to that of a linear layer. A LoRA is one. */
 export type Adapter = { forward(x: Tensor): Tensor };
 
-/** A linear layer as the registry knows it: its weight `[out, in]`, and the place for an adapter. */
+/** A registered linear layer: its weight `[out, in]` and its adapter, if any. */
 export type LinearLayer = {
   readonly weight: Tensor;
   readonly inFeatures: number;
@@ -28,7 +28,7 @@ export type LinearLayer = {
   adapter: Adapter | undefined;
 };
 
-/** Named tensors to build a model from: a safetensors file, a sharded folder, a renaming view of either. */
+/** Named tensors to build a model from: a safetensors file, a folder of shards, or a view of either under other names. */
 export type TensorSource = {
   names(): readonly string[];
   has(name: string): boolean;
@@ -36,7 +36,7 @@ export type TensorSource = {
   tensor(name: string): Tensor;
 };
 
-/** What a checkpoint lacks or has too much of; the message lists all of it at once. */
+/** A checkpoint does not match the model. The message lists every missing, unexpected and misshapen tensor. */
 export class CheckpointError extends Error {
   override readonly name = "CheckpointError";
   readonly missing: readonly string[];
@@ -45,9 +45,9 @@ export class CheckpointError extends Error {
 
   constructor(what: string, problems: Pick<CheckpointError, "missing" | "unexpected" | "misshapen">) {
     const lines = [
-      listing("missing", problems.missing),
-      listing("unexpected", problems.unexpected),
-      listing("of another shape", problems.misshapen),
+      listNames("missing", problems.missing),
+      listNames("unexpected", problems.unexpected),
+      listNames("of another shape", problems.misshapen),
     ];
     const text = lines.filter((line) => line !== "").join("\n");
     super(`${what}: the checkpoint does not fit the model's configuration.\n${text}`);
@@ -57,7 +57,7 @@ export class CheckpointError extends Error {
   }
 }
 
-function listing(title: string, names: readonly string[]): string {
+function listNames(title: string, names: readonly string[]): string {
   if (names.length === 0) return "";
   const shown = names.slice(0, 12).map((name) => `    ${name}`);
   if (names.length > shown.length) shown.push(`    … and ${names.length - shown.length} more`);
@@ -67,7 +67,7 @@ function listing(title: string, names: readonly string[]): string {
 type Placement = { readonly dtype?: DType | undefined; readonly device?: Device | undefined };
 type Maker = (name: string, shape: readonly number[], init: Init) => Tensor;
 
-/** What every name scope of one model shares. */
+/** State that all `Parameters` of one model share. */
 type Registry = {
   readonly make: Maker;
   readonly tensors: Map<string, Tensor>;
@@ -87,17 +87,17 @@ export class Parameters {
     this.#registry = registry;
   }
 
-  /** Fresh parameters, drawn in the order the model asks for them; on the generator's device unless told otherwise. */
+  /** Random parameters, drawn in the order of the model's requests. Default device: the generator's. */
   static random(
     options: Placement & { readonly generator: Generator; readonly trainable?: boolean },
   ): Parameters {
     const { generator, trainable = false } = options;
     const make: Maker = (_name, shape, init) =>
-      scope(() => drawn(shape, init, generator).to(placed(options)).requiresGrad_(trainable));
+      scope(() => initialise(shape, init, generator).to(toTensorOptions(options)).requiresGrad_(trainable));
     return new Parameters("", registryOf(make, []));
   }
 
-  /** Parameters of a checkpoint, cast and moved as they are asked for; call `finish()` when the model is built. */
+  /** Parameters of a checkpoint, each cast and moved when it is requested. Call `finish()` when the model is built. */
   static from(source: TensorSource, options: Placement & { readonly trainable?: boolean } = {}): Parameters {
     const registry: Registry = registryOf((name, shape) => {
       const problem = source.has(name) ? shapeProblem(name, source.info(name).shape, shape) : undefined;
@@ -105,8 +105,8 @@ export class Parameters {
       else if (problem) registry.misshapen.push(problem);
       else {
         return scope(() => {
-          const placedTensor = source.tensor(name).to(placed(options));
-          return options.trainable ? placedTensor.clone().requiresGrad_() : placedTensor;
+          const loaded = source.tensor(name).to(toTensorOptions(options));
+          return options.trainable ? loaded.clone().requiresGrad_() : loaded;
         });
       }
       return zeros(shape);
@@ -120,7 +120,7 @@ export class Parameters {
     return new Parameters(parts.join("."), this.#registry);
   }
 
-  /** The tensor of that name and shape, kept until `free()`. A name may be asked for once. */
+  /** The tensor of that name and shape, kept until `free()`. @throws RangeError when a name is requested twice */
   tensor(name: string, shape: readonly number[], init: Init): Tensor {
     const full = this.path === "" ? name : `${this.path}.${name}`;
     if (this.#registry.tensors.has(full)) throw new RangeError(`parameters: ${full} was asked for twice`);
@@ -129,7 +129,7 @@ export class Parameters {
     return made;
   }
 
-  /** Linear layers announce themselves here, so that LoRA finds them by name. */
+  /** Called by each linear layer, so that LoRA finds it by name. */
   register(linear: LinearLayer): void {
     this.#registry.linears.set(this.path, linear);
   }
@@ -169,7 +169,7 @@ function registryOf(make: Maker, offered: readonly string[]): Registry {
   return { make, offered, tensors: new Map(), linears: new Map(), missing: [], misshapen: [] };
 }
 
-function placed(options: Placement): { dtype?: DType; device?: Device } {
+function toTensorOptions(options: Placement): { dtype?: DType; device?: Device } {
   return {
     ...(options.dtype && { dtype: options.dtype }),
     ...(options.device && { device: options.device }),
@@ -181,7 +181,7 @@ function shapeProblem(name: string, got: readonly number[], wanted: readonly num
   return same ? undefined : `${name}: got [${got.join(", ")}], expected [${wanted.join(", ")}]`;
 }
 
-function drawn(shape: readonly number[], init: Init, generator: Generator): Tensor {
+function initialise(shape: readonly number[], init: Init, generator: Generator): Tensor {
   const { device } = generator;
   if (init === "zeros") return zeros(shape, { device });
   if (init === "ones") return ones(shape, { device });

@@ -21,8 +21,8 @@ type Shape = readonly number[];
 type RandomOptions = TensorOptions & { readonly generator?: Generator | undefined };
 
 /**
- * A tensor from numbers, nested arrays or a typed array (copied). Plain numbers become float32 unless a dtype is
- * given; a typed array keeps its own type and has one axis.
+ * Makes a tensor from numbers, nested arrays or a typed array (copied). Plain numbers become float32 unless a dtype is
+ * given. A typed array keeps its own type and has one axis.
  *
  * @throws RangeError when nested arrays are ragged
  */
@@ -96,16 +96,16 @@ export function linspace(start: number, end: number, steps: number, options: Ten
 }
 
 /**
- * Normal numbers, mean 0, deviation 1. With a CPU generator the numbers are drawn on the CPU and then moved, so a seed
- * gives the same numbers whatever the device.
+ * Normal numbers with mean 0 and deviation 1. With a CPU generator the numbers are drawn on the CPU and then moved, so a
+ * seed gives the same numbers on every device.
  */
 export function randn(shape: Shape, options: RandomOptions = {}): Tensor {
-  return scope(() => aten.randn_generator(shape, ...drawing(options)).to(options));
+  return scope(() => aten.randn_generator(shape, ...drawArguments(options)).to(options));
 }
 
 /** Uniform numbers in [0, 1). */
 export function rand(shape: Shape, options: RandomOptions = {}): Tensor {
-  return scope(() => aten.rand_generator(shape, ...drawing(options)).to(options));
+  return scope(() => aten.rand_generator(shape, ...drawArguments(options)).to(options));
 }
 
 export function randnLike(
@@ -126,7 +126,9 @@ export function randperm(size: number, options: RandomOptions = {}): Tensor {
   );
 }
 
-function drawing(options: RandomOptions): [Generator | undefined, DType, undefined, TensorOptions["device"]] {
+function drawArguments(
+  options: RandomOptions,
+): [Generator | undefined, DType, undefined, TensorOptions["device"]] {
   const device = options.generator?.device ?? options.device ?? "cpu";
   return [options.generator, options.dtype ?? "float32", undefined, device];
 }

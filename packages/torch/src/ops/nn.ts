@@ -1,5 +1,5 @@
 /**
- * The functions layers are made of. Which of libtorch's kernels carries each out is decided in `kernels.ts`.
+ * The functions that layers call. `kernels.ts` chooses the libtorch kernel.
  *
  * Shapes: B batch, N heads, T queries, S keys, K per-head width, C channels, h w pixels.
  */
@@ -53,9 +53,9 @@ export function layerNorm(
  * `x / sqrt(mean(x^2) + eps) * weight` over the last axis. Half types are computed in float32 and cast once, at the
  * end, after the weight: the order of `torch.nn.RMSNorm`.
  *
- * libtorch's own operator (2.4 and later) gives the same bits on a CPU, 4 times faster where no gradient is wanted
- * ([64, 4096] float32, one core, 2.15). On a GPU it is one kernel for six that are bound by memory, and leaves no
- * float32 copies behind for the backward pass.
+ * libtorch's own operator (2.4 and later) gives the same bits on a CPU and is 4 times faster without gradients
+ * ([64, 4096] float32, one core, 2.15). On a GPU it replaces six memory-bound kernels by one and keeps no float32
+ * copies for the backward pass.
  */
 export function rmsNorm(x: Tensor, weight: Tensor | undefined, eps: number): Tensor {
   if (hasOp("rms_norm")) return aten.rms_norm(x, [x.size(-1)], weight, eps);
@@ -80,14 +80,14 @@ export type AttentionOptions = {
   readonly scale?: number | undefined;
 };
 
-/** The largest score matrix made at once where libtorch has no fused attention: 256 MB of float32. */
+/** Elements of the largest score matrix made at once without fused attention: 256 MiB of float32. */
 const scoreLimit = 64 * 1024 * 1024;
 
 /**
  * Scaled dot-product attention: `softmax(q k^T scale + mask) v`, shape of q.
  *
- * Without a fused kernel (libtorch before 2.0, or see `setProductAttention`) queries are taken in pieces, so that the score
- * matrix stays small; rows of a softmax are independent, so the numbers are the same.
+ * Without a fused kernel (libtorch before 2.0, or after `setProductAttention(true)`) queries are processed in pieces, so
+ * that the score matrix stays small. Rows of a softmax are independent, so the numbers are the same.
  */
 export function attention(
   q_BNTK: Tensor,

@@ -1,7 +1,7 @@
 /**
- * Element types and devices, by the names PyTorch uses.
+ * Element types and devices, under PyTorch's names.
  *
- * The codes are libtorch's `ScalarType` numbers, the same in every release this binding meets.
+ * The codes are libtorch's `ScalarType` numbers. They are the same in every release that this binding supports.
  * Source: pytorch/pytorch c10/core/ScalarType.h.
  */
 export type DType =
@@ -46,7 +46,7 @@ export function dtypeCode(dtype: DType): number {
   return facts[dtype].code;
 }
 
-/** @throws RangeError for a type this binding has no name for (complex, quantised) */
+/** @throws RangeError for a type that this binding does not name (complex, quantised) */
 export function dtypeFromCode(code: number): DType {
   const dtype = byCode.get(code);
   if (!dtype)
@@ -68,7 +68,7 @@ export function isHalf(dtype: DType): boolean {
   return dtype === "bfloat16" || dtype === "float16";
 }
 
-/** @throws RangeError when the text is no device this binding can name */
+/** @throws RangeError when the text is not the name of a device */
 export function parseDevice(text: string): Device {
   if (text === "cpu" || text === "cuda" || /^cuda:\d+$/.test(text)) return text as Device;
   throw new RangeError(`device: got "${text}", expected "cpu", "cuda" or "cuda:<index>"`);

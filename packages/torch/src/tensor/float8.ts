@@ -1,5 +1,5 @@
 /**
- * 8-bit floats for libtorch releases that do not have them: a table of their 256 values.
+ * 8-bit floats for libtorch releases that lack them: a table of their 256 values.
  *
  * Source: Micikevicius et al., arXiv:2209.05433. E4M3 ("fn") has no infinities, E5M2 follows IEEE 754.
  */
@@ -15,7 +15,7 @@ export function isFloat8(dtype: DType): dtype is Float8 {
   return dtype === "float8_e4m3fn" || dtype === "float8_e5m2";
 }
 
-/** Whether the found libtorch knows the type itself. */
+/** Whether this libtorch supports the type itself. */
 export function float8IsNative(): boolean {
   return native.knowsDType(dtypeCode("float8_e4m3fn"));
 }

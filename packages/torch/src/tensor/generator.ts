@@ -1,5 +1,5 @@
 /**
- * Random number generators with a state that can be saved: what makes a resumed training exact.
+ * Random number generators. Their state can be saved, so a resumed training draws the same numbers.
  */
 import { native } from "../addon/binding.ts";
 import type { Device } from "./dtype.ts";
@@ -7,7 +7,7 @@ import { type Tensor, wrap } from "./tensor.ts";
 
 const collected = new FinalizationRegistry<number>((handle) => native.freeGenerator(handle));
 
-/** Freed by `free()`; one that is forgotten waits for the garbage collector. */
+/** Freed by `free()`, or else by the garbage collector. */
 export class Generator {
   readonly handle: number;
   readonly device: Device;
@@ -18,7 +18,7 @@ export class Generator {
     collected.register(this, handle);
   }
 
-  /** Frees the state now; a second call does nothing, and drawing from it throws. */
+  /** Frees the state now. A second call is a no-op; drawing afterwards throws. */
   free(): void {
     native.freeGenerator(this.handle);
   }

@@ -1,5 +1,5 @@
 /**
- * Gradients: switching the recording on and off, and backward passes.
+ * Gradients: turns recording on and off, and runs backward passes.
  */
 import { native } from "../addon/binding.ts";
 import { type Tensor, wrap } from "../tensor/tensor.ts";
@@ -28,14 +28,14 @@ export function noGrad<T>(body: () => T): T {
   return withRecording(false, body);
 }
 
-/** Undoes an enclosing `noGrad`. */
+/** Runs `body` with recording, inside `noGrad` too. */
 export function enableGrad<T>(body: () => T): T {
   return withRecording(true, body);
 }
 
 const handles = (tensors: readonly Tensor[]): number[] => tensors.map((tensor) => tensor.handle);
 
-/** Accumulates the gradient of every leaf the outputs depend on. */
+/** Runs a backward pass: adds to the gradient of every leaf that the outputs depend on. */
 export function backward(
   outputs: readonly Tensor[],
   gradOutputs?: readonly Tensor[],
@@ -49,7 +49,7 @@ export function gradsOf(leaves: readonly Tensor[]): (Tensor | undefined)[] {
   return native.gradsOf(handles(leaves)).map((handle) => (handle === undefined ? undefined : wrap(handle)));
 }
 
-/** Forgets the gradients of the leaves. */
+/** Sets the gradients of the leaves to undefined. */
 export function clearGrads(leaves: readonly Tensor[]): void {
   native.clearGrads(handles(leaves));
 }

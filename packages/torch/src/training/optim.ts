@@ -15,7 +15,7 @@ export type AdamWOptions = {
   readonly lr: number;
   readonly betas?: readonly [number, number];
   readonly eps?: number;
-  /** Decoupled: weights shrink by `lr * weightDecay` a step. */
+  /** Decoupled: weights shrink by `lr * weightDecay` per step. */
   readonly weightDecay?: number;
 };
 
@@ -27,7 +27,7 @@ type Slot = {
 };
 
 export class AdamW {
-  /** Steps taken; bias correction depends on it, so it is part of the state. */
+  /** Number of steps so far. Bias correction depends on it, so it is part of the state. */
   stepCount = 0;
   lr: number;
   readonly #slots: readonly Slot[];
@@ -48,7 +48,7 @@ export class AdamW {
     }));
   }
 
-  /** One update of every parameter that has a gradient. */
+  /** Updates every parameter that has a gradient. */
   step(lr = this.lr): void {
     this.lr = lr;
     this.stepCount += 1;
@@ -78,7 +78,7 @@ export class AdamW {
     clearGrads(this.#slots.map(({ parameter }) => parameter));
   }
 
-  /** Both moments of every parameter, as `<name>.exp_avg` and `<name>.exp_avg_sq`; `stepCount` goes beside them. */
+  /** Both moments of every parameter, as `<name>.exp_avg` and `<name>.exp_avg_sq`; `stepCount` is to be saved with them. */
   state(): Map<string, Tensor> {
     const tensors = new Map<string, Tensor>();
     for (const { name, mean, square } of this.#slots) {
@@ -88,7 +88,7 @@ export class AdamW {
     return tensors;
   }
 
-  /** @throws RangeError when a moment is missing or has another shape; nothing was changed then */
+  /** @throws RangeError when a moment is missing or has another shape; then the state is unchanged */
   loadState(tensors: { tensor(name: string): Tensor; has(name: string): boolean }, stepCount: number): void {
     const targets = this.state();
     scope(() => {
@@ -121,11 +121,11 @@ function blend(means: readonly Tensor[], gradients: readonly Tensor[], beta: num
 }
 
 /**
- * Scales all gradients so that their joint L2 norm is at most `maxNorm`; returns the norm before.
+ * Scales all gradients so that their joint L2 norm is at most `maxNorm`. Returns the norm before scaling.
  *
- * A norm that is not finite leaves the gradients as they are: scaling by zero or NaN would hide what happened.
+ * If the norm is not finite, the gradients are left unchanged: scaling by zero or NaN would hide the problem.
  *
- * Source: torch.nn.utils.clip_grad_norm_, its 1e-6 included.
+ * Source: torch.nn.utils.clip_grad_norm_, including its 1e-6.
  */
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): number {
   return scope(() =>
@@ -141,7 +141,7 @@ export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): num
   );
 }
 
-/** Whether no tensor holds an infinity or a NaN. All lie on one device; one value is read from it. */
+/** Whether no tensor holds an infinity or a NaN. All must be on one device; one value is read from it. */
 export function areFinite(tensors: Iterable<Tensor>): boolean {
   return scope(() =>
     noGrad(() => {
@@ -151,7 +151,7 @@ export function areFinite(tensors: Iterable<Tensor>): boolean {
   );
 }
 
-/** Factor of the learning rate at a step: straight from `from` to `to` over `total` steps, then `to`. */
+/** Factor of the learning rate at a step: linear from `from` to `to` over `total` steps, then `to`. */
 export function linearDecay(step: number, total: number, from = 1, to = 0.1): number {
   return from + ((to - from) * Math.min(step, total)) / total;
 }

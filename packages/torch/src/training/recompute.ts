@@ -1,12 +1,12 @@
 /**
- * Activation checkpointing: a block keeps only its inputs and is run again when its gradient is needed.
+ * Activation checkpointing: a block keeps only its inputs, and runs again when its gradient is needed.
  *
- * `backwardThrough(loss)` opens a tape; every `checkpoint(block, inputs)` inside runs its block without recording and
- * hands on a detached output. After the loss's own backward pass the tape is replayed from its end: each block is run
- * again with recording on, and the gradient of its output is sent through it.
+ * `backwardThrough(loss)` opens a tape. Every `checkpoint(block, inputs)` inside runs its block without recording and
+ * returns a detached output. After the loss's own backward pass the tape is replayed from its end: each block runs again
+ * with recording, and a backward pass through it starts from the gradient of its output.
  *
- * Blocks must be functions of their inputs and of parameters alone; one that draws random numbers would draw others
- * the second time.
+ * Blocks must be functions of their inputs and of parameters alone. A block that draws random numbers would draw
+ * different ones the second time.
  */
 
 import { scope } from "../tensor/scope.ts";
@@ -30,8 +30,8 @@ type Tape = { readonly entries: Entry[]; readonly leaves: Map<Tensor, Tensor> };
 let tape: Tape | undefined;
 
 /**
- * Runs `lossOf`, then its backward pass, recomputing the blocks it checkpointed. Gradients accumulate in the leaves as
- * after `loss.backward()`. Returns the loss, detached.
+ * Runs `lossOf`, then its backward pass, and recomputes the blocks it checkpointed. Gradients accumulate in the leaves
+ * as after `loss.backward()`. Returns the loss, detached.
  */
 export function backwardThrough(lossOf: () => Tensor): Tensor {
   const outer = tape;
@@ -47,7 +47,7 @@ export function backwardThrough(lossOf: () => Tensor): Tensor {
   backward([loss], undefined, { retainGraph: hasBoundary });
   for (const entry of own.entries.toReversed()) {
     if (entry.kind === "block") replay(entry);
-    else sendOn(entry.source, entry.leaf);
+    else propagate(entry.source, entry.leaf);
   }
   return loss.detach();
 }
@@ -65,7 +65,7 @@ export function checkpoint(block: Block, inputs: readonly Tensor[]): Tensor {
   return output;
 }
 
-/** The leaf that stands for `input` inside blocks: itself, or a detached copy of a tensor that has a graph. */
+/** The leaf that replaces `input` inside blocks: `input` itself, or a detached copy if it has a graph. */
 function boundaryOf(input: Tensor, own: Tape): Tensor {
   if (!input.hasGraph) return input;
   let leaf = own.leaves.get(input);
@@ -87,7 +87,7 @@ function replay(entry: Extract<Entry, { kind: "block" }>): void {
   });
 }
 
-function sendOn(source: Tensor, leaf: Tensor): void {
+function propagate(source: Tensor, leaf: Tensor): void {
   scope(() => {
     const gradient = leaf.grad;
     if (gradient) backward([source], [gradient], { retainGraph: true });
