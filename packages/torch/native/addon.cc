@@ -1,4 +1,4 @@
-// Entry point: registers every function and cleans the handle table when the environment goes.
+// Entry point: registers every function and clears the handle tables when the environment ends.
 #include "native.h"
 
 namespace ltx {
@@ -12,7 +12,7 @@ void addFunction(napi_env env, napi_value exports, const char* name, napi_callba
 }  // namespace ltx
 
 NAPI_MODULE_INIT() {
-  // Before the first tensor: blocks must be freed by the allocator that made them.
+  // Before the first tensor: a block must be freed by the allocator that made it.
   ltx::installAllocator();
   ltx::addFunction(env, exports, "resolve", ltx::resolveOperator);
   ltx::addFunction(env, exports, "schemas", ltx::operatorSchemas);

@@ -1,9 +1,9 @@
 // A CPU allocator that keeps freed blocks and counts live bytes.
 //
-// glibc hands a large block back to the system at every free and faults its pages in again at the next allocation, and
-// cuts a small aligned block out of a larger one each time; a training step allocates the same few sizes over and over,
-// so kept blocks turn both costs into a list lookup. It also makes the count of live bytes exact, autograd's saved
-// tensors included.
+// glibc returns a large block to the system at every free, so the next allocation faults its pages in again. It cuts a
+// small aligned block out of a larger one each time. A training step allocates the same few sizes again and again, so
+// kept blocks replace both costs by a list lookup. The count of live bytes is exact and includes the tensors that
+// autograd saves.
 #include "native.h"
 
 #include <c10/core/Allocator.h>
@@ -18,8 +18,8 @@
 namespace ltx {
 namespace {
 
-constexpr size_t kHeader = 64;               // keeps the data 64-byte aligned, as oneDNN wants
-constexpr size_t kSmall = 16 * 1024;         // up to here a bin is found by its index
+constexpr size_t kHeader = 64;               // keeps the data 64-byte aligned, as oneDNN prefers
+constexpr size_t kSmall = 16 * 1024;         // up to this size a bin is found by its index
 
 struct Header {
   size_t capacity;
@@ -28,7 +28,7 @@ struct Header {
 
 std::atomic<int64_t> live{0};
 std::atomic<int64_t> cached{0};
-// Until setCpuCacheLimit() is called; runtime.ts knows how much memory this process may use.
+// Until runtime.ts calls setCpuCacheLimit() with a share of the memory that this process may use.
 std::atomic<int64_t> cacheLimit{256 << 20};
 std::mutex mutex;
 
@@ -49,8 +49,8 @@ Bin& binOf(size_t capacity) {
   return capacity <= kSmall ? smallBins()[capacity / kHeader] : largeBins()[capacity];
 }
 
-// To whole cache lines and no further: rounder sizes would put every tensor at the same place within a page, and loads
-// would wait for stores to other tensors (4 KiB aliasing). Steps ask for the same sizes again, so exact bins fit.
+// Rounds up to whole cache lines only. Coarser rounding would put every tensor at the same offset within a page, and loads
+// would wait for stores to other tensors (4 KiB aliasing). Steps allocate the same sizes again, so exact bins fit.
 size_t capacityFor(size_t bytes) { return (bytes + kHeader - 1) / kHeader * kHeader; }
 
 void* takeKept(size_t capacity) {
@@ -65,7 +65,7 @@ void* takeKept(size_t capacity) {
 
 void keepBlock(void* block, size_t capacity) {
   const int64_t limit = cacheLimit;
-  // Full of sizes nobody asks for any more: begin anew.
+  // The cache is full of sizes that are no longer used: empty it.
   if (cached + static_cast<int64_t>(capacity) > limit) releaseCachedCpuBytes();
   if (static_cast<int64_t>(capacity) > limit) {
     std::free(block);
@@ -99,8 +99,8 @@ void giveBack(void* data) {
   keepBlock(block, header.capacity);
 }
 
-// libtorch 1.13 declares `allocate` const and 2.x does not, and 2.3 added `copy_data`. Whichever signature the found
-// library has is overridden; the other is an ordinary method. That is why none carries `override`.
+// libtorch 1.13 declares `allocate` const and 2.x does not, and 2.3 added `copy_data`. The signature that
+// the library has is overridden, and the other is an ordinary method, so neither can be marked `override`.
 class KeepingAllocator final : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) const { return make(bytes); }
@@ -121,7 +121,7 @@ class KeepingAllocator final : public c10::Allocator {
 }  // namespace
 
 void installAllocator() {
-  // Once for all environments: another thread may be allocating.
+  // Once per process, not per environment: another thread may be allocating.
   static const bool installed = [] {
     static KeepingAllocator allocator;
     c10::SetCPUAllocator(&allocator, 100);

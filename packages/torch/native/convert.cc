@@ -1,5 +1,5 @@
 // JavaScript values to IValues and back. The operator's schema decides what a value means: the number 3 is a tensor
-// handle, an int, a float or a Scalar depending on the argument it is given for.
+// handle, an int, a float or a Scalar, depending on the type of the argument.
 #include "native.h"
 
 #include <cmath>
@@ -33,7 +33,7 @@ int64_t integerOf(napi_env env, napi_value value) {
 
 namespace {
 
-// JavaScript has one number type; an integral value becomes an integer Scalar so that integer tensors stay integer.
+// JavaScript has one number type. A whole number becomes an integer Scalar, so that integer tensors stay integer.
 at::Scalar scalarOf(napi_env env, napi_value value) {
   bool truth;
   if (napi_get_value_bool(env, value, &truth) == napi_ok) return at::Scalar(truth);

@@ -1,6 +1,7 @@
-// CUDA beside its tensors: how many GPUs, waiting for them, what their allocator holds, how exact float32 products are.
+// CUDA functions that are not operators: number of GPUs, synchronisation, allocator statistics, precision of float32
+// products.
 //
-// Everything here compiles and answers against a libtorch without CUDA too: there are no GPUs then.
+// All of it compiles and runs with a libtorch without CUDA, which reports no GPUs.
 #include "native.h"
 
 #include <ATen/Context.h>
@@ -33,7 +34,7 @@ napi_value synchronize(napi_env env, napi_callback_info info) {
 
 #if defined(LTX_DEVICE_ALLOCATOR)
 #define LTX_MEMORY_STATISTICS
-// The interface newer releases give every accelerator's allocator: it needs no header of CUDA's.
+// The interface that newer releases have for the allocators of all accelerators. It needs no CUDA headers.
 auto statisticsOf(int index) { return c10::getDeviceAllocator(c10::kCUDA)->getDeviceStats(index); }
 void resetPeakOf(int index) { c10::getDeviceAllocator(c10::kCUDA)->resetPeakStats(index); }
 void releaseCachedCudaBytes() { c10::getDeviceAllocator(c10::kCUDA)->emptyCache(); }
@@ -45,7 +46,8 @@ void releaseCachedCudaBytes() { c10::cuda::CUDACachingAllocator::emptyCache(); }
 #endif
 
 #ifdef LTX_MEMORY_STATISTICS
-// The allocator knows a device from its first use on, and being asked is no use; finding the generator is.
+// The allocator knows a device only after its first use. Asking for statistics does not count as use; getting the default
+// generator does.
 int preparedGpu(napi_env env, napi_callback_info info) {
   const auto index = static_cast<int>(integerOf(env, Arguments(env, info).at[0]));
   at::globalContext().defaultGenerator(c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index)));
@@ -70,7 +72,7 @@ napi_value cudaMemory(napi_env env, napi_callback_info info) {
   });
 }
 
-// resetCudaPeak(index): the peaks become what is held now.
+// resetCudaPeak(index): sets the peaks to the current values.
 napi_value resetCudaPeak(napi_env env, napi_callback_info info) {
   return guarded(env, "resetCudaPeak", [&]() -> napi_value {
 #ifdef LTX_MEMORY_STATISTICS
@@ -80,7 +82,7 @@ napi_value resetCudaPeak(napi_env env, napi_callback_info info) {
   });
 }
 
-// Gives cached blocks back: the CPU allocator's and, where there is one, the CUDA allocator's.
+// Frees the cached blocks of the CPU allocator and, if there is one, of the CUDA allocator.
 napi_value emptyCache(napi_env env, napi_callback_info info) {
   return guarded(env, "emptyCache", [&]() -> napi_value {
     releaseCachedCpuBytes();
@@ -91,7 +93,7 @@ napi_value emptyCache(napi_env env, napi_callback_info info) {
   });
 }
 
-// setTf32(on): whether float32 matrix products and convolutions may drop to TF32's 10 bits of mantissa.
+// setTf32(on): whether float32 matrix products and convolutions may use TF32, which has 10 bits of mantissa.
 napi_value setTf32(napi_env env, napi_callback_info info) {
   return guarded(env, "setTf32", [&]() -> napi_value {
     const bool on = numberOf(env, Arguments(env, info).at[0]) != 0;

@@ -1,5 +1,5 @@
-// Operators by name: each resolved overload becomes one JavaScript function that converts its arguments by the
-// operator's schema and calls it through the boxed dispatcher, autograd included.
+// Operators by name: each overload becomes one JavaScript function. It converts its arguments by the operator's schema
+// and calls the operator through the boxed dispatcher, including autograd.
 #include "native.h"
 
 #include <memory>
@@ -15,13 +15,13 @@ constexpr size_t kMaxArguments = 32;
 struct Operator {
   c10::OperatorHandle handle;
   std::vector<ArgumentPlan> plans;
-  std::vector<c10::IValue> defaults;  // None where the schema gives none
+  std::vector<c10::IValue> defaults;  // None if the schema has no default
   std::vector<bool> hasDefault;
-  bool returnsSelf;  // in-place and out= forms: the caller already holds the result
+  bool returnsSelf;  // in-place and out= forms: the caller already has the result
 };
 
-// Never freed: functions made from these may be called until the process ends. Shared by all environments: an operator
-// does not change once it is made, so only finding one needs the lock.
+// Never freed: JavaScript may call these operators until the process ends. Shared by all environments: an operator is
+// immutable once made, so only the lookup needs the lock.
 std::mutex registryMutex;
 
 std::unordered_map<std::string, std::unique_ptr<Operator>>& registry() {
@@ -100,7 +100,7 @@ napi_value callOperator(napi_env env, napi_callback_info info) {
   const auto& op = *static_cast<Operator*>(data);
   const size_t given = count < op.plans.size() ? count : op.plans.size();
 
-  // Reused between calls; an operator never calls back into JavaScript, so there is no re-entry.
+  // Reused between calls. An operator never calls back into JavaScript, so there is no re-entry.
   static thread_local std::vector<c10::IValue> stack;
   stack.clear();
   std::string problem;
@@ -139,7 +139,7 @@ std::unique_ptr<Operator> makeOperator(const c10::OperatorHandle& handle) {
 
 }  // namespace
 
-// resolve(name, overload) -> function, or undefined when this libtorch has no such operator.
+// resolve(name, overload) -> function, or undefined if this libtorch lacks the operator
 napi_value resolveOperator(napi_env env, napi_callback_info info) {
   return guarded(env, "resolve", [&]() -> napi_value {
     const Arguments arguments(env, info);
@@ -160,7 +160,7 @@ napi_value resolveOperator(napi_env env, napi_callback_info info) {
   });
 }
 
-// schemas(prefix) -> every schema whose operator name starts with the prefix, one string each.
+// schemas(prefix) -> the schemas of all operators whose name starts with the prefix, one string each
 napi_value operatorSchemas(napi_env env, napi_callback_info info) {
   return guarded(env, "schemas", [&]() -> napi_value {
     const Arguments arguments(env, info);

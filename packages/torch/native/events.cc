@@ -1,4 +1,4 @@
-// Device events: marks in a device's queue of work, whose distance in time the device itself measures.
+// Device events: marks in a device's queue. The device measures the time between two of them.
 #include "handle-table.h"
 #include "native.h"
 
@@ -18,7 +18,7 @@ c10::Event& eventAt(double handle) {
   return **event;
 }
 
-// libtorch 1.13 has events that cannot tell the time; which kind this is shows in the class itself.
+// Events of libtorch 1.13 cannot be timed. The overload that compiles tells which kind this libtorch has.
 template <typename Event>
 auto elapsed(const Event& from, const Event& to, int) -> decltype(from.elapsedTime(to)) {
   to.synchronize();
@@ -26,10 +26,10 @@ auto elapsed(const Event& from, const Event& to, int) -> decltype(from.elapsedTi
 }
 template <typename Event>
 double elapsed(const Event&, const Event&, long) {
-  throw BindingError("this libtorch's events cannot tell the time; 2.x is needed");
+  throw BindingError("the events of this libtorch cannot be timed; use libtorch 2.x");
 }
 
-// recordEvent(device) -> handle of a mark at the present end of the device's current stream
+// recordEvent(device) -> handle of a mark at the end of the device's current stream
 napi_value recordEvent(napi_env env, napi_callback_info info) {
   return guarded(env, "recordEvent", [&]() -> napi_value {
     const c10::Device device(stringOf(env, Arguments(env, info).at[0]));

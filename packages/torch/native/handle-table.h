@@ -1,7 +1,7 @@
-// The table behind every number that JavaScript holds for a C++ value: tensors, generators, mappings, events.
+// Maps the numbers that JavaScript holds to C++ values: tensors, generators, mappings, events.
 //
-// A handle is `generation * 2^24 + slot`. Releasing a slot raises its generation, so a number kept too long never
-// reaches another value. Any other number, NaN and fractions included, names nothing.
+// A handle is `generation * 2^24 + slot`. Releasing a slot increments its generation, so a stale handle never finds
+// another value. No other number is a handle, including NaN and fractions.
 #pragma once
 
 #include <cmath>
@@ -32,7 +32,7 @@ class HandleTable {
     return static_cast<double>(slot.generation) * kSlots + index;
   }
 
-  // Null for a handle that was released or never given out.
+  // Null for a handle that was released or never issued.
   Value* find(double handle) {
     Slot* slot = slotOf(handle);
     return slot == nullptr ? nullptr : &slot->value;
@@ -44,7 +44,7 @@ class HandleTable {
     slot->live = false;
     slot->generation = slot->generation % kLastGeneration + 1;
     freeSlots.push_back(static_cast<uint32_t>(slot - slots.data()));
-    // Moved out first: releasing may run arbitrary deleters, and they must find the table consistent.
+    // Moved out first: the destructor may run arbitrary deleters, and the table must be consistent then.
     Value dying = std::move(slot->value);
   }
 
@@ -57,7 +57,7 @@ class HandleTable {
 
  private:
   static constexpr double kSlots = 16777216.0;  // 2^24
-  static constexpr uint32_t kLastGeneration = (1u << 29) - 1;  // above, a double could not hold the handle
+  static constexpr uint32_t kLastGeneration = (1u << 29) - 1;  // above it, a double cannot hold the handle
   static constexpr double kEnd = 9007199254740992.0;           // 2^53
 
   struct Slot {

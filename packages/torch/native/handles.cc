@@ -1,11 +1,11 @@
-// Tensors and generators by handle.
+// The tables of tensors and generators.
 #include "handle-table.h"
 #include "native.h"
 
 namespace ltx {
 namespace {
 
-// One JavaScript environment lives on one thread, so thread-local tables are per-environment tables.
+// A JavaScript environment runs on one thread, so there is one pair of tables per environment.
 thread_local HandleTable<at::Tensor> tensors;
 thread_local HandleTable<at::Generator> generators;
 

@@ -1,5 +1,5 @@
-// Tensors that are views of a memory-mapped file: a 28 GB checkpoint is opened in milliseconds and only the pages that
-// are read are ever loaded.
+// Tensors that are views of a memory-mapped file. A 28 GB checkpoint opens in milliseconds, and only the pages that are
+// read are loaded.
 #include "handle-table.h"
 #include "native.h"
 
@@ -26,7 +26,7 @@ struct Mapping {
   ~Mapping() { munmap(data, length); }
 };
 
-// Tensors made from a mapping keep it alive after its handle is released, through their own reference.
+// Tensors hold a reference to their mapping, so it outlives its handle.
 thread_local HandleTable<std::shared_ptr<Mapping>> mappings;
 
 // Private and writable: an in-place operator on a loaded weight changes the process's copy, never the file.

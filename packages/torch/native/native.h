@@ -1,7 +1,7 @@
 // Shared declarations of the addon: handles for tensors and generators, value conversion, error reporting.
 //
-// The addon is mechanism only: it finds operators by name, converts arguments by the operator's own schema and keeps
-// tensors in a table. Everything a reader would call policy (scopes, names, defaults) is in TypeScript.
+// The addon has no policy: it finds operators by name, converts arguments by the operator's schema and keeps tensors in
+// a table. Scopes, names and defaults are in TypeScript.
 #pragma once
 
 #include <node_api.h>
@@ -17,12 +17,12 @@
 
 namespace ltx {
 
-// A misuse of the binding itself, as opposed to a failure inside libtorch.
+// Misuse of the binding, as opposed to a failure inside libtorch.
 struct BindingError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// ---- handles.cc: what JavaScript holds is a number; a stale number is refused (handle-table.h).
+// ---- handles.cc: JavaScript holds numbers; stale ones are refused (handle-table.h).
 double putTensor(at::Tensor tensor);
 at::Tensor& tensorAt(double handle);
 bool isLive(double handle);
@@ -59,8 +59,8 @@ std::vector<int64_t> intsOf(napi_env env, napi_value value);
 std::vector<double> numbersOf(napi_env env, napi_value value);
 bool isNothing(napi_env env, napi_value value);
 
-// To JavaScript. Node refuses a thread that is being terminated whatever might run JavaScript, and leaves the answer
-// alone; so every napi_value starts as null, which is undefined to JavaScript, and never as what lay on the stack.
+// To JavaScript. On a thread that is being terminated, Node fails every call that might run JavaScript and does not write
+// the result. Every napi_value is therefore initialised with null, which JavaScript sees as undefined.
 napi_value makeNumber(napi_env env, double value);
 napi_value makeBoolean(napi_env env, bool value);
 napi_value makeString(napi_env env, const std::string& value);
@@ -72,15 +72,15 @@ napi_value resolveOperator(napi_env env, napi_callback_info info);
 napi_value operatorSchemas(napi_env env, napi_callback_info info);
 napi_value setErrorFactory(napi_env env, napi_callback_info info);
 
-// Leaves a JavaScript exception pending; `schema` and `shapes` may be empty.
+// Leaves a JavaScript exception pending. `schema` and `shapes` may be empty.
 void throwToJs(napi_env env, const std::string& name, const std::string& schema, const std::string& shapes,
                const std::string& detail);
 
-// Runs `body`, turning every C++ exception into a JavaScript one.
+// Runs `body` and turns every C++ exception into a JavaScript one.
 template <typename Body>
 napi_value guarded(napi_env env, const char* where, Body&& body);
 
-// ---- the rest of the surface, one registration function a file
+// ---- all other functions, one registration function per file
 void registerTensorFunctions(napi_env env, napi_value exports);
 void registerRuntimeFunctions(napi_env env, napi_value exports);
 void registerCudaFunctions(napi_env env, napi_value exports);
@@ -95,7 +95,7 @@ int64_t cachedCpuBytes();
 void releaseCachedCpuBytes();
 void setCpuCacheLimit(int64_t bytes);
 
-// Arguments of a plain function (not an operator): at most six, missing ones read as undefined.
+// Arguments of a plain function (not an operator): at most six. Missing ones are undefined.
 struct Arguments {
   napi_value at[6] = {};
   Arguments(napi_env env, napi_callback_info info) {

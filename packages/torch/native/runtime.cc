@@ -1,4 +1,4 @@
-// The parts of libtorch that are not operators: backward passes, gradient mode, random generators, threads, versions.
+// Functions of libtorch that are not operators: backward passes, gradient mode, random generators, threads, versions.
 #include "native.h"
 
 #include <ATen/CPUGeneratorImpl.h>
@@ -50,7 +50,7 @@ napi_value gradients(napi_env env, napi_callback_info info) {
   });
 }
 
-// setGradMode(on) -> what it was
+// setGradMode(on) -> the previous mode
 napi_value setGradMode(napi_env env, napi_callback_info info) {
   return guarded(env, "setGradMode", [&]() -> napi_value {
     const bool before = c10::GradMode::is_enabled();
@@ -118,8 +118,7 @@ napi_value setGeneratorState(napi_env env, napi_callback_info info) {
   });
 }
 
-// OpenBLAS built with threads of its own, as Debian's is, does not listen to libtorch: left alone, matrix products take
-// every core whatever was asked for.
+// OpenBLAS with its own threads, such as Debian's, ignores libtorch's setting: matrix products would use every core.
 void setOpenBlasThreads(int count) {
   using Setter = void (*)(int);
   static const auto setter = reinterpret_cast<Setter>(dlsym(RTLD_DEFAULT, "openblas_set_num_threads"));
@@ -145,7 +144,7 @@ napi_value setDeterministic(napi_env env, napi_callback_info info) {
   });
 }
 
-// Whether this libtorch has an element type of that number; 8-bit floats came with 2.1.
+// Whether this libtorch has an element type with that code. 8-bit floats came with 2.1.
 napi_value knowsDType(napi_env env, napi_callback_info info) {
   return guarded(env, "knowsDType", [&]() -> napi_value {
     const auto type = static_cast<at::ScalarType>(integerOf(env, Arguments(env, info).at[0]));
@@ -171,7 +170,7 @@ napi_value cachedBytes(napi_env env, napi_callback_info) {
   return makeNumber(env, static_cast<double>(cachedCpuBytes()));
 }
 
-// setCacheLimit(bytes): how many bytes of freed CPU blocks are kept at most.
+// setCacheLimit(bytes): the largest number of bytes of freed CPU blocks to keep.
 napi_value setCacheLimit(napi_env env, napi_callback_info info) {
   return guarded(env, "setCacheLimit", [&]() -> napi_value {
     setCpuCacheLimit(integerOf(env, Arguments(env, info).at[0]));
@@ -179,7 +178,7 @@ napi_value setCacheLimit(napi_env env, napi_callback_info info) {
   });
 }
 
-// Tells the garbage collector what the tensors weigh; called at scope ends, not at every operator.
+// Reports the size of the live tensors to the garbage collector. Called at the end of a scope, not per operator.
 napi_value reportMemory(napi_env env, napi_callback_info info) {
   static thread_local int64_t reported = 0;
   const int64_t now = liveCpuBytes();

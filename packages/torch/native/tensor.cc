@@ -1,4 +1,4 @@
-// What JavaScript may ask of a tensor without an operator: its shape and kind, its bytes, its gradient, its end.
+// Functions of a tensor that are not operators: shape, type, device, bytes, gradient, free.
 #include "native.h"
 
 #include <ATen/Functions.h>
@@ -40,7 +40,7 @@ napi_value free(napi_env env, napi_callback_info info) {
   });
 }
 
-// freeAll(Float64Array of handles, count): one crossing for a whole scope.
+// freeAll(Float64Array of handles, count): one call per scope.
 napi_value freeAll(napi_env env, napi_callback_info info) {
   return guarded(env, "freeAll", [&]() -> napi_value {
     const Arguments arguments(env, info);
@@ -67,7 +67,7 @@ napi_value live(napi_env env, napi_callback_info info) {
   });
 }
 
-// The same tensor under a second handle, for a value that must outlive the first one's scope.
+// alias(handle) -> a second handle of the same tensor, for a value that must outlive the scope of the first.
 napi_value alias(napi_env env, napi_callback_info info) {
   return guarded(env, "alias", [&]() -> napi_value {
     return makeNumber(env, putTensor(tensorArgument(env, Arguments(env, info).at[0])));
@@ -93,7 +93,7 @@ Bytes bytesOf(napi_env env, napi_value value) {
   return bytes;
 }
 
-// fromBytes(typed array, sizes, dtype code) -> handle of a CPU tensor holding a copy.
+// fromBytes(typed array, sizes, dtype code) -> handle of a CPU tensor with a copy of the bytes
 napi_value fromBytes(napi_env env, napi_callback_info info) {
   return guarded(env, "fromBytes", [&]() -> napi_value {
     const Arguments arguments(env, info);
@@ -117,7 +117,7 @@ napi_value readBytes(napi_env env, napi_callback_info info) {
     const Bytes bytes = bytesOf(env, arguments.at[1]);
     if (!tensor.is_contiguous() || !tensor.device().is_cpu()) throw BindingError("expected a contiguous CPU tensor");
     if (tensor.nbytes() != bytes.length) {
-      throw BindingError("got room for " + std::to_string(bytes.length) + " bytes, expected " +
+      throw BindingError("got a buffer of " + std::to_string(bytes.length) + " bytes, expected " +
                          std::to_string(tensor.nbytes()));
     }
     if (bytes.length > 0) std::memcpy(bytes.data, tensor.data_ptr(), bytes.length);
@@ -155,7 +155,7 @@ napi_value setGradient(napi_env env, napi_callback_info info) {
   });
 }
 
-// gradients of many leaves in one crossing: gradsOf(handles) -> handles or undefined, in their order.
+// gradsOf(handles) -> handles of the gradients or undefined, in the same order: one call for many leaves
 napi_value gradientsOfAll(napi_env env, napi_callback_info info) {
   return guarded(env, "gradsOf", [&]() -> napi_value {
     const auto leaves = numbersOf(env, Arguments(env, info).at[0]);
