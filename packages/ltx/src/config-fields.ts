@@ -1,11 +1,11 @@
 /**
- * Reads a diffusers or transformers `config.json` field by field: a wrong file is refused with the field's name.
+ * Reads a diffusers or transformers `config.json` field by field. The error for an invalid file names the field.
  *
- * Unknown fields are left alone, as the reference does; a field we rely on must be there or have a default.
+ * Unknown fields are ignored, as in the reference. A field that we need must be present or have a default.
  */
 import { readFileSync } from "node:fs";
 
-/** A configuration that cannot be used: names the file, the field, what was found and what was expected. */
+/** An invalid configuration. The message names the file, the field, the value and what was expected. */
 export class ConfigError extends Error {
   override readonly name = "ConfigError";
   readonly where: string;
@@ -24,7 +24,7 @@ export class ConfigFields {
   /** @throws ConfigError when `json` is not an object */
   constructor(json: unknown, where: string) {
     if (typeof json !== "object" || json === null || Array.isArray(json)) {
-      throw new ConfigError(where, shown(json), "a JSON object");
+      throw new ConfigError(where, show(json), "a JSON object");
     }
     this.where = where;
     this.#values = json as Record<string, unknown>;
@@ -39,7 +39,7 @@ export class ConfigFields {
     return this.#values[name] !== undefined && this.#values[name] !== null;
   }
 
-  /** The value as it stands in the file. */
+  /** The unchecked value of the file. */
   raw(name: string): unknown {
     return this.#values[name];
   }
@@ -80,7 +80,7 @@ export class ConfigFields {
     });
   }
 
-  /** One of a closed set: anything else would silently change the mathematics. */
+  /** One of a closed set. Any other value would silently change the mathematics. */
   oneOf<const T extends string | number | boolean | null>(
     name: string,
     allowed: readonly T[],
@@ -94,7 +94,7 @@ export class ConfigFields {
     const value = this.#values[name];
     if (accepts(value)) return value;
     if (fallback !== undefined && (value === undefined || value === null)) return fallback;
-    throw new ConfigError(`${this.where}, ${name}`, shown(value), expected);
+    throw new ConfigError(`${this.where}, ${name}`, show(value), expected);
   }
 }
 
@@ -119,6 +119,6 @@ function isCount(value: unknown): value is number {
   return Number.isInteger(value) && (value as number) >= 1;
 }
 
-function shown(value: unknown): string {
+function show(value: unknown): string {
   return value === undefined ? "nothing" : JSON.stringify(value);
 }

@@ -1,7 +1,7 @@
 /**
- * Pixels, latents and tokens: how many there are of each and how they are laid out.
+ * Converts between pixels, latents and tokens. No other file does.
  *
- * The only place that converts between them. With a temporal compression of 8, a video of `8k + 1` frames becomes `k + 1`
+ * With a temporal compression of 8, a video of `8k + 1` frames becomes `k + 1`
  * latent frames, because the first frame is encoded alone. Tokens are one per latent cell, ordered by frame, then row, then column.
  *
  * Shapes: B batch, C latent channels, F H W latent frames, height, width, T video tokens (F * H * W).
@@ -12,7 +12,7 @@ import type { Tensor } from "@ltx-trainer/torch";
 /** How many pixels (frames in time, pixels in space) one latent cell covers. */
 export type Compression = { readonly temporal: number; readonly spatial: number };
 
-/** The latent cells of one video, and the factors that lead back to pixels. */
+/** The latent cells of one video, and the factors to convert them back to pixels. */
 export type LatentGrid = {
   readonly F: number;
   readonly H: number;
@@ -22,7 +22,7 @@ export type LatentGrid = {
 };
 
 /**
- * The latent grid of a video given in pixels.
+ * The latent grid of a video with a given size in pixels.
  *
  * @throws RangeError when frames are not `temporal * k + 1` or a side is not a multiple of `spatial`
  */
@@ -45,7 +45,7 @@ export function latentGrid(
   );
 }
 
-/** The grid of latents whose size is already known in cells. */
+/** The grid of latents with a given size in cells. */
 export function gridOf(
   cells: { readonly F: number; readonly H: number; readonly W: number },
   compression: Compression,
@@ -54,7 +54,7 @@ export function gridOf(
   return { F, H, W, tokens: F * H * W, compression };
 }
 
-/** The pixel size that decodes from a grid. */
+/** The size in pixels of the video that a grid decodes to. */
 export function pixelSize(grid: LatentGrid): { frames: number; height: number; width: number } {
   const { temporal, spatial } = grid.compression;
   return { frames: (grid.F - 1) * temporal + 1, height: grid.H * spatial, width: grid.W * spatial };
@@ -63,22 +63,22 @@ export function pixelSize(grid: LatentGrid): { frames: number; height: number; w
 /**
  * The largest frame count of the form `temporal * k + 1` that is not above `frames`.
  *
- * @throws RangeError below one frame
+ * @throws RangeError for less than one frame
  */
 export function snapFrames(frames: number, temporal: number): number {
   if (!(frames >= 1)) throw new RangeError(`frames: got ${frames}, expected at least 1`);
   return Math.floor((Math.floor(frames) - 1) / temporal) * temporal + 1;
 }
 
-/** Latents as a row of tokens: `[B,C,F,H,W]` to `[B,T,C]`. */
+/** Latents to a sequence of tokens: `[B,C,F,H,W]` to `[B,T,C]`. */
 export function packLatents(latents_BCFHW: Tensor): Tensor {
   return latents_BCFHW.flatten(2, 4).transpose(1, 2).contiguous();
 }
 
 /**
- * Tokens back as latents: `[B,T,C]` to `[B,C,F,H,W]`.
+ * Tokens back to latents: `[B,T,C]` to `[B,C,F,H,W]`.
  *
- * @throws RangeError when there is not one token per cell
+ * @throws RangeError when the number of tokens is not the number of cells
  */
 export function unpackLatents(
   tokens_BTC: Tensor,

@@ -4,7 +4,7 @@ import { ConfigFields } from "./config-fields.ts";
 import type { BaseModel, ModelFamily } from "./family.ts";
 import { ltxv } from "./ltxv/base.ts";
 
-/** All that there are; a new family gets its line here. */
+/** All families. Add a new one here. */
 const families: readonly ModelFamily[] = [ltxv];
 
 /**

@@ -1,5 +1,5 @@
 /**
- * What a transformer and a scheduler are built from: their configurations, as the released folders spell them.
+ * The configurations of the transformer and the scheduler, as the released folders spell them.
  *
  * Source: huggingface/diffusers@58eb52c, `transformer_ltx.py`, `scheduling_flow_match_euler_discrete.py` and
  * `scripts/convert_ltx_to_diffusers.py` (the values of the released checkpoints).
@@ -23,7 +23,7 @@ export type TransformerConfig = {
   readonly attentionHeadDim: number;
   readonly crossAttentionDim: number;
   readonly numLayers: number;
-  /** Width of the text embeddings that come in. */
+  /** Width of the text embeddings. */
   readonly captionChannels: number;
   readonly normEps: number;
   readonly attentionBias: boolean;
@@ -55,7 +55,7 @@ export const ltxv13bTransformer: TransformerConfig = Object.freeze({
 /**
  * Reads `transformer/config.json`.
  *
- * @throws ConfigError when a field is missing or asks for a variant no released checkpoint uses
+ * @throws ConfigError when a field is missing or has a value that no released checkpoint uses
  */
 export function parseTransformerConfig(fields: ConfigFields): TransformerConfig {
   fields.oneOf("patch_size", [1], 1);
@@ -78,7 +78,7 @@ export function parseTransformerConfig(fields: ConfigFields): TransformerConfig 
   };
   const width = transformerWidth(config);
   if (config.crossAttentionDim !== width) {
-    // Captions are projected to the width before the blocks see them, so nothing else can work.
+    // Captions are projected to the width before they reach the blocks, so no other value can work.
     const expected = `${width}, the width (heads x head size)`;
     throw new ConfigError(`${fields.where}, cross_attention_dim`, `${config.crossAttentionDim}`, expected);
   }
@@ -90,7 +90,7 @@ export function transformerWidth(config: TransformerConfig): number {
   return config.numAttentionHeads * config.attentionHeadDim;
 }
 
-/** 0.9.0 and 0.9.1: shift grows with the number of tokens, last level 0.1. */
+/** 0.9.0 and 0.9.1: the shift grows with the number of tokens, and the last sigma is 0.1. */
 export const ltxv090Scheduler: SchedulerConfig = Object.freeze({
   numTrainTimesteps: 1000,
   shift: 1,
@@ -117,7 +117,7 @@ export const ltxv095Scheduler: SchedulerConfig = Object.freeze({
 /**
  * Reads `scheduler/scheduler_config.json`.
  *
- * @throws ConfigError when it asks for a schedule the LTX checkpoints do not use (Karras, beta, inverted, ...)
+ * @throws ConfigError when it selects a schedule that no LTX checkpoint uses (Karras, beta, inverted, ...)
  */
 export function parseSchedulerConfig(fields: ConfigFields): SchedulerConfig {
   const unused = ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "invert_sigmas"];

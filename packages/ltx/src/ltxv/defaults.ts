@@ -1,7 +1,7 @@
 /**
- * How a checkpoint of LTX-Video is trained and sampled, each decision by its own name.
+ * How a checkpoint of LTX-Video is trained and sampled: one named default per decision.
  *
- * Most of them follow from one fact of the checkpoint: whether it was trained with causal time, as all from 0.9.5 on were.
+ * Most depend on one property of the checkpoint: whether it was trained with causal time, as all since 0.9.5 were.
  *
  * Source: Lightricks/LTX-Video-Trainer@31b1273, `configs/`; huggingface/diffusers@58eb52c, `pipeline_ltx.py` and
  * `pipeline_ltx_condition.py`.
@@ -17,7 +17,7 @@ type Checkpoint = {
   readonly isTimestepConditioned: boolean;
 };
 
-/** Everything but the text length, which the tokenizer may state. */
+/** All defaults but the text length, which the tokenizer may set. */
 export function defaultsOf(
   variant: LtxvVariant,
   { causalTime, scheduler, isTimestepConditioned }: Checkpoint,

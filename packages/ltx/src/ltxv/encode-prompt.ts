@@ -1,5 +1,5 @@
 /**
- * From a prompt to its embedding.
+ * Encodes a prompt.
  *
  * Shapes: L text tokens, D caption width.
  * Source: huggingface/diffusers@58eb52c, `pipeline_ltx.py` (encode_prompt).
@@ -12,8 +12,8 @@ import type { T5Tokenizer } from "./t5/tokenizer.ts";
 /**
  * The embedding of one prompt, padded to `maxLength` tokens, in the encoder's type.
  *
- * @param options.maskPadding hide padding from the text encoder. Default false: LTXPipeline and the Lightricks trainer let
- *   it see padding, LTXConditionPipeline and Lightricks' own inference hide it. Train and sample with the same choice.
+ * @param options.maskPadding mask padding in the text encoder. Default false, as in LTXPipeline and the Lightricks trainer.
+ *   LTXConditionPipeline and Lightricks' own inference mask it. Train and sample with the same choice.
  */
 export function encodePrompt(
   tokenizer: T5Tokenizer,

@@ -1,5 +1,5 @@
 /**
- * Names of transformer layers in Lightricks' code and in ComfyUI, and ours, which are diffusers'.
+ * Translates names of transformer layers between Lightricks' code (used by ComfyUI) and diffusers (used here).
  *
  * Source: huggingface/diffusers@58eb52c, `scripts/convert_ltx_to_diffusers.py`.
  */
@@ -12,7 +12,7 @@ const transformerWords: readonly (readonly [original: string, ours: string])[] =
   ["k_norm", "norm_k"],
 ];
 
-/** A transformer key of Lightricks' code under its diffusers name; names that agree pass through. */
+/** Renames a transformer key of Lightricks' code to its diffusers name. Other words stay unchanged. */
 export function transformerKeyFromOriginal(key: string): string {
   const words = new Map(transformerWords);
   return key
@@ -21,7 +21,7 @@ export function transformerKeyFromOriginal(key: string): string {
     .join(".");
 }
 
-/** The reverse: a diffusers name (or path of a layer) as Lightricks' code and ComfyUI spell it. */
+/** The inverse: renames a diffusers key, or the path of a layer, to the name in Lightricks' code and ComfyUI. */
 export function originalTransformerKey(key: string): string {
   const words = new Map(transformerWords.map(([original, ours]) => [ours, original]));
   return key

@@ -1,8 +1,8 @@
 /**
- * Lightricks' own single files: what a file is, and its tensors under the names our models ask for.
+ * Lightricks' single-file checkpoints: recognises a file, and renames its tensors to diffusers' names.
  *
- * The transformer differs in four words. The VAE numbers its blocks in one row (resnets, up- and down-samplers alike),
- * diffusers nests them; the table below translates a number, so no rename can feed another.
+ * The names in the transformer differ in four words. The VAE numbers its blocks in one sequence (resnets, upsamplers and
+ * downsamplers), where diffusers nests them. The table below translates each number once, so renames cannot chain.
  *
  * Source: huggingface/diffusers@58eb52c, `scripts/convert_ltx_to_diffusers.py`, `loaders/single_file_utils.py`.
  */
@@ -11,10 +11,10 @@ import type { SchedulerConfig } from "../sampling/schedule.ts";
 import { ltxv2bTransformer, ltxv090Scheduler, ltxv095Scheduler, type TransformerConfig } from "./config.ts";
 import { transformerKeyFromOriginal } from "./key-names.ts";
 
-/** The three VAE architectures, by the version that brought them. */
+/** The three VAE architectures, by the version that introduced them. */
 export type VaeVersion = "0.9.0" | "0.9.1" | "0.9.5";
 
-/** What a file of tensors is. */
+/** What a file of tensors contains. */
 export type FileFacts =
   | { readonly kind: "lora"; readonly prefix: "transformer" | "diffusion_model" | "none" }
   | {
@@ -23,7 +23,7 @@ export type FileFacts =
       readonly layout: "original" | "diffusers";
       readonly transformer: TransformerConfig | undefined;
       readonly vae: VaeVersion | undefined;
-      /** Time positions of 0.9.5 and later. A transformer alone does not tell; the metadata or the VAE does. */
+      /** Time positions of 0.9.5 and later. Only the metadata or the VAE tells: the transformer's tensors are the same. */
       readonly causalTime: boolean;
       readonly scheduler: SchedulerConfig;
       /** Noise levels a distilled checkpoint was trained for. */
@@ -36,7 +36,7 @@ type DescribedSource = TensorSource & { readonly metadata?: Readonly<Record<stri
 const transformerPrefix = "model.diffusion_model.";
 const vaePrefix = "vae.";
 
-/** Recognises a file by its keys, shapes and metadata; reads no tensor. */
+/** Recognises a file by its keys, shapes and metadata. Reads no tensor. */
 export function recogniseFile(source: DescribedSource): FileFacts {
   const names = source.names();
   if (names.length > 0 && names.every((name) => /\.(lora_(A|B|down|up)\b.*|alpha)$/.test(name))) {
@@ -63,7 +63,7 @@ export function recogniseFile(source: DescribedSource): FileFacts {
 
 /** The transformer's tensors of a Lightricks file, under diffusers names. */
 export function transformerSource(source: TensorSource): TensorSource {
-  return renamed(source, (key) => {
+  return renameSource(source, (key) => {
     if (key.startsWith(vaePrefix)) return undefined;
     return transformerKeyFromOriginal(
       key.startsWith(transformerPrefix) ? key.slice(transformerPrefix.length) : key,
@@ -73,13 +73,13 @@ export function transformerSource(source: TensorSource): TensorSource {
 
 /** The VAE's tensors of a Lightricks file, under diffusers names. */
 export function vaeSource(source: TensorSource, version: VaeVersion): TensorSource {
-  return renamed(source, (key) => {
+  return renameSource(source, (key) => {
     if (key.startsWith(transformerPrefix)) return undefined;
     return vaeKeyFromOriginal(key.startsWith(vaePrefix) ? key.slice(vaePrefix.length) : key, version);
   });
 }
 
-/** Widths grow in the first two blocks only, so only those have a `conv_out`. */
+/** Only the first two blocks change the width, so only those have a `conv_out`. */
 const encoderBlocks090 = [
   ...[0, 1].flatMap((i) => [
     `down_blocks.${i}`,
@@ -107,7 +107,7 @@ const decoderBlocks091 = [
   ...[0, 1, 2, 3].flatMap((i) => [`up_blocks.${i}.upsamplers.0`, `up_blocks.${i}`]),
 ];
 
-/** Where the block with a given number of the original row lives in diffusers. */
+/** The diffusers name of each block, by its original number. */
 const vaeBlocks: Readonly<Record<VaeVersion, { encoder: readonly string[]; decoder: readonly string[] }>> = {
   "0.9.0": { encoder: encoderBlocks090, decoder: decoderBlocks090 },
   "0.9.1": { encoder: encoderBlocks090, decoder: decoderBlocks091 },
@@ -120,9 +120,10 @@ const statistics: ReadonlyMap<string, string | undefined> = new Map([
 ]);
 
 /**
- * A VAE key of Lightricks' code (without `vae.`) under its diffusers name, or undefined for statistics diffusers drops.
+ * Renames a VAE key of Lightricks' code (without `vae.`) to its diffusers name, or to undefined for statistics that
+ * diffusers drops.
  *
- * @throws RangeError for a block number the version does not have
+ * @throws RangeError for a block number that the version does not have
  */
 export function vaeKeyFromOriginal(key: string, version: VaeVersion): string | undefined {
   const statistic = /^per_channel_statistics\.(.+)$/.exec(key);
@@ -146,8 +147,8 @@ function renameVaeLeaf(key: string): string {
     .replace(".norm3.norm.", ".norm3.");
 }
 
-/** A source under other names; keys renamed to undefined are left out. */
-function renamed(source: TensorSource, rename: (key: string) => string | undefined): TensorSource {
+/** A view of a source under other names. Keys renamed to undefined are left out. */
+function renameSource(source: TensorSource, rename: (key: string) => string | undefined): TensorSource {
   const originals = new Map<string, string>();
   for (const key of source.names()) {
     const name = rename(key);
@@ -167,7 +168,7 @@ function renamed(source: TensorSource, rename: (key: string) => string | undefin
   };
 }
 
-/** The parts of Lightricks' metadata we rely on. */
+/** The parts of Lightricks' metadata that we use. */
 type OriginalMetadata = {
   readonly transformer?: {
     readonly causal_temporal_positioning?: boolean;
@@ -181,7 +182,7 @@ function originalMetadata(json: string | undefined): OriginalMetadata {
   try {
     return JSON.parse(json) as OriginalMetadata;
   } catch {
-    return {}; // some converters put their own text under this name; shapes still tell what the file is
+    return {}; // some converters write other text under this name; the shapes are enough
   }
 }
 
@@ -204,7 +205,7 @@ function transformerFacts(source: TensorSource, metadata: OriginalMetadata): Tra
   const layers = source
     .names()
     .map((name) => Number(/(?:^|\.)transformer_blocks\.(\d+)\./.exec(name)?.[1] ?? -1));
-  // The number of heads leaves no trace in the shapes; every released checkpoint has 32.
+  // The shapes do not show the number of heads. Every released checkpoint has 32.
   const heads = metadata.transformer?.num_attention_heads ?? ltxv2bTransformer.numAttentionHeads;
   return {
     ...ltxv2bTransformer,
@@ -226,7 +227,7 @@ function vaeVersion(source: TensorSource): VaeVersion | undefined {
     "encoder.conv_out.conv.weight",
   );
   if (encoderOut === undefined) return undefined;
-  // The 0.9.5 down-sampler wraps its convolution once more than the older ones; released widths say the same.
+  // The 0.9.5 downsampler wraps its convolution once more than older ones. For released widths the width tells too.
   const wrapped = /(downsamplers\.0|encoder\.down_blocks\.1)\.conv\.conv\.weight$/;
   if (encoderOut[1] === 2048 || names.some((name) => wrapped.test(name))) return "0.9.5";
   const isConditioned = names.some((name) => /decoder\.(last_)?time_embedder\./.test(name));

@@ -1,8 +1,8 @@
 /**
- * Named sizes: what `low`, `medium` and `high` mean in pixels for the released LTX-Video models.
+ * The sizes in pixels of `low`, `medium` and `high` for the released LTX-Video models.
  *
- * The hosted service never published its sizes. These are ours: multiples of 32, with about equal tokens for the three aspect
- * ratios of one row. A base model may bring its own table (`ltx-nano` does, in its model folder).
+ * The hosted service never published its sizes. These are ours: multiples of 32, with about as many tokens for each of the three
+ * aspect ratios. A base model may have its own table in its folder, as `ltx-nano` does.
  */
 import type { SizeTable } from "../family.ts";
 

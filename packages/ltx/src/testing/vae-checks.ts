@@ -73,7 +73,7 @@ export function checkDecode(
   if (name === "image") check("pixels", pixels);
   else check("pixels_stepped", pixels.slice(3, 0, undefined, row_step).slice(4, 0, undefined, column_step));
   if (name === "clip") return;
-  const inputs = { timestep_B: vae.decoder.scaledTimestep(timestep), noise: storedNoise(fixture, prefix) };
+  const inputs = { timestep_B: vae.decoder.scaleTimestep(timestep), noise: storedNoise(fixture, prefix) };
   let x = vae.decoder.convIn.forward(latents);
   check("conv_in", x);
   x = vae.decoder.midBlock.forward(x, inputs);
@@ -151,7 +151,7 @@ function halfStages(vae: Vae, half: Fixture): Map<string, Tensor> {
   stages.set("encode_image.logvar", logvar_B1FHW.expand(mean_BCFHW.shape).contiguous());
   const latents = half.tensor("in.latents_image");
   const timestep = tensor(half.case<{ times: number[] }>().times, { device: vae.device });
-  const inputs = { timestep_B: vae.decoder.scaledTimestep(timestep.to("bfloat16").to(vae.dtype)) };
+  const inputs = { timestep_B: vae.decoder.scaleTimestep(timestep.to("bfloat16").to(vae.dtype)) };
   x = vae.decoder.midBlock.forward(vae.decoder.convIn.forward(latents.to(vae.dtype)), inputs);
   stages.set("decode_image.mid", x);
   for (const [i, block] of vae.decoder.upBlocks.entries()) {

@@ -1,10 +1,10 @@
 /**
- * The precompiled character map of a SentencePiece model: which byte sequences are rewritten before tokenising.
+ * The precompiled character map of a SentencePiece model. It rewrites byte sequences before tokenising.
  *
- * The file stores a double-array trie (darts-clone) followed by the replacement strings, each ended by a zero byte.
- * The trie maps a UTF-8 prefix to an offset into those strings. We walk it as it stands instead of asking
- * JavaScript for NFKC: the map was made with another Unicode version and has rules of its own (`nmt_nfkc` also
- * drops control characters and turns every kind of blank into a space), and one differing character changes ids.
+ * The file stores a double-array trie (darts-clone) followed by the replacement strings, each terminated by a
+ * zero byte. The trie maps a UTF-8 prefix to an offset into those strings. JavaScript's NFKC is no substitute: the map
+ * was made with another Unicode version and has more rules (`nmt_nfkc` also drops control characters and turns every kind
+ * of blank into a space), and one different character changes the ids.
  *
  * Source: google/sentencepiece@v0.2.0 `src/normalizer.cc`, `third_party/darts_clone/darts.h`.
  */
@@ -17,7 +17,7 @@ export class CharsMap {
   readonly #units: Uint32Array;
   readonly #replacements: Uint8Array;
 
-  /** @throws RangeError when the blob is cut short */
+  /** @throws RangeError when the blob is truncated */
   constructor(blob: Uint8Array) {
     const view = new DataView(blob.buffer, blob.byteOffset, blob.byteLength);
     const trieBytes = blob.length >= 4 ? view.getUint32(0, true) : -1;
@@ -30,7 +30,7 @@ export class CharsMap {
     this.#replacements = blob.subarray(4 + trieBytes);
   }
 
-  /** The longest rule that matches at `start`, or undefined when the character stays as it is. */
+  /** The longest rule that matches at `start`, or undefined when the character stays unchanged. */
   longestRewrite(text: Uint8Array, start: number): Rewrite | undefined {
     let position = offsetOf(this.#unit(0));
     let matched = 0;
@@ -55,8 +55,8 @@ export class CharsMap {
   }
 }
 
-// The bit layout of one darts-clone unit. Bit 31 marks a value unit: it is kept in the label so that a value can
-// never be taken for a byte.
+// The bit layout of one darts-clone unit. Bit 31 marks a value unit. The label includes it, so that a value never
+// equals a byte.
 const labelOf = (unit: number): number => (unit & 0x800000ff) >>> 0;
 const hasLeaf = (unit: number): boolean => ((unit >>> 8) & 1) === 1;
 const offsetOf = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6);

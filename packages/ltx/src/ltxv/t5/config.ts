@@ -1,5 +1,5 @@
 /**
- * What a T5 text encoder is built from: `text_encoder/config.json`.
+ * The configuration of a T5 text encoder: `text_encoder/config.json`.
  *
  * Source: huggingface/transformers@v4.52.2, `models/t5/configuration_t5.py`.
  */
@@ -10,7 +10,7 @@ export type T5Config = {
   readonly dModel: number;
   /** Hidden width of the feed-forward. */
   readonly dFf: number;
-  /** Width of one attention head; heads x width need not be D. */
+  /** Width of one attention head. Heads x width may differ from D. */
   readonly dKv: number;
   readonly numHeads: number;
   readonly numLayers: number;

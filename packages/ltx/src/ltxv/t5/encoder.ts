@@ -2,7 +2,7 @@
  * The T5 v1.1 text encoder: token ids to one embedding per token.
  *
  * Pre-norm blocks of self-attention and gated GELU. Attention scores are not scaled, no layer has a bias, and
- * position enters only through a bias table that block 0 owns and all blocks use.
+ * positions enter only through a bias table, which block 0 owns and all blocks use.
  *
  * Shapes: B batch, L text tokens, D width, N heads, K head width.
  * Source: huggingface/transformers@v4.52.2, `models/t5/modeling_t5.py` (T5Stack, T5Attention, T5LayerNorm).
@@ -21,7 +21,7 @@ import {
 import type { T5Config } from "./config.ts";
 import { positionBias } from "./position-bias.ts";
 
-/** Divides by the root mean square and multiplies by a weight; the result is rounded before the weight, as T5 does. */
+/** Divides by the root mean square and multiplies by a weight. Like T5, rounds before the weight is applied. */
 class T5Norm {
   readonly #weight_D: Tensor;
   readonly #eps: number;
@@ -111,7 +111,7 @@ export class T5Block {
 export class T5Encoder {
   readonly config: T5Config;
   readonly parameters: Parameters;
-  // Readable so that a test, or someone hunting a difference, can run the encoder block by block.
+  // Public, so that tests and debugging can run the encoder block by block.
   readonly blocks: readonly T5Block[];
   readonly #embedding: Tensor;
   readonly #biasTable_xN: Tensor;
@@ -121,7 +121,7 @@ export class T5Encoder {
     const { vocabSize, dModel, numHeads, relativeAttentionNumBuckets } = config;
     this.config = config;
     this.parameters = p;
-    // T5's own initialisation: embeddings of deviation 1, and small biases that training grows.
+    // T5's own initialisation: embeddings with deviation 1 and small biases.
     this.#embedding = p.tensor("shared.weight", [vocabSize, dModel], { normal: 1 });
     const stack = p.at("encoder");
     const table = stack.at("block", 0, "layer", 0, "SelfAttention", "relative_attention_bias");
@@ -147,9 +147,9 @@ export class T5Encoder {
    * Embeddings `[B,L,D]` of token ids, in the encoder's type.
    *
    * @param ids_BL int64, each below the vocabulary size
-   * @param mask_BL 1 for tokens that may be attended to. Without it padding takes part, as in LTXPipeline and the
-   *   Lightricks trainer; with it padding is hidden, as in LTXConditionPipeline.
-   * @throws RangeError for float16, which T5 overflows
+   * @param mask_BL 1 for tokens that may be attended to. Without it tokens attend to padding, as in LTXPipeline and the
+   *   Lightricks trainer. With it padding is masked, as in LTXConditionPipeline.
+   * @throws RangeError for float16: T5's activations overflow it
    */
   forward(ids_BL: Tensor, mask_BL?: Tensor): Tensor {
     if (this.dtype === "float16") {
@@ -174,7 +174,7 @@ export class T5Encoder {
     return embedding(this.#embedding, ids_BL);
   }
 
-  /** What every block adds to its scores: `[1,N,L,L]`, or `[B,N,L,L]` with a mask. */
+  /** The bias that every block adds to its scores: `[1,N,L,L]`, or `[B,N,L,L]` with a mask. */
   attentionBias(length: number, mask_BL?: Tensor): Tensor {
     return scope(() => {
       const { relativeAttentionNumBuckets: buckets, relativeAttentionMaxDistance: maxDistance } = this.config;

@@ -1,8 +1,8 @@
 /**
- * T5's only notion of position: a learned bias per head and distance, added to the attention scores.
+ * T5's position bias: a learned value per head and distance, added to the attention scores.
  *
- * Distances are put into buckets: near ones each have their own, far ones share logarithmically wider ones, and
- * forward and backward have half of the buckets each.
+ * Distances are grouped into buckets. Each short distance has its own, long ones share logarithmically wider ones, and
+ * each direction has half of the buckets.
  *
  * Shapes: L text tokens (queries and keys), N attention heads.
  * Source: huggingface/transformers@v4.52.2, `models/t5/modeling_t5.py` (_relative_position_bucket, compute_bias).
@@ -14,7 +14,7 @@ export type BucketRule = { readonly buckets: number; readonly maxDistance: numbe
 /**
  * The bucket of each distance, int64, in the shape given.
  *
- * The logarithm is taken in float32: at the edges of a bucket float64 can round to the other side.
+ * The logarithm is computed in float32: at the edge of a bucket float64 can round to the other side.
  *
  * @param distance int64, key position minus query position
  */
@@ -42,7 +42,7 @@ export function relativeBucket(distance: Tensor, rule: BucketRule): Tensor {
 /**
  * The bias of every head, query and key: `[1,N,L,L]` in the table's type, on its device.
  *
- * Buckets are found on the CPU: a GPU's logarithm may round to the other side of an edge.
+ * Buckets are computed on the CPU: a GPU's logarithm may round to the other side of an edge.
  */
 export function positionBias(table_xN: Tensor, length: number, rule: BucketRule): Tensor {
   return scope(() => {

@@ -1,22 +1,22 @@
 /**
  * Reads a SentencePiece vocabulary: `spiece.model` (a protobuf) or the Unigram part of a `tokenizer.json`.
  *
- * The released LTX folders hold only `spiece.model`. Both forms end in the same `PieceModel`, so that one engine
- * (`unigram.ts`) tokenises for either.
+ * The released LTX folders have only `spiece.model`. Both formats become a `PieceModel`, from which `unigram.ts`
+ * tokenises.
  *
  * Source: google/sentencepiece@v0.2.0 `src/sentencepiece_model.proto` (field numbers);
  * huggingface/tokenizers@v0.21.0 `tokenizers/src/models/unigram/serialization.rs` (json layout).
  */
 
-/** What a piece is for; the values are those of the protobuf. */
+/** The types of pieces, with their values in the protobuf. */
 export const pieceType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 
 export type Piece = { readonly text: string; readonly score: number; readonly type: number };
 
-/** A vocabulary and the text preparation that belongs to it. The id of a piece is its index. */
+/** A vocabulary and how text is prepared for it. The id of a piece is its index. */
 export type PieceModel = {
   readonly pieces: readonly Piece[];
-  /** `precompiled_charsmap`; empty when the model rewrites nothing. */
+  /** `precompiled_charsmap`. Empty when the model rewrites nothing. */
   readonly charsMap: Uint8Array;
   readonly addDummyPrefix: boolean;
   readonly removeExtraWhitespaces: boolean;
@@ -26,7 +26,7 @@ export type PieceModel = {
 const unigramModelType = 1;
 
 /**
- * The model stored in the bytes of a `spiece.model` file.
+ * Parses the bytes of a `spiece.model` file.
  *
  * @throws Error when the bytes are not such a model, or it is not a plain unigram model (BPE, byte fallback)
  */
@@ -58,9 +58,9 @@ export function readPieceModel(file: Uint8Array): PieceModel {
 }
 
 /**
- * The same model from a parsed `tokenizer.json` of a T5-type fast tokenizer.
+ * Converts the parsed `tokenizer.json` of a T5-type fast tokenizer.
  *
- * @throws Error when the model is not Unigram or prepares its text in a way we would have to guess at
+ * @throws Error when the model is not Unigram or prepares text in a way that T5 does not
  */
 export function pieceModelFromJson(json: unknown): PieceModel {
   const { model, normalizer, pre_tokenizer: preTokenizer, added_tokens: added } = json as TokenizerJson;
@@ -112,7 +112,7 @@ function flattenNormalizers(normalizer: NormalizerJson | null | undefined): Norm
   return [normalizer];
 }
 
-/** Metaspace writes spaces as U+2581; `prepend_scheme` replaced the older flag `add_prefix_space`. */
+/** Metaspace writes spaces as U+2581. `prepend_scheme` replaced the older flag `add_prefix_space`. */
 function addsDummyPrefix(preTokenizer: PreTokenizerJson | null | undefined): boolean {
   const steps = preTokenizer?.type === "Sequence" ? (preTokenizer.pretokenizers ?? []) : [preTokenizer];
   const metaspace = steps.find((step) => step?.type === "Metaspace");

@@ -1,8 +1,8 @@
 /**
- * The T5 tokenizer: a prompt to the padded ids and mask the text encoder reads.
+ * The T5 tokenizer: converts a prompt to the padded ids and the mask that the text encoder needs.
  *
- * SentencePiece does the plain text (`unigram.ts`); T5 adds the rules around it: literal special tokens in the
- * prompt are cut out first, `</s>` is appended and survives truncation, the rest is padded with `<pad>`.
+ * SentencePiece tokenises plain text (`unigram.ts`). T5 adds rules around it: literal special tokens in the prompt are
+ * split off first, `</s>` is appended and never truncated, and the rest is padded with `<pad>`.
  *
  * Source: huggingface/transformers@v4.52.2 `models/t5/tokenization_t5.py`, `tokenization_utils.py` (slow T5Tokenizer,
  * the class the released LTX folders name).
@@ -13,12 +13,12 @@ import { readJson } from "../../config-fields.ts";
 import { type PieceModel, pieceModelFromJson, pieceType, readPieceModel } from "./spiece.ts";
 import { UnigramModel } from "./unigram.ts";
 
-/** What `tokenizer_config.json` may say; anything missing has T5's default. */
+/** Fields of `tokenizer_config.json`. Missing ones have T5's default. */
 export type T5TokenizerConfig = {
   readonly added_tokens_decoder?: Readonly<
     Record<string, { content: string; lstrip?: boolean; rstrip?: boolean }>
   >;
-  /** Number of `<extra_id_N>` tokens placed after the vocabulary, counted down: the last id is `<extra_id_0>`. */
+  /** Number of `<extra_id_N>` tokens after the vocabulary, in descending order: the last id is `<extra_id_0>`. */
   readonly extra_ids?: number;
   /** T5's original behaviour: text after a special token starts a new word. Default true, as the released files. */
   readonly legacy?: boolean | null;
@@ -42,9 +42,9 @@ type SpecialToken = { readonly id: number; readonly lstrip: boolean; readonly rs
 export class T5Tokenizer {
   readonly padId: number;
   readonly endId: number;
-  /** One more than the largest id this tokenizer can produce; the text encoder needs at least so many rows. */
+  /** One more than the largest id of this tokenizer. The text encoder needs at least that many rows. */
   readonly idCount: number;
-  /** `model_max_length` of the folder, when it has one (128 in the released LTX folders). */
+  /** `model_max_length` of the folder, if it has one (128 in the released LTX folders). */
   readonly modelMaxLength: number | undefined;
   readonly #model: UnigramModel;
   readonly #special: ReadonlyMap<string, SpecialToken>;
@@ -68,7 +68,7 @@ export class T5Tokenizer {
   }
 
   /**
-   * Reads `spiece.model`, or `tokenizer.json` when that is all there is, and `tokenizer_config.json` if present.
+   * Reads `spiece.model`, or else `tokenizer.json`, and `tokenizer_config.json` if present.
    *
    * @throws Error when the folder holds neither, or they are not a T5 vocabulary
    */
@@ -84,9 +84,9 @@ export class T5Tokenizer {
   }
 
   /**
-   * The prompt as the encoder wants it.
+   * The ids and the mask of a prompt.
    *
-   * @param maxLength length of the result, at least 1; a longer prompt loses its end, never `</s>`
+   * @param maxLength length of the result, at least 1. A longer prompt is truncated, but keeps `</s>`.
    */
   encode(text: string, maxLength: number): TokenizedText {
     if (!Number.isInteger(maxLength) || maxLength < 1) {
@@ -99,12 +99,12 @@ export class T5Tokenizer {
     return { ids: [...ids, ...padding], mask: [...ids.map(() => 1), ...padding.map(() => 0)] };
   }
 
-  /** Tokens a prompt needs, `</s>` included: more than the text length of the base means it will be cut. */
+  /** Number of tokens of a prompt, including `</s>`. A prompt longer than the base's text length is truncated. */
   count(text: string): number {
     return this.#appendEnd(this.tokenize(text)).length;
   }
 
-  /** The ids of a text with literal special tokens recognised, nothing appended. */
+  /** The ids of a text. Recognises literal special tokens and appends nothing. */
   tokenize(text: string): number[] {
     if (text.length === 0) return [];
     const prepared = this.#legacy ? text : this.#markStart(text);
@@ -116,7 +116,7 @@ export class T5Tokenizer {
     });
   }
 
-  /** A prompt that already ends with a literal `</s>` gets no second one. */
+  /** Appends `</s>` unless the prompt ends with a literal one. */
   #appendEnd(ids: number[]): number[] {
     return ids.at(-1) === this.endId ? ids : [...ids, this.endId];
   }
@@ -130,7 +130,7 @@ export class T5Tokenizer {
     if (text.length === 0) return [];
     if (this.#legacy) return this.#model.encode(text);
     if (!/^[\u2581 ]/.test(text)) return this.#model.encode(text, { dummyPrefix: false });
-    // SentencePiece drops leading spaces; with the name of the unknown token in front they are not leading.
+    // SentencePiece drops leading spaces. The name of the unknown token in front protects them.
     const anchor = this.#model.encode(this.#anchor, { dummyPrefix: false }).length;
     return this.#model.encode(this.#anchor + text, { dummyPrefix: false }).slice(anchor);
   }
@@ -144,7 +144,7 @@ export class T5Tokenizer {
 }
 
 /**
- * The names of the files `fromFolder` reads: the vocabulary, then the configuration if there is one.
+ * The names of the files that `fromFolder` reads: the vocabulary, then the configuration if there is one.
  *
  * @throws Error when there is no vocabulary
  */
@@ -160,7 +160,7 @@ export function tokenizerFiles(folder: string): [string] | [string, string] {
   return existsSync(join(folder, config)) ? [vocabulary, config] : [vocabulary];
 }
 
-/** A `tokenizer.json` lists its special tokens itself, the extra ids included. */
+/** A `tokenizer.json` lists its own special tokens, including the extra ids. */
 function fromTokenizerJson(
   json: unknown,
   config: T5TokenizerConfig,
@@ -204,7 +204,7 @@ function nameOf(token: TokenName | undefined, fallback: string): string {
   return typeof token === "string" ? token : token.content;
 }
 
-// What Python's `str.strip` removes; JavaScript's `trim` differs in U+001C to U+001F, U+0085 and U+FEFF.
+// The characters that Python's `str.strip` removes. JavaScript's `trim` differs in U+001C to U+001F, U+0085 and U+FEFF.
 const blank = "[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]+";
 const leadingBlanks = new RegExp(`^${blank}`);
 const trailingBlanks = new RegExp(`${blank}$`);

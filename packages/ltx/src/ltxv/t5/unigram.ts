@@ -1,11 +1,11 @@
 /**
- * SentencePiece unigram tokenising: text to the ids of its most probable split into pieces.
+ * SentencePiece unigram tokeniser: finds the most probable split of a text into pieces.
  *
  * Two steps. Normalising rewrites characters, folds runs of spaces and marks spaces as U+2581. Viterbi then finds
- * the split with the largest sum of scores; a character no piece covers costs `lowest score - 10` and becomes
- * the unknown id, and neighbouring unknowns become one.
+ * the split with the largest sum of scores. A character that no piece covers scores `lowest score - 10` and becomes
+ * the unknown id. Adjacent unknowns are merged.
  *
- * Scores are added in float32, as the original does: in float64 two nearly equal splits can change places.
+ * Scores are summed in float32, like the original: in float64 two nearly equal splits can swap ranks.
  *
  * Source: google/sentencepiece@v0.2.0 `src/normalizer.cc` (Normalize), `src/unigram_model.cc` (EncodeOptimized),
  * `src/sentencepiece_processor.cc` (merging of unknowns).
@@ -24,7 +24,7 @@ export class UnigramModel {
   readonly unknownId: number;
   readonly #model: PieceModel;
   readonly #charsMap: CharsMap | undefined;
-  /** Pieces that text can match, with their id and score; user-defined ones outbid everything else. */
+  /** Pieces that text can match, with their id and score. User-defined ones score higher than all others. */
   readonly #matchable = new Map<string, { id: number; score: number }>();
   readonly #userDefined: Uint8Array[] = [];
   readonly #longestPiece: number;
@@ -52,13 +52,13 @@ export class UnigramModel {
   /**
    * The ids of a text, without any special tokens.
    *
-   * @param options.dummyPrefix false leaves out the space that models put in front of the first word
+   * @param options.dummyPrefix false omits the space that models put in front of the first word
    */
   encode(text: string, options: { readonly dummyPrefix?: boolean } = {}): number[] {
     return this.#bestSplit(this.#normalize(text, options.dummyPrefix ?? true));
   }
 
-  /** The text as the vocabulary sees it, spaces written as U+2581 where the model asks for that. */
+  /** The normalised text, with spaces written as U+2581 if the model requires it. */
   #normalize(text: string, dummyPrefix: boolean): string {
     const { addDummyPrefix, removeExtraWhitespaces, escapeWhitespaces } = this.#model;
     const input = new TextEncoder().encode(text);

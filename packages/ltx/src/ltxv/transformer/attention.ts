@@ -1,8 +1,8 @@
 /**
  * Attention of the LTX transformer: projections, q/k norm over the whole width, rotation, heads, output projection.
  *
- * q and k are normalised and rotated over all heads together, before the heads are split; that is how the
- * checkpoints were trained (Lightricks/LTX-Video #224).
+ * q and k are normalised and rotated over all heads together, before the heads are split. The checkpoints were trained
+ * that way (Lightricks/LTX-Video #224).
  *
  * Shapes: B batch, T query tokens, S key tokens (video or text), D width, N heads, K head width.
  * Source: huggingface/diffusers@58eb52c, `transformer_ltx.py` (LTXAttention, LTXVideoAttnProcessor).
@@ -14,7 +14,7 @@ import { applyRope, type RopeTables } from "./rope.ts";
 
 const qkNormEps = 1e-5;
 
-/** One attention layer; self-attention when `forward` gets no text. */
+/** One attention layer. Without text, `forward` is self-attention. */
 export class Attention {
   readonly #heads: number;
   readonly #normQ: RmsNorm;
@@ -37,7 +37,7 @@ export class Attention {
   }
 
   /**
-   * @param options.text_BSD what to attend to instead of `x_BTD` itself
+   * @param options.text_BSD attended to instead of `x_BTD` itself
    * @param options.bias_B11S added to the scores
    */
   forward(

@@ -1,8 +1,8 @@
 /**
  * One transformer block: self-attention, cross-attention to the caption, feed-forward.
  *
- * Self-attention and feed-forward are normalised, modulated and gated by the noise level; cross-attention reads the
- * stream as it is and is not gated.
+ * Self-attention and feed-forward are normalised, and modulated and gated by the noise level. Cross-attention takes its
+ * input as it is and is not gated.
  *
  * Shapes: B batch, G timestep groups, T video tokens, L text tokens, D width.
  * Source: huggingface/diffusers@58eb52c, `transformer_ltx.py` (LTXVideoTransformerBlock).
@@ -13,7 +13,7 @@ import { Attention } from "./attention.ts";
 import { addGated, modulate } from "./conditioning.ts";
 import type { RopeTables } from "./rope.ts";
 
-/** What every block of one forward pass shares. */
+/** Inputs that all blocks of one forward pass share. */
 export type BlockInputs = {
   readonly text_BLD: Tensor;
   readonly textBias_B11L: Tensor | undefined;

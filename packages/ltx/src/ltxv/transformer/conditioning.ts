@@ -1,5 +1,5 @@
 /**
- * What steers the blocks besides the video itself: the noise level (as modulation) and the caption (as text tokens).
+ * The conditioning of the blocks: the noise level (as modulation) and the caption (as text tokens).
  *
  * Shapes: B batch, G groups of consecutive tokens that share a timestep, T video tokens, L text tokens,
  * D transformer width.
@@ -11,8 +11,8 @@ import { cat, type DType, Linear, type Parameters, scope, type Tensor, tensor } 
 const sinusoidSize = 256;
 
 /**
- * `10000^(-k/128)` with the reference's float32 roundings. The exponential is JavaScript's, correct to the last bit and
- * the same everywhere: libtorch 1.13's is an ulp off for every tenth k, and t = 1000 makes 3e-5 of an ulp.
+ * `10000^(-k/128)` with the reference's float32 roundings. The exponential is JavaScript's, which is correct to the last
+ * bit on every machine. libtorch 1.13's is an ulp off for every tenth k, and t = 1000 turns an ulp into 3e-5.
  */
 const sinusoidFrequencies: readonly number[] = Array.from({ length: sinusoidSize / 2 }, (_, k) => {
   const numerator = Math.fround(Math.fround(-Math.log(10_000)) * k);
@@ -22,7 +22,7 @@ const sinusoidFrequencies: readonly number[] = Array.from({ length: sinusoidSize
 /**
  * Cosines, then sines of `t * 10000^(-k/128)`: float32 `[n, 256]`.
  *
- * @param timestep_n any number type, on the 0 to 1000 scale; taken to float32 (in bfloat16 993.7 would become 992)
+ * @param timestep_n any number type, from 0 to 1000; cast to float32 (in bfloat16 993.7 would become 992)
  */
 export function timestepSinusoid(timestep_n: Tensor): Tensor {
   return scope(() => {
@@ -32,7 +32,7 @@ export function timestepSinusoid(timestep_n: Tensor): Tensor {
   });
 }
 
-/** The embedded noise level: once as it is (for the output layer) and once as six modulation rows a block adds to. */
+/** The embedded noise level (for the output layer), and the six modulation rows to which a block adds its own. */
 export type EmbeddedTimestep = { readonly modulation_BG6D: Tensor; readonly embedded_BGD: Tensor };
 
 /** `time_embed`: timestep to modulation. */
@@ -48,7 +48,7 @@ export class TimeEmbedding {
     this.#modulation = new Linear(p.at("linear"), width, 6 * width);
   }
 
-  /** @param dtype the type the layers run in; the sinusoid is made in float32 and cast to it */
+  /** @param dtype the type of the layers; the sinusoid is computed in float32 and cast to it */
   forward(timestep_BG: Tensor, dtype: DType): EmbeddedTimestep {
     const [B, G] = timestep_BG.shape as readonly [number, number];
     const sinusoid = timestepSinusoid(timestep_BG.flatten()).to(dtype);
@@ -79,8 +79,8 @@ export class CaptionProjection {
 /**
  * The text mask as a term added to attention scores, `[B,1,1,L]`: 0 where there is text, -10000 elsewhere.
  *
- * Finite on purpose, like the reference's: a fully padded row attends evenly instead of becoming NaN. In bfloat16
- * the value is -9984.
+ * Finite, like the reference's: a fully padded row attends evenly instead of becoming NaN. In bfloat16 the value is
+ * -9984.
  *
  * @param mask_BL 1 (or true) for real text tokens
  */
@@ -91,28 +91,28 @@ export function textBias(mask_BL: Tensor, dtype: DType): Tensor {
 /**
  * Scales and shifts tokens group by group: `x * (1 + scale) + shift`.
  *
- * Every value of a group covers T/G consecutive tokens, so conditioning a whole frame on another timestep costs a
- * broadcast, not a `[B,T,6D]` tensor. Multiply and add run as one kernel: a third less time, and one rounding fewer
- * than the reference in bfloat16.
+ * Each value of a group covers T/G consecutive tokens, so another timestep for a whole frame costs a broadcast, not a
+ * `[B,T,6D]` tensor. Multiply and add run as one kernel, which takes a third less time and rounds once less than the
+ * reference in bfloat16.
  */
 export function modulate(x_BTD: Tensor, scale_BGD: Tensor, shift_BGD: Tensor): Tensor {
   const factor_BGD = scale_BGD.add(1);
   if (isOneGroup(scale_BGD)) return shift_BGD.addcmul(x_BTD, factor_BGD);
-  return shift_BGD.unsqueeze(2).addcmul(grouped(x_BTD, scale_BGD), factor_BGD.unsqueeze(2)).flatten(1, 2);
+  return shift_BGD.unsqueeze(2).addcmul(toGroups(x_BTD, scale_BGD), factor_BGD.unsqueeze(2)).flatten(1, 2);
 }
 
-/** Adds a branch to the stream, multiplied group by group: `x + branch * gate`. */
+/** Adds a branch, scaled group by group: `x + branch * gate`. */
 export function addGated(x_BTD: Tensor, branch_BTD: Tensor, gate_BGD: Tensor): Tensor {
   if (isOneGroup(gate_BGD)) return x_BTD.addcmul(branch_BTD, gate_BGD);
-  const branch = grouped(branch_BTD, gate_BGD);
-  return grouped(x_BTD, gate_BGD).addcmul(branch, gate_BGD.unsqueeze(2)).flatten(1, 2);
+  const branch = toGroups(branch_BTD, gate_BGD);
+  return toGroups(x_BTD, gate_BGD).addcmul(branch, gate_BGD.unsqueeze(2)).flatten(1, 2);
 }
 
-/** The same value for every token, the usual case: `[B,1,D]` broadcasts by itself. */
+/** Whether every token has the same value, the usual case: `[B,1,D]` broadcasts by itself. */
 function isOneGroup(values_BGD: Tensor): boolean {
   return values_BGD.size(1) === 1;
 }
 
-function grouped(x_BTD: Tensor, values_BGD: Tensor): Tensor {
+function toGroups(x_BTD: Tensor, values_BGD: Tensor): Tensor {
   return x_BTD.unflatten(1, [values_BGD.size(1), -1]);
 }

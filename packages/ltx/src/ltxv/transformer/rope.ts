@@ -1,14 +1,14 @@
 /**
- * Where each token is: positions in seconds and pixels become the cosines and sines that rotate q and k.
+ * Rotary position embedding: positions in seconds and pixels become cosines and sines that rotate q and k.
  *
  * Idea: a token's time, row and column are each turned into a fraction of a fixed range (20 s, 2048 px), and each
  * of D/6 frequencies rotates one pair of channels by each fraction. Channel order is frequency-major: for every
  * frequency f, h, w sit side by side. The D mod 6 channels left over come first and are not rotated.
  *
- * Angles reach 15,700 rad, where one float32 ulp is 1e-3, so the tables are made with the reference's operations
- * in the reference's order: folding two constants into one already moves the fastest rotations by 1e-3. Fractions and
- * frequencies are made on the CPU whatever the device, because a GPU divides by a constant as a product with its
- * rounded inverse, and has a power function of its own; what follows rounds alike everywhere but for sin and cos.
+ * Angles reach 15,700 rad, where one float32 ulp is 1e-3. So the tables use the reference's operations in the
+ * reference's order: folding two constants into one changes the fastest rotations by 1e-3. Fractions and
+ * frequencies are always computed on the CPU: a GPU divides by a constant by multiplying with its rounded inverse, and
+ * has another power function. All later operations except sin and cos round alike on every device.
  *
  * Shapes: B batch, T video tokens, D transformer width, 3 the axes frame, row, column.
  * Source: huggingface/diffusers@58eb52c, `transformer_ltx.py` (LTXVideoRotaryPosEmbed, apply_rotary_emb) and
@@ -40,25 +40,25 @@ const baseSide = 2048;
  */
 export type TimeRule = "plain" | "causal";
 
-/** float32 factors of the rotation; a leading 1 stands for every sample of the batch. */
+/** float32 factors of the rotation. A leading 1 is broadcast over the batch. */
 export type RopeTables = {
   /** `[B or 1, T, D]` */
   readonly cos_BTD: Tensor;
-  /** `[B or 1, T, D]`; negative for the first channel of each pair, so that a swapped pair needs no other sign. */
+  /** `[B or 1, T, D]`, negated for the first channel of each pair, so that the swapped pair needs no sign. */
   readonly sin_BTD: Tensor;
 };
 
-/** Where the tokens of one or more videos of the same grid are. */
+/** Positions of the tokens of one or more videos with the same grid. */
 export type TokenPlaces = {
   readonly grid: LatentGrid;
-  /** Frames per second of the video in pixels. */
+  /** Frames per second of the pixel video. */
   readonly frameRate: number;
   readonly timeRule: TimeRule;
-  /** Videos one after the other in the sequence, all at the same positions. Default 1. */
+  /** Number of videos in the sequence, all with the same positions. Default 1. */
   readonly videos?: number | undefined;
 };
 
-/** The tables of whole grids under one time rule. */
+/** Makes the tables of whole grids under one time rule. */
 export function buildRope(
   options: TokenPlaces & { readonly width: number; readonly device: Device },
 ): RopeTables {
@@ -76,7 +76,7 @@ export function buildRope(
 }
 
 /**
- * The tables of given positions: `coords_B3T` holds seconds, pixel rows and pixel columns, on any device.
+ * Makes the tables of given positions: `coords_B3T` holds seconds, pixel rows and pixel columns, on any device.
  */
 export function ropeFromCoords(options: { width: number; coords_B3T: Tensor; device: Device }): RopeTables {
   return noGrad(() =>
@@ -93,10 +93,10 @@ export function ropeFromCoords(options: { width: number; coords_B3T: Tensor; dev
 }
 
 /**
- * Positions of a grid in pixel units, time corrected for the first frame being encoded alone: int64 `[1,3,T]` on the
- * CPU.
+ * Positions of a grid in pixel units, with time corrected because the first frame is encoded alone: int64 `[1,3,T]` on
+ * the CPU.
  *
- * @param frameIndex pixel frame at which the grid's first frame stands in the video
+ * @param frameIndex pixel frame of the video where the grid's first frame is
  */
 export function causalCoords(grid: LatentGrid, frameIndex = 0): Tensor {
   return scope(() => {
@@ -111,7 +111,7 @@ export function causalCoords(grid: LatentGrid, frameIndex = 0): Tensor {
   });
 }
 
-/** Replaces the pixel-frame axis of `[B,3,T]` positions by seconds; the result is float32. */
+/** Converts the pixel-frame axis of `[B,3,T]` positions to seconds. The result is float32. */
 export function secondsOf(coords_B3T: Tensor, frameRate: number): Tensor {
   return scope(() => {
     const coords = coords_B3T.to("float32");
@@ -119,7 +119,7 @@ export function secondsOf(coords_B3T: Tensor, frameRate: number): Tensor {
   });
 }
 
-/** Rotates each channel pair of `x_BTD`; float32 inside, the result has the input's type. */
+/** Rotates each channel pair of `x_BTD`. Computes in float32; the result has the input's type. */
 export function applyRope(x_BTD: Tensor, rope: RopeTables): Tensor {
   const { dtype } = x_BTD;
   const x32_BTD = x_BTD.to("float32");
@@ -130,9 +130,9 @@ export function applyRope(x_BTD: Tensor, rope: RopeTables): Tensor {
 }
 
 /**
- * Tables kept from call to call, because every step of a training needs the same few.
+ * Caches tables, because every step of a training needs the same few.
  *
- * The owner frees it. The oldest table goes when there are more than `capacity`: at 13B one is up to 230 MB.
+ * The owner frees the cache. It evicts the least recently used table beyond `capacity`: at 13B one is up to 230 MB.
  */
 export class RopeCache {
   readonly #width: number;
@@ -144,7 +144,7 @@ export class RopeCache {
     this.#capacity = capacity;
   }
 
-  /** The tables of given places, built at their first use. They stay the cache's: do not free them. */
+  /** The tables of given positions, built at first use. The cache owns them: do not free them. */
   get(places: TokenPlaces, device: Device): RopeTables {
     const { frameRate, timeRule, videos = 1 } = places;
     const { F, H, W, compression } = places.grid;
@@ -185,7 +185,7 @@ function cellIndices(grid: LatentGrid, dtype: "int64" | "float32"): [Tensor, Ten
   return [f_T, h_T, w_T];
 }
 
-/** Fractions of the range under the plain rule, `[1,T,3]`: scale first, then divide, as the reference does. */
+/** Fractions of the range under the plain rule, `[1,T,3]`. Scales first, then divides, like the reference. */
 function plainFractions(grid: LatentGrid, frameRate: number): Tensor {
   const { temporal, spatial } = grid.compression;
   const [f_T, h_T, w_T] = cellIndices(grid, "float32");
@@ -197,7 +197,7 @@ function plainFractions(grid: LatentGrid, frameRate: number): Tensor {
   return stack(fractions, -1).unsqueeze(0);
 }
 
-/** Angles from fractions `[B,T,3]`, then cosines and signed sines. */
+/** Computes angles from fractions `[B,T,3]`, then cosines and signed sines. */
 function tablesFrom(width: number, fractions_BT3: Tensor, device: Device): RopeTables {
   const frequencies = ropeFrequencies(width, device);
   const signed_BT31 = fractions_BT3.to(device).unsqueeze(-1).mul(2).sub(1);
@@ -220,7 +220,7 @@ function tablesFrom(width: number, fractions_BT3: Tensor, device: Device): RopeT
 /**
  * The D/6 frequencies times pi/2: `10000^linspace(0, 1)`, then `* pi`, then `/ 2`, in float32.
  *
- * An ulp of an exponent is 6e-7 of its frequency.
+ * An error of one ulp in an exponent changes its frequency by 6e-7, relatively.
  */
 export function ropeFrequencies(width: number, device: Device): Tensor {
   const exponents = tensor(fusedLinspace(Math.floor(width / 6)));
@@ -228,8 +228,8 @@ export function ropeFrequencies(width: number, device: Device): Tensor {
 }
 
 /**
- * `torch.linspace(0, 1, count)` as libtorch 2.x rounds it: counted from the nearer end, multiply and subtract fused.
- * libtorch 1.13 rounds twice, which moves the fastest rotations by 7e-3.
+ * `torch.linspace(0, 1, count)` with the rounding of libtorch 2.x: counts from the nearer end, with fused multiply and
+ * subtract. libtorch 1.13 rounds twice, which changes the fastest rotations by 7e-3.
  */
 function fusedLinspace(count: number): number[] {
   if (count === 1) return [0];

@@ -1,10 +1,11 @@
 /**
- * The video transformer: noisy tokens, a caption and a noise level in, the velocity of the tokens out.
+ * The video transformer: predicts the velocity of noisy tokens from a caption and a noise level.
  *
  * Shapes: B batch, T video tokens, C latent channels, L text tokens, D width (of the text: caption channels),
  * G timestep groups (1, one per latent frame, or T).
- * Source: huggingface/diffusers@58eb52c, `transformer_ltx.py` (LTXVideoTransformer3DModel). Different on purpose: a
- * timestep may be given per group of consecutive tokens, so conditioning a frame costs no per-token modulation.
+ * Source: huggingface/diffusers@58eb52c, `transformer_ltx.py` (LTXVideoTransformer3DModel). Deliberate
+ * difference: a timestep may be given per group of consecutive tokens, so conditioning a frame needs no per-token
+ * modulation.
  */
 import {
   checkpoint,
@@ -29,9 +30,9 @@ const normOutEps = 1e-6;
 export type TransformerInputs = VelocityInputs & {
   /** Positions that are not a plain grid: seconds, pixel rows, pixel columns. Overrides grid and frame rate. */
   readonly coords_B3T?: Tensor | undefined;
-  /** Tables already made from such positions; the caller's to free. */
+  /** Tables made from such positions. The caller frees them. */
   readonly rope?: RopeTables | undefined;
-  /** Shown what each block puts out, `[B,T,D]`, in the order they run; it is freed with the forward pass. */
+  /** Called with the output of each block, `[B,T,D]`, in order. The tensor is freed with the forward pass. */
   readonly onBlock?: (x_BTD: Tensor, block: number) => void;
 };
 
@@ -69,7 +70,7 @@ export class Transformer {
     this.#ropes = new RopeCache(width);
   }
 
-  /** The type the weights are stored and multiplied in. */
+  /** Element type of the weights and of the computation. */
   get dtype(): DType {
     return this.#projIn.weight.dtype;
   }
@@ -85,12 +86,12 @@ export class Transformer {
   /**
    * The predicted velocity, `noise - latents`: `[B,T,outChannels]` in the weights' type.
    *
-   * Tokens and text are cast to the weights' type; positions and the timestep's sinusoid stay float32.
+   * Tokens and text are cast to the weights' type. Positions and the timestep's sinusoid stay float32.
    *
-   * @throws RangeError when tokens, timestep and grid do not fit together
+   * @throws RangeError when tokens, timestep and grid do not match
    */
   forward(inputs: TransformerInputs): Tensor {
-    // The tape of a recomputed block needs the block's inputs until the backward pass: they stay in the caller's scope.
+    // A recomputed block needs its inputs until the backward pass, so they belong to the caller's scope.
     return inputs.checkpointBlocks === true ? this.#run(inputs) : scope(() => this.#run(inputs));
   }
 
@@ -140,7 +141,7 @@ export class Transformer {
   }
 }
 
-/** One block in its own scope, so that its intermediates go before the next block makes its own. */
+/** Runs one block in its own scope, so that its intermediates are freed before the next block. */
 function runBlock(block: TransformerBlock, x_BTD: Tensor, shared: BlockInputs, recompute: boolean): Tensor {
   if (!recompute) return scope(() => block.forward(x_BTD, shared));
   const inputs = [x_BTD, shared.text_BLD, shared.modulation_BG6D];

@@ -1,8 +1,8 @@
 /**
- * What a video VAE is built from: `vae/config.json` turned into the list of blocks in the order they run.
+ * The configuration of a video VAE: converts `vae/config.json` to the list of blocks in the order they run.
  *
- * The released file spells the decoder outside-in, derives widths from neighbours and has fields that contradict
- * each other unless read together. All of that is settled here once, so the layers only see finished numbers.
+ * The released file lists the decoder outside-in, derives widths from neighbours and has fields that only make sense
+ * together. All of that is resolved here, so the layers get final numbers.
  *
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (how the fields become blocks),
  * `scripts/convert_ltx_to_diffusers.py` (the released values).
@@ -20,15 +20,15 @@ export type DownBlockConfig = {
 };
 
 export type UpBlockConfig = {
-  /** Width of what comes in. */
+  /** Width of the input. */
   readonly inChannels: number;
-  /** Width of the resnets and of what goes out. */
+  /** Width of the resnets and of the output. */
   readonly outChannels: number;
   readonly resnets: number;
   readonly upsample: boolean;
   /** Add the unfolded input to the upsampled output. */
   readonly residual: boolean;
-  /** By how much the upsampler narrows its input, besides unfolding. */
+  /** Factor by which the upsampler narrows its input, besides unfolding. */
   readonly upsampleFactor: number;
   readonly injectNoise: boolean;
 };
@@ -66,15 +66,15 @@ export type VaeConfig = {
   readonly scalingFactor: number;
   /** Pixels of height or width in one latent cell. */
   readonly spatialCompression: number;
-  /** Frames in one latent frame; the first frame is a latent frame of its own. */
+  /** Frames in one latent frame, except the first, which is a latent frame of its own. */
   readonly temporalCompression: number;
-  /** Whether decoding wants a decode timestep. */
+  /** Whether decoding needs a decode timestep. */
   readonly timestepConditioning: boolean;
   readonly encoder: VaeEncoderConfig;
   readonly decoder: VaeDecoderConfig;
 };
 
-/** Kernel step of each way to shrink, in (time, height, width). */
+/** Stride of each kind of downsampling, in (time, height, width). */
 export const downsampleStride: Readonly<Record<Downsample, readonly [number, number, number]>> = {
   none: [1, 1, 1],
   conv: [2, 2, 2],
@@ -83,13 +83,13 @@ export const downsampleStride: Readonly<Record<Downsample, readonly [number, num
   spatiotemporal: [2, 2, 2],
 };
 
-/** Everything an upsampler enlarges by, in (time, height, width). */
+/** Factors of every upsampler, in (time, height, width). */
 export const upsampleStride: readonly [number, number, number] = [2, 2, 2];
 
 /**
  * Reads `vae/config.json`.
  *
- * @throws ConfigError when a field is missing, lists disagree in length, or widths cannot be folded as asked
+ * @throws ConfigError when a field is missing, lists differ in length, or widths cannot be folded
  */
 export function parseVaeConfig(fields: ConfigFields): VaeConfig {
   fields.oneOf("patch_size_t", [1], 1);
@@ -106,7 +106,7 @@ export function parseVaeConfig(fields: ConfigFields): VaeConfig {
     const expected = `as much as the encoder shrinks (time ${shrink(0)}, space ${shrink(1)} after patches)`;
     throw new ConfigError(`${fields.where}, decoder_spatio_temporal_scaling`, got, expected);
   }
-  // The reference doubles per scaling block whatever its kind, so 0.9.5 has to state the true ratios.
+  // The reference doubles the ratio per scaling block of any kind, so the file of 0.9.5 states the true ratios.
   requireRatio(fields, "spatial_compression_ratio", spatialCompression);
   requireRatio(fields, "temporal_compression_ratio", temporalCompression);
   return {
@@ -124,9 +124,9 @@ function parseEncoder(fields: ConfigFields, latentChannels: number): VaeEncoderC
   const widths = fields.counts("block_out_channels", [128, 256, 512, 512]);
   const types = fields.strings("down_block_types", Array(4).fill(stridedBlock));
   const folds = types.at(-1) === foldingBlock;
-  // Folding blocks widen to the next entry; strided ones own their entry, and the last keeps its width.
+  // Folding blocks widen to the next entry. Strided ones have an entry each, and the last keeps its width.
   const count = folds ? widths.length - 1 : widths.length;
-  const oneEach = sized(fields, count);
+  const oneEach = makeLengthCheck(fields, count);
   oneEach("down_block_types", types);
   const odd = types.find((type) => type !== (folds ? foldingBlock : stridedBlock));
   if (odd !== undefined) {
@@ -138,7 +138,7 @@ function parseEncoder(fields: ConfigFields, latentChannels: number): VaeEncoderC
     fields.booleans("spatio_temporal_scaling", releasedScaling),
   );
   const kinds = oneEach("downsample_type", fields.strings("downsample_type", Array(count).fill("conv")));
-  const resnets = sized(fields, count + 1)(
+  const resnets = makeLengthCheck(fields, count + 1)(
     "layers_per_block",
     fields.counts("layers_per_block", releasedLayers, 0),
   );
@@ -164,8 +164,8 @@ function parseEncoder(fields: ConfigFields, latentChannels: number): VaeEncoderC
 function parseDecoder(fields: ConfigFields, latentChannels: number): VaeDecoderConfig {
   const widths = fields.counts("decoder_block_out_channels", [128, 256, 512, 512]).toReversed();
   const count = widths.length;
-  const oneEach = sized(fields, count);
-  const oneEachAndMid = sized(fields, count + 1);
+  const oneEach = makeLengthCheck(fields, count);
+  const oneEachAndMid = makeLengthCheck(fields, count + 1);
   const inwards = <T>(list: readonly T[]): readonly T[] => list.toReversed();
   const scalingName = "decoder_spatio_temporal_scaling";
   const scaling = inwards(oneEach(scalingName, fields.booleans(scalingName, releasedScaling)));
@@ -178,10 +178,10 @@ function parseDecoder(fields: ConfigFields, latentChannels: number): VaeDecoderC
   const noiseName = "decoder_inject_noise";
   const noise = inwards(oneEachAndMid(noiseName, fields.booleans(noiseName, Array(count + 1).fill(false))));
   const timestepConditioning = fields.boolean("timestep_conditioning", false);
-  let arriving = widths[0]!;
+  let inChannels = widths[0]!;
   const blocks = widths.map((width, i): UpBlockConfig => {
     const block: UpBlockConfig = {
-      inChannels: arriving,
+      inChannels,
       outChannels: width / factors[i]!,
       resnets: resnets[i + 1]!,
       upsample: scaling[i]!,
@@ -190,7 +190,7 @@ function parseDecoder(fields: ConfigFields, latentChannels: number): VaeDecoderC
       injectNoise: noise[i + 1]!,
     };
     requireUnfoldable(fields, block, timestepConditioning);
-    arriving = block.outChannels;
+    inChannels = block.outChannels;
     return block;
   });
   return {
@@ -207,7 +207,7 @@ function parseDecoder(fields: ConfigFields, latentChannels: number): VaeDecoderC
 
 const stridedBlock = "LTXVideoDownBlock3D";
 const foldingBlock = "LTXVideo095DownBlock3D";
-// The defaults of the reference class, which are those of 0.9.0.
+// The defaults of the reference class, which are the values of 0.9.0.
 const releasedScaling = [true, true, true, false];
 const releasedLayers = [4, 3, 3, 3, 4];
 
@@ -220,8 +220,11 @@ function downsampleKind(fields: ConfigFields, kind: string): Downsample {
   );
 }
 
-/** A check that a list has one entry per block, said with the number there should be. */
-function sized(fields: ConfigFields, count: number): <T>(name: string, list: readonly T[]) => readonly T[] {
+/** Makes a check that a list has `count` entries. */
+function makeLengthCheck(
+  fields: ConfigFields,
+  count: number,
+): <T>(name: string, list: readonly T[]) => readonly T[] {
   return (name, list) => {
     if (list.length === count) return list;
     throw new ConfigError(
@@ -234,10 +237,14 @@ function sized(fields: ConfigFields, count: number): <T>(name: string, list: rea
 
 function requireRatio(fields: ConfigFields, name: string, actual: number): void {
   if (!fields.has(name) || fields.count(name) === actual) return;
-  throw new ConfigError(`${fields.where}, ${name}`, `${fields.raw(name)}`, `${actual}, what the blocks do`);
+  throw new ConfigError(
+    `${fields.where}, ${name}`,
+    `${fields.raw(name)}`,
+    `${actual}, the ratio of the blocks`,
+  );
 }
 
-/** A folding block changes width only through its downsampler, whose two branches must come out whole. */
+/** A folding block changes width only in its downsampler, where both branches need whole numbers of channels. */
 function requireFoldable(fields: ConfigFields, block: DownBlockConfig): void {
   const { inChannels, outChannels, downsample } = block;
   const cells = downsampleStride[downsample].reduce((product, step) => product * step, 1);
@@ -268,7 +275,7 @@ function requireUnfoldable(fields: ConfigFields, block: UpBlockConfig, timestepC
     refuse("upsample_residual", widths, `an incoming width divisible by ${cells}`);
   }
   if (factor === 1 && inChannels !== outChannels && (timestepConditioning || block.injectNoise)) {
-    // The reference would give its conv_in resnet the raw timestep and noise scales of the wrong width.
+    // The reference would pass the raw timestep, and noise scales of the wrong width, to its conv_in resnet.
     refuse(
       "decoder_block_out_channels",
       widths,

@@ -1,8 +1,8 @@
 /**
- * The VAE decoder: latents to pixels, and for newer checkpoints the last step of denoising.
+ * The VAE decoder: converts latents to pixels. For newer checkpoints it is the last denoising step too.
  *
- * From 0.9.1 on the decoder is told a decode timestep, the noise level it should assume in the latents (usually
- * 0.05), and 0.9.1 also injects noise of its own between convolutions.
+ * Since 0.9.1 the decoder takes a decode timestep, the noise level to assume in the latents (usually 0.05). 0.9.1 also
+ * injects noise between convolutions.
  *
  * Shapes: B batch, C channels, F H W latent frames, height, width, f h w pixel frames, height, width.
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (LTXVideoDecoder3d).
@@ -14,21 +14,21 @@ import { MidBlock, TimestepEmbedder, UpBlock } from "./blocks/up-blocks.ts";
 import type { VaeDecoderConfig } from "./config.ts";
 import { unpatchify } from "./patchify.ts";
 
-/** The parts only a timestep-conditioned decoder has. */
+/** The parts that only a timestep-conditioned decoder has. */
 type OutputConditioning = {
   readonly embedder: TimestepEmbedder;
   readonly scaleShiftTable_2C: Tensor;
 };
 
 export class VaeDecoder {
-  // Readable so that a test, or someone hunting a difference, can run the decoder stage by stage.
+  // Public, so that tests and debugging can run the decoder stage by stage.
   readonly convIn: CausalConv3d;
   readonly midBlock: MidBlock;
   readonly upBlocks: readonly UpBlock[];
   readonly convOut: CausalConv3d;
-  /** Whether any block adds noise of its own. */
+  /** Whether any block injects noise. */
   readonly injectsNoise: boolean;
-  /** 1000, stored in the checkpoint: layers see timesteps on the transformer's scale. A constant, not trained. */
+  /** 1000, stored in the checkpoint: scales timesteps to the transformer's range. A constant, not trained. */
   readonly timestepScale: Tensor | undefined;
   readonly #patchSize: number;
   readonly #conditioning: OutputConditioning | undefined;
@@ -56,15 +56,15 @@ export class VaeDecoder {
   /**
    * `[B,C,F,H,W]` latents (denormalised) to `[B,3,f,h,w]` pixels around [-1, 1], not clamped.
    *
-   * @param inputs.timestep_B decode timestep of each sample in [0, 1]; needed exactly when the VAE is conditioned
-   * @param inputs.noise needed when `injectsNoise`
+   * @param inputs.timestep_B decode timestep of each sample in [0, 1]; required if the VAE is timestep-conditioned
+   * @param inputs.noise required if `injectsNoise`
    */
   forward(
     latents_BCFHW: Tensor,
     inputs: { timestep_B?: Tensor | undefined; noise?: NoiseSource | undefined },
   ): Tensor {
     return scope(() => {
-      const timestep_B = this.scaledTimestep(inputs.timestep_B);
+      const timestep_B = this.scaleTimestep(inputs.timestep_B);
       const blockInputs = { timestep_B, noise: inputs.noise };
       let x = this.convIn.forward(latents_BCFHW);
       for (const block of [this.midBlock, ...this.upBlocks]) {
@@ -76,8 +76,8 @@ export class VaeDecoder {
     });
   }
 
-  /** The timestep as blocks want it, or undefined for a decoder without one. */
-  scaledTimestep(timestep_B: Tensor | undefined): Tensor | undefined {
+  /** The timestep on the scale of the blocks, or undefined for a decoder without one. */
+  scaleTimestep(timestep_B: Tensor | undefined): Tensor | undefined {
     if (!this.timestepScale) return undefined;
     if (!timestep_B)
       throw new Error("VAE decoder: got no timestep, expected one for a timestep-conditioned VAE");
@@ -87,12 +87,12 @@ export class VaeDecoder {
   /** The last stage: norm, modulation by the scaled timestep, convolution, patches to pixels. */
   output(x_BCfHW: Tensor, timestep_B: Tensor | undefined): Tensor {
     return scope(() => {
-      const active = scope(() => this.#modulated(pixelNorm(x_BCfHW), timestep_B).silu());
+      const active = scope(() => this.#modulate(pixelNorm(x_BCfHW), timestep_B).silu());
       return unpatchify(this.convOut.forward(active), this.#patchSize);
     });
   }
 
-  #modulated(x_BCfHW: Tensor, timestep_B: Tensor | undefined): Tensor {
+  #modulate(x_BCfHW: Tensor, timestep_B: Tensor | undefined): Tensor {
     if (!this.#conditioning || !timestep_B) return x_BCfHW;
     const { embedder, scaleShiftTable_2C } = this.#conditioning;
     const rows = modulationRows(embedder.forward(timestep_B, x_BCfHW.dtype), scaleShiftTable_2C);

@@ -1,8 +1,8 @@
 /**
- * The VAE encoder: pixels to the mean and log-variance of each latent cell.
+ * The VAE encoder: converts pixels to the mean and log-variance of each latent cell.
  *
- * Patches, a convolution, down blocks, a middle block, then one convolution that gives C means and a single
- * log-variance shared by all channels.
+ * Patches, a convolution, down blocks, a middle block, then a convolution to C means and one log-variance that all
+ * channels share.
  *
  * Shapes: B batch, C latent channels, f h w pixel frames, height, width, F H W latent frames, height, width.
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (LTXVideoEncoder3d).
@@ -16,7 +16,7 @@ import type { VaeEncoderConfig } from "./config.ts";
 import { patchify } from "./patchify.ts";
 
 export class VaeEncoder {
-  // Readable so that a test, or someone hunting a difference, can run the encoder stage by stage.
+  // Public, so that tests and debugging can run the encoder stage by stage.
   readonly convIn: CausalConv3d;
   readonly downBlocks: readonly DownBlock[];
   readonly midBlock: MidBlock;

@@ -1,8 +1,8 @@
 /**
- * Moves pixels of a small square into channels and back: the VAE's outermost step.
+ * Moves the pixels of a small square into channels and back: the first step of encoding and the last of decoding.
  *
  * The order inside the channels is (colour, column in the square, row in the square): the column varies slower.
- * The up- and downsamplers inside the VAE use (time, row, column) instead; do not unify them.
+ * The upsamplers and downsamplers inside the VAE use (time, row, column) instead. Do not unify them.
  *
  * Shapes: B batch, C colour channels, f frames, h w pixel height and width, H W height and width in patches,
  * p patch size, P = C * p * p.
@@ -11,7 +11,7 @@
 import type { Tensor } from "@ltx-trainer/torch";
 
 /**
- * Pixels as patches: `[B,C,f,h,w]` to `[B,C*p*p,f,h/p,w/p]`.
+ * Pixels to patches: `[B,C,f,h,w]` to `[B,C*p*p,f,h/p,w/p]`.
  *
  * @throws RangeError when a side is not a multiple of the patch size
  */
@@ -28,7 +28,7 @@ export function patchify(pixels_BCfhw: Tensor, patchSize: number): Tensor {
     .reshape([B, C * patchSize * patchSize, f, H, W]);
 }
 
-/** Patches as pixels, the inverse of `patchify`. */
+/** Patches to pixels, the inverse of `patchify`. */
 export function unpatchify(patches_BPfHW: Tensor, patchSize: number): Tensor {
   const [B, P, f, H, W] = patches_BPfHW.shape as readonly [number, number, number, number, number];
   const C = P / (patchSize * patchSize);

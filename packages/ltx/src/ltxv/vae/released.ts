@@ -1,7 +1,7 @@
 /**
- * The VAE configurations of the released checkpoints, as their `vae/config.json` spells them.
+ * The VAE configurations of the released checkpoints, in the words of their `vae/config.json`.
  *
- * 0.9.6, 0.9.7 and 0.9.8 use the architecture of 0.9.5.
+ * 0.9.6, 0.9.7 and 0.9.8 have the architecture of 0.9.5.
  * Source: huggingface/diffusers@58eb52c, `scripts/convert_ltx_to_diffusers.py`.
  */
 import { ConfigFields } from "../../config-fields.ts";

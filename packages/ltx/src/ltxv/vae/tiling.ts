@@ -1,16 +1,16 @@
 /**
  * Encoding and decoding in overlapping tiles, so that a long or large clip fits into memory.
  *
- * Tiles are cut in space and, where asked, in time; neighbours overlap and are blended with linear ramps. A tile
- * does not see what lies outside it, so the result is close to the undivided one but never equal. Latents for
- * training should come from one piece whenever memory allows.
+ * Tiles are cut in space and, optionally, in time. Neighbours overlap and are blended with linear ramps. A tile has no
+ * context outside itself, so the result is close to the undivided one but not equal. Encode latents for training without
+ * tiles whenever memory allows.
  *
- * Nothing is written in place. Later tiles blend against neighbours that are already blended, as in the reference.
+ * Nothing is written in place. A tile is blended with neighbours that are already blended, as in the reference.
  *
  * Shapes: B batch, C channels, F H W frames, height and width of either side (pixels or latents).
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (tiled_encode, tiled_decode, _temporal_tiled_*).
- * Deliberate difference: a later temporal tile of a decoding loses its first frame, which stands alone as the first
- * frame of a clip does; the reference drops the last one, and so shows every later tile one frame late.
+ * Deliberate difference: in decoding, every temporal tile but the first drops its first frame, which is decoded alone like
+ * the first frame of a clip. The reference drops the last frame, so its later tiles are one frame late.
  */
 import { arange, cat, scope, type Tensor } from "@ltx-trainer/torch";
 import type { VaeTiling } from "../../family.ts";
@@ -23,7 +23,7 @@ export const ltxvTiling: VaeTiling = Object.freeze({
 
 type Compression = { readonly spatialCompression: number; readonly temporalCompression: number };
 type Piece = (part: Tensor) => Tensor;
-/** Tile and stride on the side that is cut, and on the side that is put together. */
+/** Tile and stride of the input, which is cut, and of the output, which is joined. */
 type Cut = {
   readonly tile: number;
   readonly stride: number;
@@ -35,7 +35,7 @@ const time = 2;
 const height = 3;
 const width = 4;
 
-/** Moments of a clip. @throws RangeError for tile sizes that do not fit the compression */
+/** Encodes a clip to its moments. @throws RangeError for tile sizes that do not fit the compression */
 export function encodeInTiles(
   pixels: Tensor,
   encode: Piece,
@@ -49,7 +49,7 @@ export function encodeInTiles(
   return frames ? tileTime(pixels, inSpace, frames) : inSpace(pixels);
 }
 
-/** Pixels of latents. @throws RangeError for tile sizes that do not fit the compression */
+/** Decodes latents to pixels. @throws RangeError for tile sizes that do not fit the compression */
 export function decodeInTiles(
   latents: Tensor,
   decode: Piece,
@@ -57,13 +57,13 @@ export function decodeInTiles(
   compression: Compression,
 ): Tensor {
   const { spatialCompression, temporalCompression } = compression;
-  const space = tiling.space && reversed(cutOf("space", tiling.space, spatialCompression));
-  const frames = tiling.time && reversed(cutOf("time", tiling.time, temporalCompression));
+  const space = tiling.space && invertCut(cutOf("space", tiling.space, spatialCompression));
+  const frames = tiling.time && invertCut(cutOf("time", tiling.time, temporalCompression));
   const inSpace: Piece = (part) => (space ? tileSpace(part, decode, space) : decode(part));
   return frames ? tileTime(latents, inSpace, frames) : inSpace(latents);
 }
 
-/** Sizes for encoding: cut in pixels, put together in latents. */
+/** Sizes for encoding: cut in pixels, joined in latents. */
 function cutOf(name: string, sizes: { tile: number; stride: number }, factor: number): Cut {
   const { tile, stride } = sizes;
   const fits = [tile, stride].every(
@@ -76,7 +76,7 @@ function cutOf(name: string, sizes: { tile: number; stride: number }, factor: nu
   return { tile, stride, outTile: tile / factor, outStride: stride / factor };
 }
 
-const reversed = ({ tile, stride, outTile, outStride }: Cut): Cut => ({
+const invertCut = ({ tile, stride, outTile, outStride }: Cut): Cut => ({
   tile: outTile,
   stride: outStride,
   outTile: tile,
@@ -110,7 +110,7 @@ function tileSpace(x: Tensor, run: Piece, cut: Cut): Tensor {
   });
 }
 
-/** Along time a tile has one frame more than its length, because its first frame is coded alone. */
+/** In time a tile has one more frame than its length, because its first frame is coded alone. */
 function tileTime(x: Tensor, run: Piece, cut: Cut): Tensor {
   const frames = x.size(time);
   if (frames <= cut.tile + 1) return run(x);
@@ -123,7 +123,7 @@ function tileTime(x: Tensor, run: Piece, cut: Cut): Tensor {
         if (!before) return whole;
         return blend(before, clip(whole, time, 1, whole.size(time) - 1), time, cut.outTile - cut.outStride);
       });
-      // A copy, not a view: a view would hold the whole tile's memory until the end.
+      // A copy: a view would keep the memory of the whole tile until the end.
       parts.push(clip(tile, time, 0, before ? cut.outStride : cut.outStride + 1).contiguous());
       before?.free();
       before = tile;

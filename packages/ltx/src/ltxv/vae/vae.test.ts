@@ -218,7 +218,7 @@ describe("configuration", () => {
     [
       "a ratio the blocks do not have",
       { spatial_compression_ratio: 32 },
-      /got 32, expected 16, what the blocks do/,
+      /got 32, expected 16, the ratio of the blocks/,
     ],
     [
       "decoder and encoder apart",

@@ -1,8 +1,8 @@
 /**
- * The video VAE: pixels to latents and back, and the statistics that bring latents to unit scale.
+ * The video VAE: converts pixels to latents and back, and normalises latents to unit scale.
  *
- * `encode` and `decode` speak raw latents; the transformer speaks normalised ones. `normalize` goes from the first to
- * the second, `denormalize` back.
+ * `encode` returns and `decode` takes raw latents. The transformer needs normalised ones: `normalize` converts raw latents
+ * to those, `denormalize` converts back.
  *
  * Shapes: B batch, C latent channels, F H W latent frames, height, width, f h w pixel frames, height, width.
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (AutoencoderKLLTXVideo), `vae.py`
@@ -20,25 +20,25 @@ import {
   tensor,
 } from "@ltx-trainer/torch";
 import type { Posterior, VaeTiling } from "../../family.ts";
-import { drawnNoise, type NoiseSource } from "./blocks/resnet.ts";
+import { makeNoiseSource, type NoiseSource } from "./blocks/resnet.ts";
 import type { VaeConfig } from "./config.ts";
 import { VaeDecoder } from "./decoder.ts";
 import { VaeEncoder } from "./encoder.ts";
 import { decodeInTiles, encodeInTiles } from "./tiling.ts";
 
 export type EncodeOptions = {
-  /** Encode in overlapping tiles, to save memory; the result is close to the whole clip's, not equal. */
+  /** Encode in overlapping tiles to save memory. The result is close to that of the whole clip, not equal. */
   readonly tiling?: VaeTiling | undefined;
 };
 
 export type DecodeOptions = {
   /** Decode timestep in [0, 1], one for all or one per sample `[B]`. Default 0. Only for conditioned decoders. */
   readonly timestep?: number | Tensor | undefined;
-  /** Draws the noise some decoders inject (0.9.1). Default: the default generator of the device. */
+  /** Draws the noise that some decoders inject (0.9.1). Default: the default generator of the device. */
   readonly generator?: Generator | undefined;
   /** Injects this noise instead. */
   readonly noise?: NoiseSource | undefined;
-  /** Decode in overlapping tiles, to save memory; the result is close to the whole clip's, not equal. */
+  /** Decode in overlapping tiles to save memory. The result is close to that of the whole clip, not equal. */
   readonly tiling?: VaeTiling | undefined;
 };
 
@@ -62,7 +62,7 @@ export class Vae {
     this.latentsStd_C = p.tensor("latents_std", [config.latentChannels], "ones").requiresGrad_(false);
   }
 
-  /** A VAE to be trained from nothing: random weights, identity normalisation. */
+  /** A new VAE to train: random weights, identity normalisation. */
   static fresh(config: VaeConfig, options: { generator: Generator; dtype?: DType; device?: Device }): Vae {
     const vae = new Vae(Parameters.random({ ...options, trainable: true }), config);
     noGrad(() => vae.decoder.timestepScale?.fill_(1000));
@@ -86,7 +86,7 @@ export class Vae {
     return this.config.spatialCompression;
   }
 
-  /** Frames in one latent frame, the first frame excepted. */
+  /** Frames in one latent frame, except the first. */
   get temporalCompression(): number {
     return this.config.temporalCompression;
   }
@@ -132,7 +132,7 @@ export class Vae {
     return posterior.mean_BCFHW;
   }
 
-  /** Raw latents to the scale the transformer works in. */
+  /** Converts raw latents to the transformer's scale. */
   normalize(latents_BCFHW: Tensor): Tensor {
     return scope(() => {
       const { mean, std } = this.#statistics(latents_BCFHW);
@@ -140,7 +140,7 @@ export class Vae {
     });
   }
 
-  /** Latents of the transformer back to raw ones. */
+  /** Converts the transformer's latents to raw ones. */
   denormalize(latents_BCFHW: Tensor): Tensor {
     return scope(() => {
       const { mean, std } = this.#statistics(latents_BCFHW);
@@ -151,19 +151,19 @@ export class Vae {
   /**
    * Pixels around [-1, 1], not clamped: `[B,3,f,h,w]` in the VAE's element type.
    *
-   * @param latents_BCFHW raw latents, that is after `denormalize`
+   * @param latents_BCFHW raw latents, as `denormalize` returns them
    */
   decode(latents_BCFHW: Tensor, options: DecodeOptions = {}): Tensor {
     return scope(() => {
       const latents = latents_BCFHW.to({ dtype: this.dtype, device: this.device });
       const timestep_B = this.#timestepOf(latents, options.timestep ?? 0);
-      const noise = options.noise ?? drawnNoise(options.generator);
+      const noise = options.noise ?? makeNoiseSource(options.generator);
       const decode = (part: Tensor): Tensor => this.decoder.forward(part, { timestep_B, noise });
       return options.tiling ? decodeInTiles(latents, decode, options.tiling, this.config) : decode(latents);
     });
   }
 
-  /** The decode timestep is held in the latents' own type, as the reference holds it. */
+  /** The decode timestep in the latents' type, like the reference's. */
   #timestepOf(latents_BCFHW: Tensor, timestep: number | Tensor): Tensor | undefined {
     if (!this.config.timestepConditioning) return undefined;
     const { dtype, device } = latents_BCFHW;

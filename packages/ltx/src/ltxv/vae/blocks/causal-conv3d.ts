@@ -1,8 +1,8 @@
 /**
  * A 3-D convolution that pads time with copies of the edge frames and space with zeros.
  *
- * Causal: the first frame is repeated on the left only, so no frame sees a later one and a single image is a valid
- * video. Otherwise the first and the last frame are repeated, half on each side.
+ * Causal: the first frame is repeated on the left only, so no frame depends on a later one and a single image is a
+ * valid video. Otherwise the first and the last frame are repeated, half on each side.
  *
  * Shapes: B batch, C channels, F frames, H W height and width.
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (LTXVideoCausalConv3d).
@@ -16,7 +16,7 @@ export class CausalConv3d {
   readonly #before: number;
   readonly #after: number;
 
-  /** @param p the wrapper's own scope; the released weights lie one level down, under `conv` */
+  /** @param p the wrapper's parameters; the released weights are one level below, under `conv` */
   constructor(
     p: Parameters,
     inChannels: number,

@@ -1,9 +1,8 @@
 /**
  * The shrinking half of the VAE encoder: runs of residual blocks, each followed by a downsampler.
  *
- * Two kinds were released. 0.9.0 and 0.9.1 use a strided convolution and widen with one more residual block; 0.9.5
- * and later fold neighbouring cells into channels, and add the same folding of the input, averaged over channel
- * groups, as a shortcut.
+ * Two kinds were released. 0.9.0 and 0.9.1 use a strided convolution and widen with one more residual block. 0.9.5 and
+ * later fold neighbouring cells into channels. Their shortcut is the folded input, averaged over channel groups.
  *
  * Shapes: B batch, C channels, F frames, H W height and width.
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (LTXVideoDownBlock3D, LTXVideo095DownBlock3D,
@@ -44,7 +43,7 @@ export class FoldingDownsampler {
 
   forward(x_BCFHW: Tensor): Tensor {
     return scope(() => {
-      // 8k + 1 frames become 8k + 2, an even number, by showing the first one twice.
+      // Repeats the first frame, so that 8k + 1 frames become 8k + 2, an even number.
       const extra = this.#stride[0] - 1;
       const even = extra > 0 ? cat([x_BCFHW.narrow(2, 0, extra), x_BCFHW], 2) : x_BCFHW;
       const folded = foldCells(this.#conv.forward(even), this.#stride);

@@ -19,30 +19,30 @@ import { CausalConv3d } from "./causal-conv3d.ts";
 
 const pixelNormEps = 1e-8;
 
-/** Where injected noise comes from: one image `[H,W]` of the given size, element type and device per call. */
+/** Makes injected noise: one image `[H,W]` of the given size, element type and device per call. */
 export type NoiseSource = (height: number, width: number, like: Tensor) => Tensor;
 
-/** Fresh standard normal noise from a generator, or from the default one of the activations' device. */
-export function drawnNoise(generator?: Generator): NoiseSource {
+/** Standard normal noise from a generator, by default from that of the activations' device. */
+export function makeNoiseSource(generator?: Generator): NoiseSource {
   return (height, width, { dtype, device }) => randn([height, width], { generator, dtype, device });
 }
 
 /**
- * Divides every pixel by the root mean square of its channels. No parameters; float32 inside for half types.
+ * Divides every pixel by the root mean square of its channels. Has no parameters. Half types are computed in float32.
  *
- * Equal to the reference's channels-last RMSNorm, without moving the channels.
+ * Equals the reference's channels-last RMSNorm, without moving the channels.
  */
 export function pixelNorm(x_BCFHW: Tensor): Tensor {
   return scope(() => {
     const wide = isHalf(x_BCFHW.dtype) ? x_BCFHW.to("float32") : x_BCFHW;
-    // A scope of its own: the squares are as large as the clip and are not needed for the product.
+    // In its own scope: the squares are as large as the clip and are not needed for the product.
     const scale_B1FHW = scope(() => wide.square().mean(1, true).add(pixelNormEps).rsqrt());
     return wide.mul(scale_B1FHW).to(x_BCFHW.dtype);
   });
 }
 
 /**
- * Turns a block's embedded timestep into `rows` modulation tensors `[B,C,1,1,1]`, the learned table added.
+ * Adds the learned table to a block's embedded timestep and splits it into `rows` modulation tensors `[B,C,1,1,1]`.
  *
  * @param embedded_Bx `[B, rows * C]`
  */
@@ -60,15 +60,15 @@ export function modulate(x_BCFHW: Tensor, scale_BC111: Tensor, shift_BC111: Tens
 
 export type ResnetOptions = {
   readonly causal: boolean;
-  /** Of the shortcut's LayerNorm; the pixel norms have their own. */
+  /** Of the shortcut's LayerNorm. The pixel norms have their own. */
   readonly normEps: number;
   readonly injectNoise?: boolean;
   readonly timestepConditioning?: boolean;
 };
 
-/** What a decoder block hands to its resnets. */
+/** Inputs of the resnets of a decoder block. */
 export type Conditioning = {
-  /** `[B, 4C]` for a block of width C; absent where the VAE has no decode timestep. */
+  /** `[B, 4C]` for a block of width C. Absent if the VAE has no decode timestep. */
   readonly embedded_Bx?: Tensor | undefined;
   readonly noise?: NoiseSource | undefined;
 };
@@ -102,19 +102,19 @@ export class Resnet {
   forward(x_BCFHW: Tensor, conditioning: Conditioning = {}): Tensor {
     return scope(() => {
       const [shift1, scale1, shift2, scale2] = this.#modulation(conditioning);
-      const half = this.#halfway(
+      const half = this.#runHalf(
         x_BCFHW,
         this.#conv1,
         [scale1, shift1],
         this.#noiseScales?.[0],
         conditioning,
       );
-      const main = this.#halfway(half, this.#conv2, [scale2, shift2], this.#noiseScales?.[1], conditioning);
-      return main.add(this.#shortened(x_BCFHW));
+      const main = this.#runHalf(half, this.#conv2, [scale2, shift2], this.#noiseScales?.[1], conditioning);
+      return main.add(this.#applyShortcut(x_BCFHW));
     });
   }
 
-  #halfway(
+  #runHalf(
     x_BCFHW: Tensor,
     conv: CausalConv3d,
     [scale, shift]: [Tensor | undefined, Tensor | undefined],
@@ -131,7 +131,7 @@ export class Resnet {
       if (!conditioning.noise)
         throw new Error("Resnet: got no noise source, expected one for injected noise");
       const noise_HW = conditioning.noise(out.size(3), out.size(4), out);
-      // One image of noise for the whole clip: the same in every frame and sample, scaled per channel.
+      // One noise image for the whole clip: the same in every frame and sample, scaled per channel.
       return out.add(noise_HW.unsqueeze(0).mul(noiseScale).unsqueeze(1).unsqueeze(0));
     });
   }
@@ -142,7 +142,7 @@ export class Resnet {
     return modulationRows(embedded_Bx, this.#scaleShiftTable);
   }
 
-  #shortened(x_BCFHW: Tensor): Tensor {
+  #applyShortcut(x_BCFHW: Tensor): Tensor {
     if (!this.#shortcut) return x_BCFHW;
     const { norm, conv } = this.#shortcut;
     const normed = norm.forward(x_BCFHW.permute([0, 2, 3, 4, 1])).permute([0, 4, 1, 2, 3]);
@@ -150,7 +150,7 @@ export class Resnet {
   }
 }
 
-/** Runs residual blocks one after the other, freeing what lies between them. */
+/** Runs residual blocks one after the other and frees the intermediate results. */
 export function runResnets(
   resnets: readonly Resnet[],
   x_BCFHW: Tensor,

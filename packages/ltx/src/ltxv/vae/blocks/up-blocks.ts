@@ -1,8 +1,8 @@
 /**
  * The growing half of the VAE decoder, and the middle block that both halves have.
  *
- * An up block unfolds channels into 2x2x2 cells and runs residual blocks on the result. With a decode timestep it
- * owns an embedder that makes one modulation vector for all of its residual blocks.
+ * An up block unfolds channels into 2x2x2 cells and runs residual blocks on the result. With a decode timestep it has an
+ * embedder, which makes one modulation vector for all its residual blocks.
  *
  * Shapes: B batch, C channels, F frames, H W height and width.
  * Source: huggingface/diffusers@58eb52c, `autoencoder_kl_ltx.py` (LTXVideoMidBlock3d, LTXVideoUpBlock3d,
@@ -16,14 +16,14 @@ import { type Conditioning, type NoiseSource, Resnet, type ResnetOptions, runRes
 
 const sinusoidSize = 256;
 
-/** What the decoder hands to each of its blocks. */
+/** Inputs of each block of the decoder. */
 export type BlockInputs = {
-  /** Decode timestep of each sample, already on the model's scale (times 1000). */
+  /** Decode timestep of each sample on the model's scale (times 1000). */
   readonly timestep_B?: Tensor | undefined;
   readonly noise?: NoiseSource | undefined;
 };
 
-/** `time_embedder`: a timestep to a vector of any size. */
+/** `time_embedder`: converts a timestep to a vector of any size. */
 export class TimestepEmbedder {
   readonly #linear1: Linear;
   readonly #linear2: Linear;
@@ -34,7 +34,7 @@ export class TimestepEmbedder {
     this.#linear2 = new Linear(embedder.at("linear_2"), size, size);
   }
 
-  /** @param dtype the type the layers run in; the sinusoid is made in float32 and cast to it */
+  /** @param dtype the type of the layers; the sinusoid is computed in float32 and cast to it */
   forward(timestep_B: Tensor, dtype: DType): Tensor {
     return scope(() => {
       const sinusoid = timestepSinusoid(timestep_B).to(dtype);
@@ -55,7 +55,7 @@ function conditioningOf(
   return { embedded_Bx: embedder.forward(timestep_B, dtype), noise };
 }
 
-/** Resnets of one width; the first block of the decoder, the last of the encoder. */
+/** Resnets of one width: the first block of the decoder and the last of the encoder. */
 export class MidBlock {
   readonly #embedder: TimestepEmbedder | undefined;
   readonly #resnets: readonly Resnet[];
@@ -80,7 +80,7 @@ export class MidBlock {
 /**
  * Unfolds channels, ordered (channel, time, row, column), into 2x2x2 cells and drops the first frame.
  *
- * `[B,C,F,H,W]` to `[B,C/8,2F-1,2H,2W]`: the first latent frame stands for one frame, every other for two.
+ * `[B,C,F,H,W]` to `[B,C/8,2F-1,2H,2W]`: the first latent frame becomes one frame, every other one two.
  */
 export function unfoldCells(x_BCFHW: Tensor): Tensor {
   const [B, C, F, H, W] = x_BCFHW.shape as readonly [number, number, number, number, number];
