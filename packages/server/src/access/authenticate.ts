@@ -5,7 +5,7 @@ import type { Database } from "../db/database.ts";
 import { SharedReads } from "../wire/shared-reads.ts";
 import { WireError } from "../wire/wire-error.ts";
 import type { Caller } from "./caller.ts";
-import { noteKeyUse, verifyKey } from "./keys.ts";
+import { recordKeyUse, verifyKey } from "./keys.ts";
 import { allowsApp, type TokenHolder, verifyToken } from "./tokens.ts";
 
 /** Longest time that a revoked key or token still works. */
@@ -84,15 +84,15 @@ export class Authenticator {
   async #holderOf(scheme: string, credentials: string): Promise<Caller> {
     const caller = scheme === "key" ? await this.#keys.get(credentials) : undefined;
     if (caller === undefined) throw refusal(401, "invalid key credentials");
-    if (caller.keyId !== null) this.#noteUse(caller.keyId);
+    if (caller.keyId !== null) this.#recordUse(caller.keyId);
     return caller;
   }
 
   /** Best effort: not awaited, and a failure is only logged. */
-  #noteUse(keyId: string): void {
+  #recordUse(keyId: string): void {
     if (this.#usesNoted.has(keyId)) return;
     this.#usesNoted.set(keyId, true);
-    noteKeyUse(this.#db, keyId).catch((error: unknown) =>
+    recordKeyUse(this.#db, keyId).catch((error: unknown) =>
       this.#log.warn({ err: error }, "keys: last use not recorded"),
     );
   }

@@ -52,7 +52,7 @@ export async function verifyKey(db: Database, key: string): Promise<Caller | und
 }
 
 /** Records that a key was used now. */
-export async function noteKeyUse(db: Database, id: string): Promise<void> {
+export async function recordKeyUse(db: Database, id: string): Promise<void> {
   await db.updateTable("keys").set({ last_used_at: sql<Date>`now()` }).where("id", "=", id).execute();
 }
 

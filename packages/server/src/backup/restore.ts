@@ -132,7 +132,7 @@ async function restoreRows(
       onProgress("database", index, tables.length);
       await sql`alter table ${sql.table(table.name)} disable trigger user`.execute(transaction);
       const read = await readTable(transaction, table.name, backupPaths(folder).table(table.name));
-      if (read.sha256 !== table.sha256 || read.rows !== table.rows) throw damaged(folder, table.name);
+      if (read.sha256 !== table.sha256 || read.rows !== table.rows) throw damagedTable(folder, table.name);
       await advanceIdentities(transaction, table.name);
       await sql`alter table ${sql.table(table.name)} enable trigger user`.execute(transaction);
     }
@@ -144,7 +144,7 @@ async function restoreRows(
   });
 }
 
-function damaged(folder: string, table: string): AppError {
+function damagedTable(folder: string, table: string): AppError {
   return new AppError({
     code: "file_unreadable",
     message: `backup: ${backupPaths(folder).table(table)} is damaged: its rows do not match the manifest`,

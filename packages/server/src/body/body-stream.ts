@@ -38,24 +38,24 @@ async function* untilSilent(source: Readable, silenceMs: number): AsyncGenerator
     const piece: Buffer | null = source.read();
     if (piece !== null) yield piece;
     if (source.readableEnded) return;
-    if (source.readableLength === 0) await somethingFrom(source, silenceMs);
+    if (source.readableLength === 0) await waitForData(source, silenceMs);
     if (source.readableLength < source.readableHighWaterMark) await nextTurn();
   }
 }
 
-const happenings = ["readable", "end", "error", "close"] as const;
+const streamEvents = ["readable", "end", "error", "close"] as const;
 
 /** Resolves when there is something to read, or at the end. @throws WireError 408, or why the connection ended early */
-function somethingFrom(source: Readable, silenceMs: number): Promise<void> {
+function waitForData(source: Readable, silenceMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: unknown) => {
       clearTimeout(timer);
-      for (const name of happenings) source.off(name, settle);
+      for (const name of streamEvents) source.off(name, settle);
       if (error === undefined) resolve();
       else reject(error);
     };
     const timer = setTimeout(() => settle(tooSlow(silenceMs)), silenceMs);
-    for (const name of happenings) source.once(name, settle);
+    for (const name of streamEvents) source.once(name, settle);
     if (source.destroyed) settle(source.errored ?? new Error("the connection ended within the body"));
   });
 }

@@ -93,12 +93,12 @@ function placesOf(
 ): (FilePlace | undefined)[] {
   if (spans.length === 0) return [];
   const mark = `data:,${randomBytes(16).toString("hex")}.`;
-  const value = marked(bytes, spans, mark, mostBytes);
+  const value = parseMarked(bytes, spans, mark, mostBytes);
   const found = new Map(filesIn(value, files).map(({ place, value: inner }) => [inner, place]));
   return spans.map((_span, index) => found.get(mark + index));
 }
 
-function marked(bytes: Uint8Array, spans: readonly Span[], mark: string, mostBytes: number): unknown {
+function parseMarked(bytes: Uint8Array, spans: readonly Span[], mark: string, mostBytes: number): unknown {
   const cuts = spans.map((span, index) => ({ ...span, words: mark + index }));
   const text = textWithout(bytes, cuts, mostBytes);
   try {

@@ -45,7 +45,7 @@ export function rewriteUrl({ url = "/", headers }: Incoming, trustsProxy: boolea
   if (isProxyCall(url)) return proxyTarget([headers[targetHeader]].flat()[0]) ?? url;
   const forwarded = trustsProxy ? [headers["x-forwarded-host"]].flat()[0] : undefined;
   const host = (forwarded ?? headers.host ?? "").toLowerCase();
-  return url.startsWith("/") ? onOurSide(host, url) : url;
+  return url.startsWith("/") ? toLocalPath(host, url) : url;
 }
 
 /** Refuses proxy calls without a valid target. Source: fal-ai/fal-js@381105e, `libs/proxy/src/index.ts`. */
@@ -68,11 +68,11 @@ function proxyTarget(target: string | undefined): string | undefined {
   const { protocol, host, pathname, search, username } = new URL(target);
   const isServed = Object.hasOwn(proxied, host) && proxied[host]?.test(pathname) === true;
   return protocol === "https:" && username === "" && isServed
-    ? onOurSide(host, pathname + search)
+    ? toLocalPath(host, pathname + search)
     : undefined;
 }
 
-function onOurSide(host: string, path: string): string {
+function toLocalPath(host: string, path: string): string {
   const prefix = Object.hasOwn(falHosts, host) ? (falHosts[host] ?? "") : "";
   return wellKnown.test(path) ? path : prefix + path;
 }

@@ -105,14 +105,14 @@ export class EmbeddedPostgres {
     removeStaleLocks(this.#dataFolder, this.#socketFolder);
     const child = this.#spawnServer();
     const deadline = Date.now() + startTimeoutMs;
-    while (!(await this.#answers())) {
+    while (!(await this.#acceptsConnections())) {
       if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
         child.kill("SIGKILL");
         throw this.#startFailure();
       }
       await delay(20);
     }
-    child.once("exit", (code, signal) => this.#died({ code, signal }));
+    child.once("exit", (code, signal) => this.#onExit({ code, signal }));
     if (child.exitCode !== null || child.signalCode !== null) throw this.#startFailure();
   }
 
@@ -154,11 +154,11 @@ export class EmbeddedPostgres {
     for (let pid = this.pid; pid !== undefined && Date.now() < deadline; pid = this.pid) await delay(50);
     if (this.pid === undefined) return false;
     this.#log.info({ pid: this.pid }, "PostgreSQL: taking over the running process");
-    return this.#answers();
+    return this.#acceptsConnections();
   }
 
   /** Tells whether it accepts connections. It opens its socket long before that. */
-  async #answers(): Promise<boolean> {
+  async #acceptsConnections(): Promise<boolean> {
     const client = new pg.Client({ ...this.address, port: 5432, connectionTimeoutMillis: 5_000 });
     client.on("error", () => {});
     try {
@@ -172,7 +172,7 @@ export class EmbeddedPostgres {
   }
 
   #spawnServer(): ChildProcess {
-    keepLogSmall(this.#logFile);
+    rotateLog(this.#logFile);
     const log = openSync(this.#logFile, "a", 0o600);
     if (this.#account !== undefined) chownSync(this.#logFile, this.#account.uid, this.#account.gid);
     const given = {
@@ -196,7 +196,7 @@ export class EmbeddedPostgres {
     return child;
   }
 
-  #died(ending: { readonly code: number | null; readonly signal: NodeJS.Signals | null }): void {
+  #onExit(ending: { readonly code: number | null; readonly signal: NodeJS.Signals | null }): void {
     if (this.#isStopping) return;
     this.#log.error(ending, "PostgreSQL: exited, restarting");
     void this.#restart();
@@ -206,7 +206,7 @@ export class EmbeddedPostgres {
     this.#watch = setInterval(() => {
       if (this.pid !== undefined || this.#isStopping) return;
       clearInterval(this.#watch);
-      this.#died({ code: null, signal: null });
+      this.#onExit({ code: null, signal: null });
     }, 500);
     this.#watch.unref();
   }
@@ -236,7 +236,7 @@ export class EmbeddedPostgres {
 }
 
 /** Rotates the log at every start and keeps one earlier file. PostgreSQL itself keeps the file open. */
-function keepLogSmall(path: string): void {
+function rotateLog(path: string): void {
   if (existsSync(path) && statSync(path).size > longestLogBytes) renameSync(path, `${path}.1`);
 }
 

@@ -81,7 +81,7 @@ const databaseProblems: Readonly<Record<string, readonly [string, string]>> = {
 };
 
 function databaseFailure(code: string, { databaseUrl }: Place, cause: unknown): AppError | undefined {
-  const problem = databaseProblems[code] ?? silentProblem(cause);
+  const problem = databaseProblems[code] ?? problemWithoutCode(cause);
   if (problem === undefined || databaseUrl === undefined) return undefined;
   const [what, remedy] = problem;
   return new AppError({
@@ -94,7 +94,7 @@ function databaseFailure(code: string, { databaseUrl }: Place, cause: unknown): 
 }
 
 /** Matches the driver's errors that have no code. */
-function silentProblem(error: unknown): readonly [string, string] | undefined {
+function problemWithoutCode(error: unknown): readonly [string, string] | undefined {
   const message = error instanceof Error ? error.message : "";
   if (
     /^(timeout expired|timeout exceeded when trying to connect|Connection terminated|Query read timeout)/.test(

@@ -134,7 +134,7 @@ export class Reservation implements Allowance {
     if (bytes > this.#all.deps.config.maxUploadBytes) throw this.refusal(bytes);
     // Reserves ahead to save statements, or exactly what is needed when that does not fit.
     const ahead = Math.min(bytes + stepBytes, this.#all.deps.config.maxUploadBytes);
-    if (this.#coming.announcedBytes === undefined && (await this.#tries(ahead))) return;
+    if (this.#coming.announcedBytes === undefined && (await this.#tryReserve(ahead))) return;
     await this.#reserve(bytes);
   }
 
@@ -155,7 +155,7 @@ export class Reservation implements Allowance {
     if (this.isStored) await releaseBytes(this.#all.deps.db, this.id).catch(() => {});
   }
 
-  async #tries(bytes: number): Promise<boolean> {
+  async #tryReserve(bytes: number): Promise<boolean> {
     try {
       await this.#reserve(bytes);
       return true;

@@ -134,11 +134,11 @@ export class WebhookSender {
   #saturated(): Saturated {
     const deliveries = [...this.#underWay.values()];
     return {
-      receivers: thoseWith(
+      receivers: valuesOccurring(
         deliveries.map(({ receiver }) => receiver),
         mostAtOnce.receiver,
       ),
-      users: thoseWith(
+      users: valuesOccurring(
         deliveries.map(({ userId }) => userId),
         mostAtOnce.user,
       ),
@@ -216,7 +216,7 @@ function pauseAfter(attempts: number, firstSeconds: number): number {
 }
 
 /** Returns the values that occur at least `count` times. */
-function thoseWith(values: readonly string[], count: number): string[] {
+function valuesOccurring(values: readonly string[], count: number): string[] {
   const counts = new Map<string, number>();
   for (const value of values) counts.set(value, (counts.get(value) ?? 0) + 1);
   return [...counts].filter(([, found]) => found >= count).map(([value]) => value);

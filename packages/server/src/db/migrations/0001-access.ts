@@ -1,4 +1,4 @@
-/** Who may do what: keys, short-lived tokens, and the secrets the servers share. */
+/** Access: keys, short-lived tokens, and the secrets that servers share. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -1,7 +1,7 @@
 /**
- * The queue: requests with their state and lease, what their trainings say, and who works on them.
+ * The queue: requests with state and lease, logs and metrics of their trainings, and workers.
  *
- * Constraints hold what the code relies on: a running request has a lease, a final one has an answer.
+ * Constraints enforce what the code relies on: a running request has a lease, a finished one has a response.
  */
 import { type Kysely, sql } from "kysely";
 
@@ -111,7 +111,7 @@ async function createRequestData(db: Kysely<unknown>): Promise<void> {
     )`.execute(db);
 }
 
-/** Every change of a request is told, whoever makes it, also by hand. */
+/** Notifies of every change of a request, manual ones included. */
 async function tellOfChanges(db: Kysely<unknown>): Promise<void> {
   await sql`
     create function tell_of_request() returns trigger language plpgsql as $$

@@ -1,4 +1,4 @@
-/** Files: what was uploaded and what trainings made, and uploads that come in parts. The bytes lie in the file store. */
+/** Files (uploads and outputs of trainings) and uploads in parts. The bytes are in the file store. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

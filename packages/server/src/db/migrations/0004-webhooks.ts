@@ -1,6 +1,6 @@
 /**
- * Webhook deliveries: one row each, made by the very statement that ends the request, so that none can be lost. The body
- * is made from the request's answer when it is sent.
+ * Webhook deliveries: one row each, inserted by the statement that ends the request, so that none is lost. The body is built
+ * from the request's response at each attempt.
  */
 import { type Kysely, sql } from "kysely";
 

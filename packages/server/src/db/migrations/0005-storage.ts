@@ -1,4 +1,4 @@
-/** What keeping and removing files needs: hashes, inputs that came inside a request, and payloads that are gone. */
+/** Retention of files: hashes, inputs that came inside a request, and deleted payloads. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -1,4 +1,4 @@
-/** The history of requests: looking through it by time, and deleting what a request said and was answered. */
+/** History of requests: listing by time, and deleting payloads. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -1,4 +1,4 @@
-/** Shares of the webhook sender per receiver, and payloads that a delivery still needs after its request's was deleted. */
+/** Limits of concurrent attempts per receiver, and payloads that a delivery needs after its request's payload was deleted. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

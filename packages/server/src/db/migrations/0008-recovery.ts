@@ -1,4 +1,4 @@
-/** What outlives a failure that is not the request's own: pauses, trained files that wait to be published, and their machine. */
+/** Recovery from failures on the server's side: pauses, and trained files that wait for publication on their machine. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

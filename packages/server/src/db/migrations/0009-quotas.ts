@@ -1,4 +1,4 @@
-/** What counts towards a user's quota: bytes that are on their way, and what requests carry. And names of files. */
+/** Quotas: reserved bytes and payload sizes. And the original names of files. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

@@ -1,4 +1,4 @@
-/** Logs of bounded length: a line can stand for others. */
+/** Bounded logs: a line can replace others. */
 import { type Kysely, sql } from "kysely";
 
 export async function up(db: Kysely<unknown>): Promise<void> {

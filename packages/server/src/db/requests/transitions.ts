@@ -74,7 +74,7 @@ export async function noteTrained(
 
 /** Requeues a request whose trained files are gone. It is trained again. */
 export async function retrain(db: Database, lease: Lease): Promise<LetGo> {
-  return letGo(db, lease, { ...untrained });
+  return requeue(db, lease, { ...untrained });
 }
 
 export type Success = {
@@ -140,7 +140,7 @@ export async function confirmCancel(db: Database, lease: Lease): Promise<boolean
 
 /** Requeues a request at its place because the server is stopping. Its checkpoints stay. */
 export async function release(db: Database, lease: Lease): Promise<LetGo> {
-  return letGo(db, lease, {});
+  return requeue(db, lease, {});
 }
 
 /**
@@ -153,7 +153,7 @@ export async function setBack(
   lease: Lease,
   { pauseSeconds, counts }: { readonly pauseSeconds: number; readonly counts: boolean },
 ): Promise<LetGo> {
-  return letGo(db, lease, {
+  return requeue(db, lease, {
     not_before: inSeconds(pauseSeconds),
     ...(counts ? { setbacks: sql<number>`setbacks + 1` } : {}),
   });
@@ -168,13 +168,13 @@ export async function forgiveLosses(db: Database, lease: Lease): Promise<void> {
 /** Requeues a request whose trainer died. It resumes from the last checkpoint. The second time in a row it fails. */
 export async function loseLease(db: Database, lease: Lease): Promise<LetGo | "failed"> {
   const mayGoOn = sql<SqlBool>`losses < ${lossesAllowed}`;
-  const became = await letGo(db, lease, { losses: sql<number>`losses + 1` }, mayGoOn);
+  const became = await requeue(db, lease, { losses: sql<number>`losses + 1` }, mayGoOn);
   if (became !== "late") return became;
   return (await fail(db, lease, lostFailure)) ? "failed" : "late";
 }
 
 /** Requeues a request, or cancels it when it is marked. */
-async function letGo(
+async function requeue(
   db: Database,
   lease: Lease,
   update: RequestUpdate,
