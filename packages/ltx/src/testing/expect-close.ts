@@ -1,5 +1,5 @@
 /**
- * For tests: compares a tensor with its reference and says how far off it is and where.
+ * For tests: compares a tensor with its reference. A failure reports the largest difference and its position.
  *
  * With PARITY_REPORT=1 in the environment every comparison is printed, passed or not.
  */
@@ -7,23 +7,23 @@ import type { Tensor } from "@ltx-trainer/torch";
 import { expect } from "vitest";
 
 export type Tolerance = {
-  /** Largest difference allowed, absolute. */
+  /** Largest absolute difference allowed. */
   readonly abs?: number;
-  /** Largest difference allowed, as a share of the reference's largest magnitude. */
+  /** Largest difference allowed, relative to the reference's largest magnitude. */
   readonly rel?: number;
-  /** Why this much and no less. */
+  /** The reason for this size. */
   readonly why: string;
 };
 
 export type Difference = {
   /** Largest absolute difference. */
   readonly abs: number;
-  /** The same over the reference's largest magnitude. */
+  /** The same, relative to the reference's largest magnitude. */
   readonly rel: number;
   readonly at: readonly number[];
 };
 
-/** Fails unless shapes agree and no element is further off than the tolerance. */
+/** Fails unless the shapes are equal and every difference is within the tolerance. */
 export function expectClose(
   name: string,
   actual: Tensor,
@@ -44,7 +44,7 @@ export function expectClose(
   return difference;
 }
 
-/** Largest difference and where it is; a NaN on one side only counts as infinitely far. */
+/** The largest difference and its position. A NaN on one side only counts as an infinite difference. */
 export function compare(actual: Tensor, reference: Tensor): Difference {
   const a = actual.detach().to({ dtype: "float64", device: "cpu" }).toArray();
   const b = reference.detach().to({ dtype: "float64", device: "cpu" }).toArray();
@@ -65,13 +65,13 @@ export type RoundingTolerance = {
   readonly l2: number;
   /** Largest error of one element allowed, in largest errors of the reference. */
   readonly largest: number;
-  /** Why this much and no less. */
+  /** The reason for this size. */
   readonly why: string;
 };
 
 /**
- * What a result in bfloat16 is held to. One kernel rounds where another does not, so two right results differ by more than
- * either is off, and by how much depends on the processor. How far each is off does not: it is the number of roundings.
+ * The tolerance of results in bfloat16. Kernels round at different places, so two correct results differ by more than the
+ * error of either, and the difference depends on the processor. The error of each depends only on the number of roundings.
  */
 const roundingTolerance: RoundingTolerance = {
   l2: 2,
@@ -80,10 +80,10 @@ const roundingTolerance: RoundingTolerance = {
 };
 
 /**
- * Fails unless a result in bfloat16 is about as near to the exact one as the reference's own bfloat16 result is.
+ * Fails unless the error of a result in bfloat16 is about as small as that of the reference's own bfloat16 result.
  *
- * @param compared `exact`: the same in float32; `reference`: what the reference made of it in bfloat16
- * @returns the two errors in units of the reference's
+ * @param compared `exact`: the result in float32; `reference`: the reference's result in bfloat16
+ * @returns the two errors in units of the reference's errors
  */
 export function expectRoundingOnly(
   name: string,
@@ -105,7 +105,7 @@ export function expectRoundingOnly(
   return { l2, largest };
 }
 
-/** Errors over the exact tensor's norm and largest magnitude; never less than one rounding, which nothing is better than. */
+/** Errors relative to the exact tensor's norm and largest magnitude, at least one rounding. */
 function errorsOf(actual: Tensor, exact: Tensor): { l2: number; largest: number } {
   const [a, b] = [actual, exact].map((x) =>
     x.detach().to({ dtype: "float64", device: "cpu" }).toFloat64Array(),
@@ -126,7 +126,7 @@ function errorsOf(actual: Tensor, exact: Tensor): { l2: number; largest: number 
 /** Half the distance between 1 and the next bfloat16: the largest relative error of one rounding. */
 const rounding = 2 ** -8 / 2;
 
-/** How far two tensors point the same way: 1 where they are equal up to a positive factor. */
+/** Cosine of the angle between two tensors: 1 if they are equal up to a positive factor. */
 export function cosine(a: Tensor, b: Tensor): number {
   const [x, y] = [a.detach().to("float32"), b.detach().to("float32")];
   return x.mul(y).sum().div(x.norm().mul(y.norm())).item();

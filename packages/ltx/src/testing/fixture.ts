@@ -1,4 +1,4 @@
-/** For tests: a parity fixture, that is one file of reference tensors with the configuration that made them. */
+/** For tests: a parity fixture, which is a file of reference tensors and the configuration that made them. */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
@@ -19,10 +19,10 @@ export function fixturePath(name: string): string {
   return fixturesFolder + name;
 }
 
-/** One fixture file, opened; see `fixtures/README.md` for what it holds. */
+/** An open fixture file. `fixtures/README.md` describes the contents. */
 export class Fixture {
   readonly file: SafetensorsFile;
-  /** Where its tensors and the models made of them are put. */
+  /** Device of its tensors and of the models made from them. */
   readonly device: Device;
   readonly name: string;
 
@@ -41,7 +41,7 @@ export class Fixture {
     return new ConfigFields(JSON.parse(this.file.metadata.config ?? "{}"), this.name);
   }
 
-  /** What was asked of the reference. */
+  /** The inputs of the reference. */
   case<T>(): T {
     return JSON.parse(this.file.metadata.case ?? "{}") as T;
   }
@@ -54,7 +54,7 @@ export class Fixture {
     return this.file.has(name);
   }
 
-  /** Names that begin with a prefix, without it. */
+  /** The names that begin with a prefix, without the prefix. */
   names(prefix: string): string[] {
     return this.file
       .names()
@@ -76,12 +76,12 @@ export class Fixture {
     };
   }
 
-  /** Parameters made of the weights below a prefix, for one part of a model. */
+  /** Parameters of the weights below a prefix, for one part of a model. */
   parameters(prefix: string): Parameters {
     return Parameters.from(this.source(prefix), { dtype: "float32", device: this.device });
   }
 
-  /** A model built from the fixture's weights; every key must be used. */
+  /** Builds a model from the fixture's weights. @throws CheckpointError unless it uses every key */
   model<M>(build: (p: Parameters) => M, options: { trainable?: boolean; dtype?: DType } = {}): M {
     const { trainable = false, dtype = "float32" } = options;
     const parameters = Parameters.from(this.source(), { dtype, trainable, device: this.device });

@@ -1,7 +1,7 @@
 /**
- * For tests that need a GPU: which one, how they are skipped where there is none, and how far off it may be.
+ * For tests that need a GPU: selects the device, skips the tests without one, and widens tolerances.
  *
- * LTX_TEST_DEVICE=cpu runs them on the CPU instead: so their own code can be tried anywhere. PARITY_REPORT=1 prints
+ * LTX_TEST_DEVICE=cpu runs them on the CPU instead, to test their own code. PARITY_REPORT=1 prints
  * every difference.
  */
 import { cudaIsAvailable, type Device, parseDevice, setTf32 } from "@ltx-trainer/torch";
@@ -10,7 +10,7 @@ import type { Tolerance } from "./expect-close.ts";
 
 export const testDevice: Device = parseDevice(process.env.LTX_TEST_DEVICE ?? "cuda");
 
-/** `describe` under a name that says what it needs, skipped where that is not there. Its float32 is not TF32. */
+/** `describe`, skipped without a GPU. The title says so. Turns TF32 off. */
 export function describeOnGpu(title: string, body: () => void): void {
   const isMissing = testDevice !== "cpu" && !cudaIsAvailable();
   describe.skipIf(isMissing)(`needs a GPU: ${title}`, () => {
@@ -20,8 +20,8 @@ export function describeOnGpu(title: string, body: () => void): void {
 }
 
 /**
- * A CPU tolerance widened for a GPU: sums are split over thousands of threads, and its sine, exponential and
- * convolution algorithms round in their own places. A wrong device, mask or order is off by far more.
+ * Widens a CPU tolerance for a GPU, where sums are split over thousands of threads, and sine, exponential and convolutions
+ * round differently. A wrong device, mask or order causes far larger differences.
  */
 export function onGpu(tolerance: Tolerance, factor = 4): Tolerance {
   const { abs, rel, why } = tolerance;

@@ -20,7 +20,7 @@ type Case = {
   gradient_norms: number[];
 };
 
-/** What float32 on a CPU is held to. */
+/** Tolerances of float32 on a CPU. */
 export const loraTolerances = {
   loss: { rel: 1e-5, why: "float32 sums in another order (ltx-model.md 9.3, trainer step)" },
   gradient: { rel: 1e-4, why: "float32 sums in another order, forward and backward (ltx-model.md 9.3)" },

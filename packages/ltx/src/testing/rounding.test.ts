@@ -37,7 +37,7 @@ function checkWith(model: string, defect: (source: TensorSource) => TensorSource
 }
 
 /** Weights whose names begin with `first` under names that begin with `second`, and the other way round. */
-function exchanged(source: TensorSource, first: string, second: string): TensorSource {
+function exchange(source: TensorSource, first: string, second: string): TensorSource {
   const other = (name: string): string => {
     if (name.startsWith(first)) return second + name.slice(first.length);
     return name.startsWith(second) ? first + name.slice(second.length) : name;
@@ -55,7 +55,7 @@ test.each([
   ["T5", "encoder.block.1.layer.0.SelfAttention.q.", "encoder.block.1.layer.0.SelfAttention.k."],
   ["transformer", "transformer_blocks.0.", "transformer_blocks.1."],
 ])("a %s with two layers in the wrong order is refused: %s", (model, first, second) => {
-  expect(() => checkWith(model, (source) => exchanged(source, first, second))).toThrow(tooFar);
+  expect(() => checkWith(model, (source) => exchange(source, first, second))).toThrow(tooFar);
 });
 
 test.each([

@@ -14,7 +14,7 @@ import type { SchedulerConfig } from "../sampling/schedule.ts";
 import { expectClose, type Tolerance } from "./expect-close.ts";
 import { type Fixture, fixturePath } from "./fixture.ts";
 
-/** What float32 on a CPU is held to. */
+/** Tolerances of float32 on a CPU. */
 export const samplingTolerances = {
   latents: { abs: 2e-4, why: "float32 through three steps of a model (ltx-model.md 9.3, pipelines)" },
   decoded: { abs: 2e-4, why: "float32 convolutions after the loop (ltx-model.md 9.3, decode stage)" },
@@ -64,7 +64,7 @@ export class Models {
   }
 }
 
-/** Everything one recorded run gave its pipeline, noise in the order of its draws. */
+/** The inputs of one recorded run. Noise is in the order of its draws. */
 export function runOf(fixture: Fixture, { transformer }: Models) {
   const asked = fixture.case<PipelineCase>();
   const noises = fixture.names("in.noise_").map((_, i) => fixture.tensor(`in.noise_${i}`));

@@ -1,7 +1,7 @@
-/** For tests: tensors in memory as a source a model or a LoRA can be read from. */
+/** For tests: sources of tensors in memory, from which models and LoRAs are loaded. */
 import type { Tensor, TensorSource } from "@ltx-trainer/torch";
 
-/** Optionally with the metadata a file would carry. */
+/** A source of given tensors, optionally with the metadata of a file. */
 export function sourceOf(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Readonly<Record<string, string>> = {},
@@ -21,7 +21,7 @@ export function sourceOf(
   };
 }
 
-/** A source of shapes alone, for what only looks at names and sizes. */
+/** A source of shapes without values, for code that reads only names and sizes. */
 export function shapesOnly(
   shapes: Readonly<Record<string, readonly number[]>>,
   metadata: Readonly<Record<string, string>> = {},

@@ -5,7 +5,7 @@ import { T5Encoder } from "../ltxv/t5/encoder.ts";
 import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 
-/** What float32 on a CPU is held to. */
+/** Tolerances of float32 on a CPU. */
 export const t5Tolerances = {
   stage: { abs: 1e-5, why: "one block of float32 sums in another order" },
   whole: { abs: 5e-5, why: "three blocks of float32 sums in another order, values up to 4" },
@@ -21,7 +21,7 @@ export function encoderOf(fixture: Fixture): T5Encoder {
 const maskOf = (fixture: Fixture, label: string, length: number): Tensor | undefined =>
   label === "masked" ? fixture.tensor(`in.mask_${length}`) : undefined;
 
-/** The bias of every pair of positions is the table's row the reference takes. */
+/** The bias of every pair of positions equals the reference's row of the table. */
 export function checkPositionBias(fixture: Fixture, encoder: T5Encoder): void {
   expectClose("position bias", encoder.attentionBias(7), fixture.tensor("out.position_bias_7"), exact);
 }

@@ -25,7 +25,7 @@ type Forward = {
 type Case = { forwards: Record<string, Forward>; clip_grid: Size; image_grid: Size };
 type Size = [number, number, number];
 
-/** What float32 on a CPU is held to. */
+/** Tolerances of float32 on a CPU. */
 export const transformerTolerances = {
   output: { abs: 5e-5, why: "float32 sums in another order, two blocks deep (ltx-model.md 9.3, model)" },
   loss: { rel: 1e-5, why: "ltx-model.md 9.3" },

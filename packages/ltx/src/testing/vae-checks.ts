@@ -17,7 +17,7 @@ import { Vae } from "../ltxv/vae/vae.ts";
 import { expectClose, expectRoundingOnly, type Tolerance } from "./expect-close.ts";
 import type { Fixture } from "./fixture.ts";
 
-/** What float32 on a CPU is held to. */
+/** Tolerances of float32 on a CPU. */
 export const vaeTolerances = {
   deep: {
     abs: 1e-4,

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { torchVersion } from "../index.ts";
 import { native } from "./binding.ts";
 
-/** Operators a libtorch may lack; every caller asks `hasOp` first. */
+/** Operators that a libtorch may lack. Every caller checks `hasOp` first. */
 const optional = new Set(["scaled_dot_product_attention", "rms_norm", "_foreach_lerp_.Scalar"]);
 
 const generated = readFileSync(new URL("./aten.generated.ts", import.meta.url), "utf8");

@@ -1,4 +1,4 @@
-/** Products in bfloat16 are as good on every processor: added up in float32, rounded at the end. */
+/** Products in bfloat16 are as exact on every processor: summed in float32, rounded at the end. */
 import { describe, expect, test } from "vitest";
 import {
   attention,

@@ -1,4 +1,4 @@
-/** How much freed memory is kept: by the limit of the container, and never beyond it. */
+/** The limit of cached CPU memory: computed from the container's limit, and respected. */
 import { expect, test } from "vitest";
 import { emptyCache, memoryStats, zeros } from "../index.ts";
 import { native } from "./binding.ts";
@@ -10,7 +10,7 @@ const usual = cacheLimitOf({ total: 8 * gib, constrained: 0 });
 test("a quarter is kept: of the machine's memory, or of the container's where that is less", () => {
   expect(cacheLimitOf({ total: 256 * gib, constrained: 4 * gib })).toBe(gib);
   expect(cacheLimitOf({ total: 16 * gib, constrained: 64 * gib })).toBe(4 * gib);
-  // What Node answers where no limit is set, and where it cannot tell.
+  // What Node returns without a limit, and where the limit is unknown.
   expect(cacheLimitOf({ total: 16 * gib, constrained: 18446744073709552000 })).toBe(4 * gib);
   expect(cacheLimitOf({ total: 16 * gib, constrained: 0 })).toBe(4 * gib);
 });

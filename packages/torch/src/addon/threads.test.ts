@@ -1,11 +1,11 @@
-/** The addon in worker threads: tables of their own, one registry of operators, and a clean end. */
+/** The addon in worker threads: separate tables, one shared registry of operators, clean exit. */
 import { spawnSync } from "node:child_process";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { addonPath } from "./binding.ts";
 
-/** The addon alone, because a worker thread has no loader for TypeScript. `body` sees `addon` and returns the answer. */
-function program(body: string): string {
+/** The source of a worker that calls `body` with `addon`. It loads only the addon, because a worker thread cannot load TypeScript. */
+function makeProgram(body: string): string {
   return `
     const { parentPort } = require("node:worker_threads");
     const addon = require(${JSON.stringify(addonPath())});
@@ -16,7 +16,7 @@ function program(body: string): string {
 
 function runInWorker(body: string): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(program(body), { eval: true });
+    const worker = new Worker(makeProgram(body), { eval: true });
     let answer: unknown;
     worker.on("message", (message) => {
       answer = message;
@@ -51,7 +51,7 @@ test("worker threads calculate at the same time, each with tensors and generator
 });
 
 test("a process whose worker threads hold tensors ends with 0, one of them being terminated", () => {
-  const holding = program(`${calculateProgram.replace("return", "globalThis.held = out; return")}`);
+  const holding = makeProgram(`${calculateProgram.replace("return", "globalThis.held = out; return")}`);
   const main = `
     const { once } = require("node:events");
     const { Worker } = require("node:worker_threads");
@@ -75,7 +75,7 @@ test("a process whose worker threads hold tensors ends with 0, one of them being
 
 test("a worker thread that is being terminated gets nothing from the addon, and no stray values", () => {
   // reallyExit() asks for the thread's end and returns; without a loop or a call of JavaScript the thread then runs on.
-  const ending = program(`
+  const ending = makeProgram(`
     const ones = addon.resolve("aten::ones", "");
     const cat = addon.resolve("aten::cat", "");
     const unbind = addon.resolve("aten::unbind", "int");

@@ -1,4 +1,4 @@
-/** Handles: what the addon does with numbers that name nothing, and that what is freed leaves the tables. */
+/** Handles: the addon refuses numbers that are not handles, and freed values leave the tables. */
 import { describe, expect, test } from "vitest";
 import { native, resolve } from "../addon/binding.ts";
 import { Generator, rand, tensor } from "../index.ts";
