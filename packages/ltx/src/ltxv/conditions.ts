@@ -1,15 +1,15 @@
 /**
- * Sampling with images or clips given at any frame, each held to any strength, and re-noising of given latents.
+ * Sampling with images or clips as conditions at any frame, each with its own strength, and from given latents.
  *
- * Idea: a condition at frame 0 is mixed into the start latents. One further on is put in front of the sequence as
- * extra tokens with positions of their own, and cut off at the end. A token of strength s never goes above level
- * `1 - s`; at strength 1 it stays clean but for a little noise that helps motion.
+ * Idea: a condition at frame 0 is mixed into the start latents. A later one becomes extra tokens in front of the sequence,
+ * with their own positions, which are removed at the end. The noise level of a token of strength s is at most `1 - s`. At
+ * strength 1 it gets only a little noise, which helps motion.
  *
  * Shapes: B batch, C latent channels, F H W latent frames, height, width, T tokens (extra ones first), G groups: the
  * latent frames of that sequence, H * W tokens each.
  * Source: huggingface/diffusers@58eb52c, `pipeline_ltx_condition.py` (prepare_latents, denoising loop) and the
- * per-token branch of `scheduling_flow_match_euler_discrete.py`. Conditions come as latents here: encoding is the
- * caller's.
+ * per-token branch of `scheduling_flow_match_euler_discrete.py`. The caller encodes the conditions to
+ * latents.
  */
 import { cat, noGrad, scope, stack, type Tensor, tensor } from "@ltx-trainer/torch";
 import { gridOf, type LatentGrid, packLatents, unpackLatents } from "../latent-grid.ts";
@@ -26,9 +26,9 @@ const epsilon = 1e-6;
 export type Condition = {
   /** Normalised latents of one image or of a clip of 8k + 1 frames, of the video's height and width. */
   readonly latents_BCFHW: Tensor;
-  /** Pixel frame at which it stands. */
+  /** Pixel frame of the video at which it starts. */
   readonly frameIndex: number;
-  /** 0 (no effect) to 1 (held as given). */
+  /** 0 (no effect) to 1 (kept unchanged). */
   readonly strength: number;
 };
 
@@ -40,15 +40,15 @@ export type ConditionedSampleOptions = Omit<GuidanceOptions, "transformer"> &
     readonly grid: LatentGrid;
     readonly frameRate: number;
     readonly conditions: readonly Condition[];
-    /** Noise put on fully held tokens, scaled by the squared level. Default 0.15. */
+    /** Scale of the noise on tokens of strength 1, multiplied by the squared level. Default 0.15. */
     readonly imageNoiseScale?: number | undefined;
-    /** Start from these latents, noised to the level that leaves `strength` of the steps. */
+    /** Start from these latents, noised to the level at which the share `strength` of the steps remains. */
     readonly start?: { readonly latents_BCFHW: Tensor; readonly strength: number } | undefined;
     readonly onStep?: ((progress: SampleProgress) => void) | undefined;
   };
 
 /**
- * Normalised float32 latents `[B,C,F,H,W]` that keep to the conditions. Positions follow the causal time rule.
+ * Samples normalised float32 latents `[B,C,F,H,W]` under the conditions. Positions follow the causal time rule.
  *
  * @throws RangeError when a condition does not fit the video
  */
@@ -86,7 +86,7 @@ type Sequence = {
   /** Start tokens: those of later conditions, then the video's. */
   readonly tokens_BTC: Tensor;
   readonly coords_13T: Tensor;
-  /** Strength with which each group is held, as float32. */
+  /** Strength of each group, as float32. */
   readonly held_G: readonly number[];
   readonly extraTokens: number;
 };
@@ -118,7 +118,7 @@ function step(options: ConditionedSampleOptions, loop: Loop, tokens_BTC: Tensor)
   return noised_BTC.add(moved);
 }
 
-/** Fully held tokens at their start value plus noise; the draw covers every token, as the reference's does. */
+/** Sets tokens of strength 1 to their start value plus noise. Like the reference, draws noise for every token. */
 function noiseHeldTokens(options: ConditionedSampleOptions, loop: Loop, tokens_BTC: Tensor): Tensor {
   const scale = options.imageNoiseScale ?? 0.15;
   if (!(scale > 0) || options.conditions.length === 0) return tokens_BTC;
@@ -136,7 +136,7 @@ function noiseHeldTokens(options: ConditionedSampleOptions, loop: Loop, tokens_B
   );
 }
 
-/** Start latents with every condition worked in. The order of draws is the reference's. */
+/** Makes the start latents with all conditions. Draws in the order of the reference. */
 function prepareSequence(options: ConditionedSampleOptions, startSigma: number): Sequence {
   const { grid, transformer } = options;
   const { device } = transformer;
@@ -174,7 +174,7 @@ function prepareSequence(options: ConditionedSampleOptions, startSigma: number):
   };
 }
 
-/** How many of a condition's latent frames become extra tokens, and where the others go. */
+/** The number of a condition's latent frames that become extra tokens, and the place of the others. */
 function placeCondition(
   condition: Condition,
   grid: LatentGrid,
