@@ -3,12 +3,11 @@
  * endpoint's page.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { createFalClient, type FalClient, ValidationError } from "@fal-ai/client";
 import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { TestService } from "../../packages/server/src/testing/service.ts";
+import { smallExample } from "../../packages/server/src/testing/small-example.ts";
 import { runProgram, withLine } from "./run-sample.ts";
 import { configLine, samples } from "./seed-samples.ts";
 
@@ -16,7 +15,6 @@ import { configLine, samples } from "./seed-samples.ts";
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const app: string = "fal-ai/ltx-video-trainer";
-const example = fileURLToPath(new URL("../../examples/glowpulse.zip", import.meta.url));
 let service: TestService;
 let fal: FalClient;
 
@@ -62,7 +60,7 @@ test("a file above 90 MiB goes in parts, and comes back the same", async () => {
 });
 
 test("binary objects anywhere in the input are uploaded by themselves, and the training reads them", async () => {
-  const zip = new File([readFileSync(example)], "glowpulse.zip", { type: "application/zip" });
+  const zip = new File([await smallExample()], "glowpulse.zip", { type: "application/zip" });
   const { data } = await fal.subscribe(app, {
     input: {
       training_data_url: zip,

@@ -2,26 +2,24 @@
  * Every call of fal's own JavaScript client, unmodified, against the real service: the real trainer on ltx-nano, few
  * steps. Uploads are in `js-uploads.test.ts`.
  */
-import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { ApiError, createFalClient, type FalClient, type QueueStatus, ValidationError } from "@fal-ai/client";
 import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { TestService } from "../../packages/server/src/testing/service.ts";
+import { smallExample } from "../../packages/server/src/testing/small-example.ts";
 
 // Each training runs the whole trainer on a machine that is busy with the other tests.
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const app: string = "fal-ai/ltx-video-trainer";
-const example = fileURLToPath(new URL("../../examples/glowpulse.zip", import.meta.url));
 const unknownId = "764cabcf-b745-4b3e-ae38-1200304cf45b";
 let service: TestService;
 let fal: FalClient;
 
-/** The smallest training that the API allows, of the bundled example. */
+/** The smallest training that the API allows, of two clips of the bundled example. */
 const input = {
-  training_data_url: `data:application/zip;base64,${readFileSync(example).toString("base64")}`,
+  training_data_url: `data:application/zip;base64,${Buffer.from(await smallExample()).toString("base64")}`,
   rank: "8",
   number_of_steps: 100,
   number_of_frames: 25,

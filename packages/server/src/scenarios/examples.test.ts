@@ -1,15 +1,19 @@
 /** The programs in `examples/`, run as a user runs them, each to a trained LoRA. The webhook receiver: `webhooks/deliver.test.ts`. */
 import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TrainingOutput } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { TestService } from "../testing/service.ts";
+import { smallExample } from "../testing/small-example.ts";
 
 vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 const examples = fileURLToPath(new URL("../../../../examples/", import.meta.url));
-const dataset = join(examples, "glowpulse.zip");
+const scratch = mkdtempSync(join(tmpdir(), "ltx-examples-"));
+const dataset = join(scratch, "clips.zip");
 const small = {
   rank: 8,
   number_of_steps: 100,
@@ -22,9 +26,13 @@ let service: TestService;
 const runs = (program: string) => spawnSync(program, ["--version"]).status === 0;
 
 beforeAll(async () => {
+  writeFileSync(dataset, await smallExample());
   service = await TestService.start();
 });
-afterAll(() => service.end());
+afterAll(async () => {
+  await service.end();
+  rmSync(scratch, { recursive: true });
+});
 
 type Ended = { readonly code: number | null; readonly stdout: string; readonly stderr: string };
 
