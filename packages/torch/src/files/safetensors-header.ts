@@ -58,7 +58,7 @@ export function readHeader(path: string): Header {
     const length = Number(readAt(descriptor, 0, 8, path).readBigUInt64LE());
     if (length > largestHeader || length + 8 > size) {
       throw new SafetensorsError(
-        `${path}: got a header of ${length} bytes in a file of ${size}; not a safetensors file, or truncated`,
+        `${path}: got a header of ${length} bytes in a file of ${size}; not a safetensors file, or cut short`,
       );
     }
     const text = readAt(descriptor, 8, length, path).toString("utf8");

@@ -149,7 +149,7 @@ const damages: readonly (readonly [string, (path: string) => void, RegExp])[] = 
   ["cut short", (path) => truncateSync(path, statSync(path).size - 1), /claims bytes|cut short/],
   ["empty", (path) => truncateSync(path, 0), /ends too early/],
   ["full of zeros", (path) => writeFileSync(path, Buffer.alloc(statSync(path).size)), /not JSON/],
-  ["with a header that is a list", (path) => writeFileSync(path, framed("[1, 2]")), /no object/],
+  ["with a header that is a list", (path) => writeFileSync(path, framed("[1, 2]")), /not a JSON object/],
   [
     "with an entry that is no tensor",
     (path) => writeFileSync(path, framed('{"latents": 1}')),
