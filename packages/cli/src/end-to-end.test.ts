@@ -18,9 +18,9 @@ import { TrainJob, TrainOutputs } from "@ltx-trainer/contract";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { readConfig } from "./options/config-file.ts";
 import { childrenOf } from "./testing/processes.ts";
+import { makeTinyBase } from "./testing/tiny-base.ts";
 
 const command = fileURLToPath(new URL("../bin/ltx-trainer.js", import.meta.url));
-const tinyBase = fileURLToPath(new URL("../../../fixtures/folder/tiny", import.meta.url));
 const root = mkdtempSync(join(tmpdir(), "ltx-end-to-end-"));
 const base = join(root, "base");
 const data = join(root, "data");
@@ -30,16 +30,6 @@ const steps = 40;
 vi.setConfig({ testTimeout: 600_000 });
 
 afterAll(() => rmSync(root, { recursive: true }));
-
-/** The fixtures' tiny model with sizes of its own: the released ones would make its few channels work for minutes. */
-function makeBase(): void {
-  cpSync(tinyBase, base, { recursive: true });
-  const path = join(base, "model_index.json");
-  const size = { width: 64, height: 64 };
-  const row = { "16:9": { width: 96, height: 64 }, "1:1": size, "9:16": { width: 64, height: 96 } };
-  const own = { sizes: { low: row, medium: row, high: row }, sampler: { steps: 2, guidance: 2 } };
-  writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), _ltx_trainer: own }));
-}
 
 function makeData(): void {
   mkdirSync(data);
@@ -77,7 +67,7 @@ function makeData(): void {
 }
 
 beforeAll(() => {
-  makeBase();
+  makeTinyBase(base);
   makeData();
 });
 

@@ -1,21 +1,12 @@
 /** A real training as a command, signalled in a named phase, and what a resumed one makes of it. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { makeTinyBase } from "./tiny-base.ts";
 
 const command = fileURLToPath(new URL("../../bin/ltx-trainer.js", import.meta.url));
-const tinyBase = fileURLToPath(new URL("../../../../fixtures/folder/tiny", import.meta.url));
 
 /** What stderr says when a phase has begun, in the order of a training. */
 export const phases = {
@@ -47,13 +38,7 @@ export class SignalledTrainings {
   readonly #root = mkdtempSync(join(tmpdir(), "ltx-signals-"));
 
   constructor() {
-    const base = join(this.#root, "base");
-    cpSync(tinyBase, base, { recursive: true });
-    const path = join(base, "model_index.json");
-    const size = { width: 64, height: 64 };
-    const row = { "16:9": size, "1:1": size, "9:16": size };
-    const own = { sizes: { low: row, medium: row, high: row }, sampler: { steps: 2, guidance: 2 } };
-    writeFileSync(path, JSON.stringify({ ...JSON.parse(readFileSync(path, "utf8")), _ltx_trainer: own }));
+    makeTinyBase(join(this.#root, "base"));
     mkdirSync(join(this.#root, "data"));
     for (const pattern of ["testsrc2", "mandelbrot"]) {
       const source = ["-f", "lavfi", "-i", `${pattern}=s=96x64:r=25`, "-t", "0.8", "-pix_fmt", "yuv420p"];
